@@ -1,0 +1,151 @@
+//! Attribute names and values, named once.
+
+use std::fmt;
+use std::sync::Arc;
+
+/// A shared text: cloning it copies a pointer.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Text {
+    /// A word of the program.
+    Static(&'static str),
+    /// A word from outside.
+    Shared(Arc<str>),
+}
+
+impl Text {
+    /// The characters.
+    pub fn as_str(&self) -> &str {
+        match self {
+            Self::Static(text) => text,
+            Self::Shared(text) => text,
+        }
+    }
+}
+
+impl std::ops::Deref for Text {
+    type Target = str;
+
+    fn deref(&self) -> &str {
+        self.as_str()
+    }
+}
+
+impl fmt::Debug for Text {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Debug::fmt(self.as_str(), f)
+    }
+}
+
+impl fmt::Display for Text {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+impl From<&'static str> for Text {
+    fn from(text: &'static str) -> Self {
+        Self::Static(text)
+    }
+}
+
+impl From<String> for Text {
+    fn from(text: String) -> Self {
+        Self::Shared(text.into())
+    }
+}
+
+impl From<Arc<str>> for Text {
+    fn from(text: Arc<str>) -> Self {
+        Self::Shared(text)
+    }
+}
+
+/// A named value on a sample or an entity. All values are text: no metric of ours needs another kind.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Attribute {
+    /// One of the names in [`key`].
+    pub key: &'static str,
+    /// The value.
+    pub value: Text,
+}
+
+impl Attribute {
+    /// A name with its value.
+    pub fn new(key: &'static str, value: impl Into<Text>) -> Self {
+        Self { key, value: value.into() }
+    }
+}
+
+/// Attribute names: OpenTelemetry semantic conventions 1.44 where they exist, ours below.
+pub mod key {
+    #![expect(missing_docs, reason = "each name is its own documentation; its meaning is the convention's")]
+
+    pub const CLOUD_ACCOUNT_ID: &str = "cloud.account.id";
+    pub const CLOUD_AVAILABILITY_ZONE: &str = "cloud.availability_zone";
+    pub const CLOUD_PLATFORM: &str = "cloud.platform";
+    pub const CLOUD_PROVIDER: &str = "cloud.provider";
+    pub const CLOUD_REGION: &str = "cloud.region";
+    pub const CONTAINER_ID: &str = "container.id";
+    pub const CONTAINER_RUNTIME: &str = "container.runtime";
+    pub const CPU_LOGICAL_NUMBER: &str = "cpu.logical_number";
+    pub const CPU_MODE: &str = "cpu.mode";
+    pub const DISK_IO_DIRECTION: &str = "disk.io.direction";
+    pub const ECS_TASK_ID: &str = "aws.ecs.task.id";
+    pub const ERROR_TYPE: &str = "error.type";
+    pub const FILESYSTEM_MODE: &str = "system.filesystem.mode";
+    pub const FILESYSTEM_MOUNTPOINT: &str = "system.filesystem.mountpoint";
+    pub const FILESYSTEM_STATE: &str = "system.filesystem.state";
+    pub const FILESYSTEM_TYPE: &str = "system.filesystem.type";
+    pub const GEN_AI_AGENT_NAME: &str = "gen_ai.agent.name";
+    pub const GEN_AI_OPERATION_NAME: &str = "gen_ai.operation.name";
+    pub const GEN_AI_PROVIDER_NAME: &str = "gen_ai.provider.name";
+    pub const GEN_AI_REQUEST_MODEL: &str = "gen_ai.request.model";
+    pub const GEN_AI_RESPONSE_MODEL: &str = "gen_ai.response.model";
+    pub const GEN_AI_TOKEN_TYPE: &str = "gen_ai.token.type";
+    pub const HOST_ARCH: &str = "host.arch";
+    pub const HOST_ID: &str = "host.id";
+    pub const HOST_NAME: &str = "host.name";
+    pub const HOST_TYPE: &str = "host.type";
+    pub const HW_ID: &str = "hw.id";
+    pub const HW_NAME: &str = "hw.name";
+    pub const HW_PARENT: &str = "hw.parent";
+    pub const HW_TYPE: &str = "hw.type";
+    pub const K8S_CONTAINER_NAME: &str = "k8s.container.name";
+    pub const K8S_NAMESPACE_NAME: &str = "k8s.namespace.name";
+    pub const K8S_POD_NAME: &str = "k8s.pod.name";
+    pub const K8S_POD_UID: &str = "k8s.pod.uid";
+    pub const MEMORY_STATE: &str = "system.memory.state";
+    pub const NETWORK_INTERFACE_NAME: &str = "network.interface.name";
+    pub const NETWORK_IO_DIRECTION: &str = "network.io.direction";
+    pub const OS_TYPE: &str = "os.type";
+    pub const PAGING_DIRECTION: &str = "system.paging.direction";
+    pub const PAGING_FAULT_TYPE: &str = "system.paging.fault.type";
+    pub const PAGING_STATE: &str = "system.paging.state";
+    pub const PROCESS_EXECUTABLE_NAME: &str = "process.executable.name";
+    pub const PROCESS_STATE: &str = "process.state";
+    pub const SERVICE_INSTANCE_ID: &str = "service.instance.id";
+    pub const SERVICE_NAME: &str = "service.name";
+    pub const SERVICE_VERSION: &str = "service.version";
+    pub const SYSTEM_DEVICE: &str = "system.device";
+
+    // Ours.
+    pub const CARBON_ESTIMATED: &str = "carbon.estimated";
+    pub const CARBON_KIND: &str = "carbon.kind";
+    pub const CARBON_SOURCE: &str = "carbon.source";
+    pub const CARBON_ZONE: &str = "carbon.zone";
+    pub const COST_KIND: &str = "cost.kind";
+    pub const ENERGY_METHOD: &str = "energy.method";
+    pub const ENERGY_MODEL: &str = "energy.model";
+    pub const ENERGY_ORIGIN: &str = "energy.origin";
+    pub const ENERGY_STATE: &str = "energy.state";
+    pub const PRESSURE_KIND: &str = "pressure.kind";
+    pub const PRESSURE_RESOURCE: &str = "pressure.resource";
+    pub const SYSTEMD_UNIT: &str = "systemd.unit";
+    pub const UNCERTAINTY_QUANTITY: &str = "uncertainty.quantity";
+    pub const WATTLINE_DESTINATION: &str = "wattline.destination";
+    pub const WATTLINE_EXPORTER: &str = "wattline.exporter";
+    pub const WATTLINE_PROBE: &str = "wattline.probe";
+    pub const WATTLINE_REASON: &str = "wattline.reason";
+    pub const WATTLINE_SIGNAL: &str = "wattline.signal";
+    pub const WORKLOAD_KIND: &str = "workload.kind";
+}

@@ -1,0 +1,274 @@
+//! The base-2 exponential histogram of OpenTelemetry.
+
+/// Counts values in buckets whose bounds grow by a constant factor of 2^(2^-scale), and halves its resolution
+/// whenever they would be more than [`Self::MAX_BUCKETS`]. Only values above zero have buckets: token counts and
+/// durations are never negative, and zeros are counted apart.
+///
+/// Source: OpenTelemetry specification, metrics data model, "`ExponentialHistogram`".
+#[derive(Clone, Debug, PartialEq)]
+pub struct ExponentialHistogram {
+    scale: i32,
+    offset: i32,
+    counts: Vec<u64>,
+    zero_count: u64,
+    count: u64,
+    sum: f64,
+    min: f64,
+    max: f64,
+}
+
+impl Default for ExponentialHistogram {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl ExponentialHistogram {
+    /// The most buckets kept; at least 5 % resolution over three decades.
+    pub const MAX_BUCKETS: usize = 160;
+    const FIRST_SCALE: i32 = 6;
+    const LAST_SCALE: i32 = -10;
+
+    /// A histogram that has seen nothing.
+    pub const fn new() -> Self {
+        Self {
+            scale: Self::FIRST_SCALE,
+            offset: 0,
+            counts: Vec::new(),
+            zero_count: 0,
+            count: 0,
+            sum: 0.0,
+            min: f64::INFINITY,
+            max: f64::NEG_INFINITY,
+        }
+    }
+
+    /// Counts one value. Negative and non-finite values are refused: `false`.
+    pub fn record(&mut self, value: f64) -> bool {
+        if !value.is_finite() || value < 0.0 {
+            return false;
+        }
+        self.count += 1;
+        self.sum += value;
+        self.min = self.min.min(value);
+        self.max = self.max.max(value);
+        if value < f64::MIN_POSITIVE {
+            self.zero_count += 1;
+            return true;
+        }
+        while !self.make_room(bucket(value, self.scale)) {
+            self.halve();
+        }
+        let slot = usize::try_from(bucket(value, self.scale) - self.offset).unwrap_or(0);
+        if let Some(count) = self.counts.get_mut(slot) {
+            *count += 1;
+        }
+        true
+    }
+
+    /// Adds all that `other` counted.
+    pub fn merge(&mut self, other: &Self) {
+        if other.count == 0 {
+            return;
+        }
+        let mut other = other.clone();
+        while other.scale > self.scale {
+            other.halve();
+        }
+        while self.scale > other.scale {
+            self.halve();
+        }
+        if let Some(last) = i32::try_from(other.counts.len()).ok().filter(|&len| len > 0) {
+            while !(self.make_room(other.offset) && self.make_room(other.offset + last - 1)) {
+                self.halve();
+                other.halve();
+                return self.merge(&other);
+            }
+        }
+        for (index, &count) in (other.offset..).zip(&other.counts) {
+            let slot = usize::try_from(index - self.offset).unwrap_or(usize::MAX);
+            if let Some(own) = self.counts.get_mut(slot) {
+                *own += count;
+            }
+        }
+        self.zero_count += other.zero_count;
+        self.count += other.count;
+        self.sum += other.sum;
+        self.min = self.min.min(other.min);
+        self.max = self.max.max(other.max);
+    }
+
+    /// The same counts at a coarser scale.
+    #[must_use]
+    pub fn at_scale(&self, scale: i32) -> Self {
+        let mut coarse = self.clone();
+        while coarse.scale > scale {
+            coarse.halve();
+        }
+        coarse
+    }
+
+    /// The resolution: bucket bounds are powers of 2^(2^-scale).
+    pub const fn scale(&self) -> i32 {
+        self.scale
+    }
+
+    /// The index of the first bucket: it holds values above base^offset up to base^(offset+1).
+    pub const fn offset(&self) -> i32 {
+        self.offset
+    }
+
+    /// The counts of the buckets from [`Self::offset`] on.
+    pub fn counts(&self) -> &[u64] {
+        &self.counts
+    }
+
+    /// Values that were zero.
+    pub const fn zero_count(&self) -> u64 {
+        self.zero_count
+    }
+
+    /// All values.
+    pub const fn count(&self) -> u64 {
+        self.count
+    }
+
+    /// Their sum.
+    pub const fn sum(&self) -> f64 {
+        self.sum
+    }
+
+    /// The smallest value, if there is one.
+    pub fn min(&self) -> Option<f64> {
+        (self.count > 0).then_some(self.min)
+    }
+
+    /// The largest value, if there is one.
+    pub fn max(&self) -> Option<f64> {
+        (self.count > 0).then_some(self.max)
+    }
+
+    /// Extends the buckets to hold `index`; false when that would take too many.
+    fn make_room(&mut self, index: i32) -> bool {
+        if self.counts.is_empty() {
+            self.offset = index;
+            self.counts.push(0);
+            return true;
+        }
+        let len = i32::try_from(self.counts.len()).unwrap_or(i32::MAX);
+        let first = index.min(self.offset);
+        let last = index.max(self.offset + len - 1);
+        let needed = usize::try_from(i64::from(last) - i64::from(first) + 1).unwrap_or(usize::MAX);
+        if needed > Self::MAX_BUCKETS && self.scale > Self::LAST_SCALE {
+            return false;
+        }
+        let front = usize::try_from(self.offset - first).unwrap_or(0);
+        self.counts.splice(0..0, std::iter::repeat_n(0, front));
+        self.counts.resize(needed, 0);
+        self.offset = first;
+        true
+    }
+
+    /// Merges pairs of neighbouring buckets.
+    fn halve(&mut self) {
+        self.scale -= 1;
+        let first = self.offset.div_euclid(2);
+        let mut merged: Vec<u64> = Vec::with_capacity(self.counts.len() / 2 + 1);
+        for (index, &count) in (self.offset..).zip(&self.counts) {
+            let slot = usize::try_from(index.div_euclid(2) - first).unwrap_or(0);
+            if merged.len() <= slot {
+                merged.resize(slot + 1, 0);
+            }
+            if let Some(own) = merged.get_mut(slot) {
+                *own += count;
+            }
+        }
+        self.offset = first;
+        self.counts = merged;
+    }
+}
+
+/// The index of the bucket (base^index, base^(index+1)] that holds `value`, which is above zero.
+fn bucket(value: f64, scale: i32) -> i32 {
+    // Exact powers of two must fall below their bound whatever the rounding of the logarithm.
+    let (mantissa, exponent) = frexp(value);
+    if scale <= 0 {
+        let below = if mantissa <= 0.5 { exponent - 2 } else { exponent - 1 };
+        return below >> scale.unsigned_abs().min(31);
+    }
+    let factor = f64::from(1u32 << scale.unsigned_abs().min(20));
+    if mantissa <= 0.5 {
+        return ((exponent - 1) << scale) - 1;
+    }
+    #[expect(clippy::cast_possible_truncation, reason = "|log2| < 1100 and the factor is at most 2^20")]
+    let index = (value.log2() * factor).ceil() as i32;
+    index - 1
+}
+
+/// `value` = mantissa * 2^exponent with 0.5 <= mantissa < 1, for a normal value above zero.
+fn frexp(value: f64) -> (f64, i32) {
+    let bits = value.to_bits();
+    let exponent = i32::try_from((bits >> 52) & 0x7ff).unwrap_or(0) - 1022;
+    (f64::from_bits((bits & 0x000f_ffff_ffff_ffff) | 0x3fe0_0000_0000_0000), exponent)
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn bounds(histogram: &ExponentialHistogram, slot: usize) -> (f64, f64) {
+        let base_log = 2f64.powi(-histogram.scale());
+        let index = f64::from(histogram.offset()) + slot as f64;
+        ((index * base_log).exp2(), ((index + 1.0) * base_log).exp2())
+    }
+
+    proptest! {
+        #[test]
+        fn every_value_is_counted_once_in_its_bucket(values in prop::collection::vec(prop_oneof![0.0..1e9f64, 1e-6..1.0f64, Just(0.0)], 1..300)) {
+            let mut histogram = ExponentialHistogram::new();
+            for &value in &values {
+                prop_assert!(histogram.record(value));
+            }
+            prop_assert!(histogram.counts().len() <= ExponentialHistogram::MAX_BUCKETS);
+            prop_assert_eq!(histogram.count(), values.len() as u64);
+            prop_assert_eq!(histogram.counts().iter().sum::<u64>() + histogram.zero_count(), histogram.count());
+            for (slot, &count) in histogram.counts().iter().enumerate() {
+                let (low, high) = bounds(&histogram, slot);
+                let within = values.iter().filter(|&&value| value > low * (1.0 + 1e-9) && value < high * (1.0 - 1e-9)).count();
+                prop_assert!(within as u64 <= count, "{within} values in ({low}, {high}] but {count} counted");
+            }
+        }
+
+        #[test]
+        fn merging_equals_recording_all(left in prop::collection::vec(0.0..1e7f64, 0..60), right in prop::collection::vec(1e-3..1e3f64, 0..60)) {
+            let (mut one, mut two, mut both) = (ExponentialHistogram::new(), ExponentialHistogram::new(), ExponentialHistogram::new());
+            for &value in &left { one.record(value); both.record(value); }
+            for &value in &right { two.record(value); both.record(value); }
+            one.merge(&two);
+            let scale = one.scale().min(both.scale());
+            prop_assert_eq!(one.at_scale(scale).counts().iter().sum::<u64>(), both.at_scale(scale).counts().iter().sum::<u64>());
+            prop_assert_eq!(one.count(), both.count());
+            prop_assert_eq!(one.max(), both.max());
+        }
+    }
+
+    #[test]
+    fn powers_of_four_fall_below_their_bound() {
+        for power in 0..12 {
+            let mut histogram = ExponentialHistogram::new();
+            histogram.record(4f64.powi(power));
+            let coarse = histogram.at_scale(-1);
+            assert_eq!(coarse.offset(), power - 1, "4^{power} belongs to the bucket that ends with it");
+        }
+    }
+
+    #[test]
+    fn nonsense_is_refused() {
+        let mut histogram = ExponentialHistogram::new();
+        assert!(!histogram.record(f64::NAN));
+        assert!(!histogram.record(-1.0));
+        assert_eq!(histogram.count(), 0);
+    }
+}

@@ -1,0 +1,39 @@
+//! The vocabulary of wattline: what every other crate speaks, and nothing that acts.
+//!
+//! Quantities are types, books are integers, time and files come in as arguments. This crate opens host files
+//! only through [`HostRoot`], reads no clock and starts no task.
+
+pub mod attribute;
+pub mod books;
+pub mod counter;
+pub mod finding;
+pub mod flow;
+pub mod histogram;
+pub mod host_root;
+pub mod metrics;
+pub mod quantity;
+pub mod queue;
+pub mod reading;
+pub mod sample;
+pub mod subject;
+pub mod telemetry;
+pub mod time;
+pub mod usage;
+
+pub use attribute::{Attribute, Text};
+pub use books::{MicroJoules, NanoUsd, Nanograms, apportion};
+pub use counter::{Counter, Step};
+pub use finding::Finding;
+pub use flow::{Envelope, Exporter, Feed, Outlet, Probe, ReadError, Receiver, Signal, Snapshot};
+pub use histogram::ExponentialHistogram;
+pub use host_root::HostRoot;
+pub use quantity::{
+    Bytes, Celsius, Count, GramsCo2e, GramsPerKwh, Hertz, Joules, Quantity, Ratio, Seconds, Tokens, Usd, UsdPerKwh,
+    Watts,
+};
+pub use reading::{Reading, Readings};
+pub use sample::{Descriptor, Instrument, Metric, Sample, Value};
+pub use subject::{Device, DeviceKind, Subject, Workload};
+pub use telemetry::Telemetry;
+pub use time::{Instant, Tick, Timestamp};
+pub use usage::{Method, Uncertainty};

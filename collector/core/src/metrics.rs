@@ -1,0 +1,189 @@
+//! The metric table: every name that wattline emits, declared once.
+//!
+//! Reference page, convention files and the checks of dashboards and alerts derive from [`ALL`]. Nothing emits a
+//! name that is not here; a [`Sample`](crate::Sample) can only be made from a line of this table.
+
+use crate::attribute::key;
+use crate::quantity::{Bytes, Count, GramsCo2e, GramsPerKwh, Joules, Quantity, Ratio, Seconds, Tokens, Usd, Watts};
+use crate::sample::{Descriptor, Instrument, Metric};
+
+macro_rules! metrics {
+    ($($(#[doc = $doc:literal])+ $name:ident: $instrument:ident<$quantity:ident> = $metric:literal $(in $unit:literal)? [$($key:ident),* $(,)?];)*) => {
+        $(
+            $(#[doc = $doc])+
+            pub static $name: Metric<$quantity> = Metric::new(Descriptor {
+                name: $metric,
+                instrument: Instrument::$instrument,
+                unit: metrics!(@unit $quantity $($unit)?),
+                doc: concat!($($doc),+).trim_ascii(),
+                attributes: &[$(key::$key),*],
+            });
+        )*
+
+        /// Every metric, in the order of the table.
+        pub static ALL: &[&Descriptor] = &[$($name.descriptor()),*];
+    };
+    (@unit $quantity:ident) => { <$quantity as Quantity>::UNIT };
+    (@unit $quantity:ident $unit:literal) => { $unit };
+}
+
+metrics! {
+    /// Energy drawn by the machine at its input: the sum of its hw.energy rows.
+    HOST_ENERGY: Counter<Joules> = "hw.host.energy" [HW_ID, ENERGY_METHOD];
+    /// Power drawn by the machine at its input over the last window.
+    HOST_POWER: Gauge<Watts> = "hw.host.power" [HW_ID, ENERGY_METHOD];
+    /// Energy drawn by one device. Devices are disjoint, so these may be added.
+    HW_ENERGY: Counter<Joules> = "hw.energy" [HW_PARENT, ENERGY_METHOD, ENERGY_MODEL];
+    /// Power drawn by one device over the last window.
+    HW_POWER: Gauge<Watts> = "hw.power" [HW_PARENT, ENERGY_METHOD, ENERGY_MODEL];
+    /// Energy of one workload on one kind of device. Over all workloads and states it adds up to hw.energy.
+    WORKLOAD_ENERGY: Counter<Joules> = "workload.energy" [HW_TYPE, HW_ID, ENERGY_STATE, ENERGY_METHOD];
+    /// Power of one workload on one kind of device over the last window.
+    WORKLOAD_POWER: Gauge<Watts> = "workload.power" [HW_TYPE, HW_ID, ENERGY_STATE, ENERGY_METHOD];
+    /// Carbon of the machine: the sum of workload.carbon.
+    HOST_CARBON: Counter<GramsCo2e> = "host.carbon" [HW_ID, CARBON_KIND, ENERGY_METHOD];
+    /// Carbon of one workload.
+    WORKLOAD_CARBON: Counter<GramsCo2e> = "workload.carbon" [HW_TYPE, CARBON_KIND, ENERGY_STATE, ENERGY_METHOD];
+    /// Cost of the machine: the sum of workload.cost.usd.
+    HOST_COST: Counter<Usd> = "host.cost.usd" [HW_ID, COST_KIND, ENERGY_METHOD];
+    /// Cost of one workload.
+    WORKLOAD_COST: Counter<Usd> = "workload.cost.usd" [HW_TYPE, COST_KIND, ENERGY_STATE, ENERGY_METHOD];
+    /// Energy of workloads whose series ended. hw.energy equals workload.energy plus this.
+    RETIRED_ENERGY: Counter<Joules> = "workload.retired.energy" [HW_TYPE];
+    /// Carbon intensity in use, by the grid's average.
+    CARBON_INTENSITY: Gauge<GramsPerKwh> = "carbon.intensity" [CARBON_ZONE, CARBON_SOURCE, CARBON_ESTIMATED];
+    /// Power usage effectiveness in use: energy of the facility for each joule of the machine.
+    CARBON_PUE: Gauge<Ratio> = "carbon.pue" [CARBON_SOURCE];
+    /// The 90 % range of a figure x is x/f to x*f; this is f.
+    UNCERTAINTY: Gauge<Ratio> = "uncertainty.factor" [UNCERTAINTY_QUANTITY, HW_ID, HW_TYPE];
+
+    /// Energy of language model calls. Of origin remote it is in no host; of origin local it is told again.
+    INFERENCE_ENERGY: Counter<Joules> = "inference.energy" [ENERGY_ORIGIN, ENERGY_METHOD, ENERGY_MODEL];
+    /// Carbon of language model calls.
+    INFERENCE_CARBON: Counter<GramsCo2e> = "inference.carbon" [ENERGY_ORIGIN, ENERGY_METHOD, CARBON_KIND];
+    /// Price of the tokens of language model calls.
+    INFERENCE_COST: Counter<Usd> = "inference.cost.usd" [ENERGY_ORIGIN];
+    /// Calls of language models seen, scaled by their sampling probability.
+    INFERENCE_CALLS: Counter<Count> = "inference.calls" in "{call}" [ERROR_TYPE];
+    /// Calls that no table has a figure for, by what is missing.
+    INFERENCE_UNKNOWN: Counter<Count> = "inference.unknown" in "{call}" [WATTLINE_REASON];
+    /// Tokens of each call, by type; input includes cached tokens and output includes reasoning.
+    GEN_AI_TOKEN_USAGE: Histogram<Tokens> = "gen_ai.client.token.usage" [GEN_AI_TOKEN_TYPE];
+    /// Duration of each call.
+    GEN_AI_DURATION: Histogram<Seconds> = "gen_ai.client.operation.duration" [ERROR_TYPE];
+
+    /// CPU time by mode; guest time is inside user and nice.
+    SYSTEM_CPU_TIME: Counter<Seconds> = "system.cpu.time" [CPU_MODE, CPU_LOGICAL_NUMBER];
+    /// Share of the CPUs' time in each mode over the last window.
+    SYSTEM_CPU_UTILIZATION: Gauge<Ratio> = "system.cpu.utilization" [CPU_MODE];
+    /// CPUs online.
+    SYSTEM_CPU_COUNT: UpDownCounter<Count> = "system.cpu.logical.count" in "{cpu}" [];
+    /// Memory by state; used is total less free, buffers and cached.
+    SYSTEM_MEMORY_USAGE: UpDownCounter<Bytes> = "system.memory.usage" [MEMORY_STATE];
+    /// Share of memory in each state.
+    SYSTEM_MEMORY_UTILIZATION: Gauge<Ratio> = "system.memory.utilization" [MEMORY_STATE];
+    /// Memory installed, as far as the kernel sees it.
+    SYSTEM_MEMORY_LIMIT: UpDownCounter<Bytes> = "system.memory.limit" [];
+    /// Memory that new work could get without swapping.
+    SYSTEM_MEMORY_AVAILABLE: UpDownCounter<Bytes> = "system.memory.linux.available" [];
+    /// Swap by state.
+    SYSTEM_PAGING_USAGE: UpDownCounter<Bytes> = "system.paging.usage" [PAGING_STATE];
+    /// Page faults.
+    SYSTEM_PAGING_FAULTS: Counter<Count> = "system.paging.faults" in "{fault}" [PAGING_FAULT_TYPE];
+    /// Pages swapped.
+    SYSTEM_PAGING_OPERATIONS: Counter<Count> = "system.paging.operations" in "{operation}" [PAGING_DIRECTION];
+    /// Bytes moved to and from a block device.
+    SYSTEM_DISK_IO: Counter<Bytes> = "system.disk.io" [SYSTEM_DEVICE, DISK_IO_DIRECTION];
+    /// Operations of a block device.
+    SYSTEM_DISK_OPERATIONS: Counter<Count> = "system.disk.operations" in "{operation}" [SYSTEM_DEVICE, DISK_IO_DIRECTION];
+    /// Time in which a block device had requests in flight.
+    SYSTEM_DISK_IO_TIME: Counter<Seconds> = "system.disk.io_time" [SYSTEM_DEVICE];
+    /// Space of a filesystem by state.
+    SYSTEM_FILESYSTEM_USAGE: UpDownCounter<Bytes> = "system.filesystem.usage" [SYSTEM_DEVICE, FILESYSTEM_MODE, FILESYSTEM_MOUNTPOINT, FILESYSTEM_STATE, FILESYSTEM_TYPE];
+    /// Bytes through a network interface.
+    SYSTEM_NETWORK_IO: Counter<Bytes> = "system.network.io" [NETWORK_INTERFACE_NAME, NETWORK_IO_DIRECTION];
+    /// Packets through a network interface.
+    SYSTEM_NETWORK_PACKETS: Counter<Count> = "system.network.packet.count" in "{packet}" [NETWORK_INTERFACE_NAME, NETWORK_IO_DIRECTION];
+    /// Errors of a network interface.
+    SYSTEM_NETWORK_ERRORS: Counter<Count> = "system.network.errors" in "{error}" [NETWORK_INTERFACE_NAME, NETWORK_IO_DIRECTION];
+    /// Packets that a network interface dropped.
+    SYSTEM_NETWORK_DROPPED: Counter<Count> = "system.network.packet.dropped" in "{packet}" [NETWORK_INTERFACE_NAME, NETWORK_IO_DIRECTION];
+    /// Load average over one minute.
+    SYSTEM_LOAD_1M: Gauge<Count> = "system.cpu.load_average.1m" in "{thread}" [];
+    /// Load average over five minutes.
+    SYSTEM_LOAD_5M: Gauge<Count> = "system.cpu.load_average.5m" in "{thread}" [];
+    /// Load average over fifteen minutes.
+    SYSTEM_LOAD_15M: Gauge<Count> = "system.cpu.load_average.15m" in "{thread}" [];
+    /// Time in which tasks waited for a resource: some of them, or all.
+    SYSTEM_PRESSURE: Counter<Seconds> = "system.pressure.time" [PRESSURE_RESOURCE, PRESSURE_KIND];
+    /// Processes by state.
+    SYSTEM_PROCESS_COUNT: UpDownCounter<Count> = "system.process.count" in "{process}" [PROCESS_STATE];
+    /// Processes created since boot.
+    SYSTEM_PROCESS_CREATED: Counter<Count> = "system.process.created" in "{process}" [];
+    /// Time since the machine booted.
+    SYSTEM_UPTIME: Gauge<Seconds> = "system.uptime" [];
+
+    /// CPU time of one workload, without the workloads inside it.
+    WORKLOAD_CPU_TIME: Counter<Seconds> = "workload.cpu.time" [];
+    /// Memory of one workload, without the workloads inside it.
+    WORKLOAD_MEMORY: UpDownCounter<Bytes> = "workload.memory.usage" [];
+    /// Time in which a quota held a workload back.
+    WORKLOAD_THROTTLED: Counter<Seconds> = "workload.cpu.throttled.time" [];
+    /// Bytes that a workload moved to and from block devices.
+    WORKLOAD_DISK_IO: Counter<Bytes> = "workload.disk.io" [DISK_IO_DIRECTION];
+
+    /// Whether a probe could read at its last tick: 1 or 0.
+    WATTLINE_PROBE_UP: Gauge<Ratio> = "wattline.probe.up" [WATTLINE_PROBE];
+    /// Readings that failed.
+    WATTLINE_PROBE_ERRORS: Counter<Count> = "wattline.probe.errors" in "{error}" [WATTLINE_PROBE];
+    /// Ticks skipped because the probe was still reading.
+    WATTLINE_PROBE_OVERRUNS: Counter<Count> = "wattline.probe.overruns" in "{tick}" [WATTLINE_PROBE];
+    /// What was lost, by reason: records, points, spans or readings.
+    WATTLINE_DROPPED: Counter<Count> = "wattline.dropped" in "{item}" [WATTLINE_REASON, WATTLINE_SIGNAL, WATTLINE_DESTINATION];
+    /// What a destination took: points, spans or records.
+    WATTLINE_EXPORTED: Counter<Count> = "wattline.exported" in "{item}" [WATTLINE_SIGNAL, WATTLINE_DESTINATION];
+    /// What receivers accepted: spans, points or records.
+    WATTLINE_RECEIVED: Counter<Count> = "wattline.received" in "{item}" [WATTLINE_SIGNAL];
+    /// Requests that receivers refused, by reason.
+    WATTLINE_REFUSED: Counter<Count> = "wattline.refused" in "{request}" [WATTLINE_REASON, WATTLINE_SIGNAL];
+    /// Energy of the agent itself; it is told again from workload.energy, not added to it.
+    WATTLINE_ENERGY: Counter<Joules> = "wattline.energy" [ENERGY_METHOD];
+    /// CPU time of the agent itself.
+    WATTLINE_CPU_TIME: Counter<Seconds> = "wattline.cpu.time" [];
+    /// Resident memory of the agent itself.
+    WATTLINE_MEMORY: UpDownCounter<Bytes> = "wattline.memory.usage" [];
+    /// Series on the books.
+    WATTLINE_SERIES: UpDownCounter<Count> = "wattline.series" in "{series}" [];
+}
+
+/// The line of the table with this name.
+pub fn find(name: &str) -> Option<&'static Descriptor> {
+    ALL.iter().copied().find(|descriptor| descriptor.name == name)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::*;
+
+    #[test]
+    fn names_are_unique_and_documented() {
+        let names: BTreeSet<_> = ALL.iter().map(|descriptor| descriptor.name).collect();
+        assert_eq!(names.len(), ALL.len());
+        for descriptor in ALL {
+            assert!(descriptor.doc.ends_with('.'), "{} needs a sentence", descriptor.name);
+            assert!(!descriptor.name.contains(|c: char| c.is_uppercase()), "{}", descriptor.name);
+        }
+    }
+
+    #[test]
+    fn units_are_plain_or_pure_annotations() {
+        for descriptor in ALL {
+            let unit = descriptor.unit;
+            let plain = ["J", "W", "s", "g", "By", "Hz", "Cel", "1", "%"].contains(&unit);
+            let annotation = unit.starts_with('{') && unit.ends_with('}') && unit.matches('{').count() == 1;
+            assert!(plain || annotation, "{} has the unit {unit}, which Prometheus would mangle", descriptor.name);
+        }
+    }
+}

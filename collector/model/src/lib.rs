@@ -1,0 +1,8 @@
+//! The meaning of readings: counters to energy, energy to workloads, carbon and cost; tokens to energy.
+//!
+//! Pure: no I/O, no clock, no task. Everything comes in as arguments and goes out as values.
+
+pub mod grid;
+pub mod host;
+pub mod inference;
+pub mod power;

@@ -1,0 +1,10 @@
+//! The wire: OTLP messages in and out, and names as Prometheus and CloudWatch will see them.
+//!
+//! Nothing here does I/O; everything turns bytes into values or values into bytes.
+
+pub mod exposition;
+pub mod json;
+pub mod metrics;
+pub mod names;
+pub mod protobuf;
+pub mod trace;

@@ -1,0 +1,1 @@
+//! wattline-export-file

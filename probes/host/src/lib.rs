@@ -1,0 +1,1 @@
+//! wattline-probe-host
