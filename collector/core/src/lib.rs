@@ -31,7 +31,7 @@ pub use quantity::{
     Bytes, Celsius, Count, GramsCo2e, GramsPerKwh, Hertz, Joules, Quantity, Ratio, Seconds, Tokens, Usd, UsdPerKwh,
     Watts,
 };
-pub use reading::{Reading, Readings};
+pub use reading::{Inventory, Reading, Readings};
 pub use sample::{Descriptor, Instrument, Metric, Sample, Value};
 pub use subject::{Device, DeviceKind, Subject, Workload};
 pub use telemetry::Telemetry;

@@ -38,8 +38,8 @@ metrics! {
     HW_POWER: Gauge<Watts> = "hw.power" [HW_PARENT, ENERGY_METHOD, ENERGY_MODEL];
     /// Energy of one workload on one kind of device. Over all workloads and states it adds up to hw.energy.
     WORKLOAD_ENERGY: Counter<Joules> = "workload.energy" [HW_TYPE, HW_ID, ENERGY_STATE, ENERGY_METHOD];
-    /// Power of one workload on one kind of device over the last window.
-    WORKLOAD_POWER: Gauge<Watts> = "workload.power" [HW_TYPE, HW_ID, ENERGY_STATE, ENERGY_METHOD];
+    /// Power of one device at rest: learned, or by a model until rest was seen.
+    HW_IDLE_POWER: Gauge<Watts> = "hw.power.idle" [ENERGY_METHOD];
     /// Carbon of the machine: the sum of workload.carbon.
     HOST_CARBON: Counter<GramsCo2e> = "host.carbon" [HW_ID, CARBON_KIND, ENERGY_METHOD];
     /// Carbon of one workload.
@@ -48,6 +48,8 @@ metrics! {
     HOST_COST: Counter<Usd> = "host.cost.usd" [HW_ID, COST_KIND, ENERGY_METHOD];
     /// Cost of one workload.
     WORKLOAD_COST: Counter<Usd> = "workload.cost.usd" [HW_TYPE, COST_KIND, ENERGY_STATE, ENERGY_METHOD];
+    /// Intervals of an energy meter that could not be booked: resets, and jumps that no device can make.
+    HW_ENERGY_LOST: Counter<Count> = "hw.energy.lost" in "{interval}" [];
     /// Energy of workloads whose series ended. hw.energy equals workload.energy plus this.
     RETIRED_ENERGY: Counter<Joules> = "workload.retired.energy" [HW_TYPE];
     /// Carbon intensity in use, by the grid's average.

@@ -7,4 +7,8 @@ pub mod json;
 pub mod metrics;
 pub mod names;
 pub mod protobuf;
+#[cfg(test)]
+mod samples;
+pub mod schema;
+pub mod status;
 pub mod trace;

@@ -1,1 +1,18 @@
-//! wattline-export-delivery
+//! What all destinations share: how long data waits, what an answer means, when to try again and what a loss is
+//! called.
+//!
+//! Nothing here talks to a network, reads a clock or draws a random number: time and chance come in as arguments,
+//! so that every rule is tested without a server.
+
+pub mod backlog;
+pub mod backoff;
+pub mod reason;
+pub mod secret;
+pub mod split;
+pub mod verdict;
+
+pub use backlog::{Backlog, Limits, Lost, Pending, SnapshotNumber, Tally};
+pub use backoff::{Backoff, Chance};
+pub use reason::DropReason;
+pub use secret::{Redaction, Secret};
+pub use verdict::{Verdict, of_grpc, of_http, retry_after};

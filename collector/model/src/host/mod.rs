@@ -1,1 +1,228 @@
-//! host/mod
+//! One machine: its counters become energy, its energy is given to what runs on it.
+//!
+//! Accounting happens in windows. Readings fill the open window; when it is long enough, it is settled at once:
+//! every microjoule of every device is booked to exactly one workload and state, and what is booked is never
+//! revised. Between settlements the books stand still.
+
+mod books;
+mod floor;
+mod meter;
+mod settle;
+mod system;
+mod witness;
+
+use std::sync::Arc;
+
+use wattline_core::reading::{EnergySource, Scope};
+use wattline_core::sample::Period;
+use wattline_core::{
+    GramsPerKwh, Instant, Inventory, Ratio, Reading, Readings, Sample, Seconds, Tick, Timestamp, Uncertainty, UsdPerKwh,
+};
+
+pub use self::books::{EnergyState, HostBooks};
+use self::floor::Floors;
+use self::meter::Meters;
+use self::settle::settle;
+use self::system::System;
+use self::witness::Witness;
+use crate::power::HostPower;
+
+/// How the host model accounts.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Settings {
+    /// The shortest window that is settled.
+    pub window: Seconds,
+    /// The most workloads with a series of their own; the rest are booked as `other`.
+    pub max_workloads: usize,
+    /// A workload whose books have not moved for this long, and that is gone, loses its series.
+    pub retention: Seconds,
+    /// The process id of the agent itself, to tell its own joules.
+    pub own_pid: Option<u32>,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self { window: Seconds::new(10.0), max_workloads: 1000, retention: Seconds::new(3600.0), own_pid: None }
+    }
+}
+
+/// What one joule of this machine means in carbon and money, during the window that is settled next.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Rates {
+    /// Carbon intensity of the grid.
+    pub intensity: GramsPerKwh,
+    /// Energy of the facility for each joule of the machine; at least 1.
+    pub pue: Ratio,
+    /// Price of electricity; `None` where the machine is rented and electricity is in the rent.
+    pub electricity: Option<UsdPerKwh>,
+    /// Uncertainty of carbon for a known energy.
+    pub carbon_uncertainty: Uncertainty,
+}
+
+impl Default for Rates {
+    fn default() -> Self {
+        Self {
+            intensity: GramsPerKwh::ZERO,
+            pue: Ratio::new(1.0),
+            electricity: None,
+            carbon_uncertainty: Uncertainty::NONE,
+        }
+    }
+}
+
+/// A raw counter as it was last read, to be kept over a restart of the agent.
+#[derive(Clone, Debug, PartialEq)]
+pub struct RawCounter {
+    /// What it covers.
+    pub scope: Scope,
+    /// Where it comes from.
+    pub source: EnergySource,
+    /// The raw value in microjoules.
+    pub raw_uj: u64,
+    /// When it was read, on the clock of this boot,
+    pub at: Instant,
+    /// and in civil time.
+    pub wall: Timestamp,
+}
+
+/// The model of one machine.
+#[derive(Debug)]
+pub struct HostModel {
+    settings: Settings,
+    inventory: Arc<Inventory>,
+    power: HostPower,
+    meters: Meters,
+    witness: Witness,
+    floors: Floors,
+    system: System,
+    books: HostBooks,
+    /// Begin of the open window; `None` before the first reading.
+    opened: Option<Tick>,
+    last: Tick,
+}
+
+impl HostModel {
+    /// A model with empty books.
+    pub fn new(settings: Settings) -> Self {
+        let inventory = Arc::new(Inventory::default());
+        Self {
+            power: HostPower::of(&inventory),
+            witness: Witness::new(settings.own_pid),
+            books: HostBooks::new(settings.max_workloads, settings.retention),
+            inventory,
+            meters: Meters::default(),
+            floors: Floors::default(),
+            system: System::default(),
+            opened: None,
+            last: Tick::default(),
+            settings,
+        }
+    }
+
+    /// Goes on from counters kept by an earlier agent of the same boot. What was drawn since then has no witness
+    /// and is booked as unattributed.
+    pub fn resume(&mut self, counters: &[RawCounter]) {
+        for counter in counters {
+            self.meters.resume(counter);
+        }
+    }
+
+    /// The raw counters as last read.
+    pub fn raw_counters(&self) -> Vec<RawCounter> {
+        self.meters.raw_counters(self.last)
+    }
+
+    /// Learns what the machine is. Windows that are settled are not revised.
+    pub fn describe(&mut self, inventory: &Arc<Inventory>) {
+        self.inventory = Arc::clone(inventory);
+        self.power = HostPower::of(inventory);
+    }
+
+    /// Takes what a probe saw. Settles the open window when `readings` make it long enough. Readings that are not
+    /// newer than the last are dropped: `false`.
+    pub fn ingest(&mut self, readings: &Readings, rates: &Rates) -> bool {
+        let tick = readings.tick;
+        if self.opened.is_some() && tick.at <= self.last.at {
+            return false;
+        }
+        let opened = *self.opened.get_or_insert(tick);
+        self.last = tick;
+        for item in &readings.items {
+            self.take(item, tick, opened.at);
+        }
+        self.witness.end_of_batch(tick.at);
+        if tick.at.since(opened.at).get() + 0.05 >= self.settings.window.get() {
+            self.settle(tick, rates);
+        }
+        true
+    }
+
+    fn take(&mut self, item: &Reading, tick: Tick, opened: Instant) {
+        match item {
+            Reading::Energy(reading) => self.meters.take_energy(reading, tick, opened),
+            Reading::Power(reading) => self.meters.take_power(reading, tick, opened),
+            Reading::Cpu(reading) => {
+                self.witness.take_cpu(reading, tick.at);
+                self.system.take(item);
+            }
+            Reading::Memory(reading) => {
+                self.witness.take_memory(*reading);
+                self.system.take(item);
+            }
+            Reading::Cgroup(reading) => self.witness.take_cgroup(reading, tick.at, opened),
+            Reading::Process(reading) => self.witness.take_process(reading, tick.at, opened),
+            Reading::Load(_)
+            | Reading::Paging(_)
+            | Reading::Disk(_)
+            | Reading::Network(_)
+            | Reading::Filesystem(_)
+            | Reading::Pressure(_)
+            | Reading::Processes(_) => self.system.take(item),
+            // What describes the machine comes at its own time, through `describe`.
+            Reading::Inventory(_) | Reading::Inference(_) | Reading::Health(_) => {}
+        }
+    }
+
+    /// Settles the open window now, however short, so that a last snapshot is complete.
+    pub fn settle_now(&mut self, rates: &Rates) {
+        if self.opened.is_some_and(|opened| self.last.at > opened.at) {
+            self.settle(self.last, rates);
+        }
+    }
+
+    fn settle(&mut self, tick: Tick, rates: &Rates) {
+        let Some(opened) = self.opened.replace(tick) else { return };
+        let elapsed = tick.at.since(opened.at);
+        let use_ = self.witness.close_window(opened.wall);
+        let devices = self.meters.close_window(&self.power, &use_, elapsed);
+        let at_rest = self.power.at(Ratio::ZERO, use_.memory_used);
+        let idle = self.floors.learn(&devices, &use_, &at_rest, elapsed);
+        let settlement = settle(&devices, &idle, &use_, elapsed);
+        self.system.close_window(use_.modes, tick);
+        self.books.book(&settlement, &use_, rates, Period { start: opened.wall, at: tick.wall });
+        self.books.record_floors(idle);
+    }
+
+    /// What the machine is, as far as known.
+    pub fn inventory(&self) -> &Arc<Inventory> {
+        &self.inventory
+    }
+
+    /// The books as of the last settlement.
+    pub fn books(&self) -> &HostBooks {
+        &self.books
+    }
+
+    /// Every figure about this machine.
+    pub fn samples(&self, rates: &Rates) -> Vec<Sample> {
+        let host_id = self.inventory.host_id.clone().unwrap_or_else(|| "unknown".to_owned());
+        let mut samples = self.books.samples(&host_id.into(), rates);
+        self.witness.samples(self.books.settled_at(), &mut samples);
+        self.meters.samples(self.books.settled_at(), &mut samples);
+        self.system.samples(&self.inventory, self.last, &mut samples);
+        samples
+    }
+}
+
+#[cfg(test)]
+mod laws;

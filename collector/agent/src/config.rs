@@ -1,0 +1,330 @@
+//! What the user wrote (`Config`), as TOML.
+
+use std::net::{Ipv4Addr, SocketAddr};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+use crate::env;
+
+/// The admin port that is used when none is configured.
+pub const ADMIN_DEFAULT: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(Ipv4Addr::LOCALHOST), 9747);
+
+/// The whole configuration. Every key has a default.
+#[derive(Clone, Debug, Default, PartialEq, Deserialize, Serialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Config {
+    /// The measured host.
+    pub host: Host,
+    /// What survives a restart.
+    pub state: State,
+    /// How often to look.
+    pub sampling: Sampling,
+    /// What a kilowatt-hour means for the climate.
+    pub carbon: Carbon,
+    /// What a kilowatt-hour costs.
+    pub cost: Cost,
+    /// Limits on what is kept.
+    pub limits: Limits,
+    /// Sources.
+    pub probes: Probes,
+    /// The admin endpoint.
+    pub admin: Admin,
+    /// Destinations.
+    pub exporters: Exporters,
+    /// The log.
+    pub log: Log,
+}
+
+/// The measured host.
+#[derive(Clone, Debug, PartialEq, Deserialize, Serialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Host {
+    /// Where the host's `/proc` and `/sys` are found: `/host` in a container that mounts them there.
+    pub root: PathBuf,
+}
+
+impl Default for Host {
+    fn default() -> Self {
+        Self { root: PathBuf::from("/") }
+    }
+}
+
+/// What survives a restart.
+#[derive(Clone, Debug, Default, PartialEq, Deserialize, Serialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct State {
+    /// Directory of the agent's own files; by default systemd's `$STATE_DIRECTORY`, else `/var/lib/wattline`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub directory: Option<PathBuf>,
+}
+
+impl State {
+    /// The directory in force.
+    pub fn directory(&self) -> PathBuf {
+        let systemd = || env::get("STATE_DIRECTORY").map(PathBuf::from);
+        self.directory.clone().or_else(systemd).unwrap_or_else(|| PathBuf::from("/var/lib/wattline"))
+    }
+}
+
+/// How often to look.
+#[derive(Clone, Debug, PartialEq, Deserialize, Serialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Sampling {
+    /// Time between readings, from 100ms.
+    #[serde(with = "humantime_serde")]
+    pub interval: Duration,
+    /// Length of an accounting window, from one interval up.
+    #[serde(with = "humantime_serde")]
+    pub window: Duration,
+}
+
+impl Default for Sampling {
+    fn default() -> Self {
+        Self { interval: Duration::from_secs(1), window: Duration::from_secs(10) }
+    }
+}
+
+/// What a kilowatt-hour means for the climate.
+#[derive(Clone, Debug, Default, PartialEq, Deserialize, Serialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Carbon {
+    /// Where the machine stands: a country (`DE`, `DEU`) or a US state (`US-VA`). In a cloud the region tells.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub zone: Option<String>,
+    /// Carbon intensity in gCO2e/kWh, where you know better than the tables.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub intensity: Option<f64>,
+    /// Power usage effectiveness of the facility, 1 or more, where you know better than the tables.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub pue: Option<f64>,
+}
+
+/// What a kilowatt-hour costs.
+#[derive(Clone, Debug, Default, PartialEq, Deserialize, Serialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Cost {
+    /// Price of electricity in USD per kWh; by default 0.12, and none in a cloud, where it is in the rent.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub electricity: Option<f64>,
+}
+
+/// Limits on what is kept.
+#[derive(Clone, Debug, PartialEq, Deserialize, Serialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Limits {
+    /// The most workloads with series of their own; the rest are booked as `other`.
+    pub workloads: usize,
+    /// A workload that is gone keeps its series for this long.
+    #[serde(with = "humantime_serde")]
+    pub retention: Duration,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self { workloads: 1000, retention: Duration::from_secs(3600) }
+    }
+}
+
+/// Sources.
+#[derive(Clone, Debug, Default, PartialEq, Deserialize, Serialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Probes {
+    /// This machine.
+    pub host: wattline_probe_host::Config,
+    /// The cloud that this machine may stand in.
+    pub cloud: wattline_probe_host::inventory::CloudConfig,
+    /// Spans of language model calls.
+    pub otlp: wattline_probe_llm::otlp::Config,
+}
+
+/// The admin endpoint.
+#[derive(Clone, Debug, PartialEq, Deserialize, Serialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Admin {
+    /// Whether it is served.
+    pub enabled: bool,
+    /// Where it listens.
+    pub listen: SocketAddr,
+}
+
+impl Default for Admin {
+    fn default() -> Self {
+        Self { enabled: true, listen: ADMIN_DEFAULT }
+    }
+}
+
+/// Destinations.
+#[derive(Clone, Debug, Default, PartialEq, Deserialize, Serialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Exporters {
+    /// OTLP destinations.
+    pub otlp: Vec<wattline_export_otlp::Config>,
+    /// Files of OTLP JSON lines.
+    pub file: Vec<wattline_export_file::Config>,
+}
+
+/// The log.
+#[derive(Clone, Debug, PartialEq, Deserialize, Serialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Log {
+    /// How much: `error`, `warn`, `info`, `debug`, `trace`, or a filter such as `info,wattline=debug`.
+    pub level: String,
+    /// How: `text` or `json`.
+    pub format: LogFormat,
+}
+
+impl Default for Log {
+    fn default() -> Self {
+        Self { level: "info".to_owned(), format: LogFormat::Text }
+    }
+}
+
+/// How log lines look.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum LogFormat {
+    /// For people.
+    #[default]
+    Text,
+    /// For programs.
+    Json,
+}
+
+/// Why a configuration is refused. Every message names the file and the key.
+#[derive(Debug, thiserror::Error)]
+pub enum ConfigError {
+    /// The file cannot be read.
+    #[error("reading the configuration {path} failed: {source}")]
+    Unreadable {
+        /// The file.
+        path: PathBuf,
+        /// How it failed.
+        source: std::io::Error,
+    },
+    /// The file is not TOML, or holds a key or a value that does not exist.
+    #[error("{path}: {message}")]
+    Malformed {
+        /// The file.
+        path: PathBuf,
+        /// The parser's words: line, column, the line itself, and what was meant.
+        message: String,
+    },
+    /// A value is out of range.
+    #[error("{key} = {value}: {expected}")]
+    OutOfRange {
+        /// The key, dotted.
+        key: &'static str,
+        /// What was written.
+        value: String,
+        /// What would be right.
+        expected: &'static str,
+    },
+    /// An OTEL_* variable is wrong.
+    #[error(transparent)]
+    Environment(#[from] wattline_export_otlp::EnvError),
+}
+
+impl Config {
+    /// Reads `path`, or takes the defaults where there is none, and adds a destination from the standard OTEL_*
+    /// variables when no OTLP destination is configured.
+    pub fn load(path: Option<&Path>) -> Result<Self, ConfigError> {
+        let mut config = match path {
+            None => Self::default(),
+            Some(path) => {
+                #[expect(clippy::disallowed_methods, reason = "the configuration is the user's file")]
+                let text = std::fs::read_to_string(path)
+                    .map_err(|source| ConfigError::Unreadable { path: path.to_owned(), source })?;
+                Self::parse(&text).map_err(|message| ConfigError::Malformed { path: path.to_owned(), message })?
+            }
+        };
+        if config.exporters.otlp.is_empty() {
+            config.exporters.otlp.extend(wattline_export_otlp::Config::from_otel_env(&env::get)?);
+        }
+        config.validate()?;
+        Ok(config)
+    }
+
+    /// Parses a configuration. The error tells line and column, shows the line, and guesses what was meant.
+    pub fn parse(text: &str) -> Result<Self, String> {
+        toml::from_str(text).map_err(|error: toml::de::Error| {
+            let hint = meant(error.message()).map_or_else(String::new, |key| format!("\ndid you mean `{key}`?"));
+            format!("{}{hint}", error.to_string().trim_end())
+        })
+    }
+
+    fn validate(&self) -> Result<(), ConfigError> {
+        let Sampling { interval, window } = self.sampling;
+        let humane = |duration: Duration| humantime::format_duration(duration).to_string();
+        check(interval >= Duration::from_millis(100), "sampling.interval", || humane(interval), "at least 100ms")?;
+        check(window >= interval, "sampling.window", || humane(window), "at least sampling.interval")?;
+        check(window <= Duration::from_secs(3600), "sampling.window", || humane(window), "at most 1h")?;
+        let Carbon { zone, intensity, pue } = &self.carbon;
+        if let Some(zone) = zone {
+            let known = wattline_model::grid::Grid::builtin().knows(zone);
+            check(known, "carbon.zone", || zone.clone(), "a country such as DE or a US state such as US-VA")?;
+        }
+        if let Some(grams) = *intensity {
+            check((0.0..=5000.0).contains(&grams), "carbon.intensity", || grams.to_string(), "gCO2e/kWh, 0 to 5000")?;
+        }
+        if let Some(pue) = *pue {
+            check((1.0..=5.0).contains(&pue), "carbon.pue", || pue.to_string(), "a ratio from 1 to 5")?;
+        }
+        if let Some(price) = self.cost.electricity {
+            check((0.0..=100.0).contains(&price), "cost.electricity", || price.to_string(), "USD per kWh, 0 to 100")?;
+        }
+        check(self.limits.workloads > 0, "limits.workloads", || "0".to_owned(), "at least 1")
+    }
+}
+
+fn check(
+    fine: bool,
+    key: &'static str,
+    value: impl FnOnce() -> String,
+    expected: &'static str,
+) -> Result<(), ConfigError> {
+    if fine { Ok(()) } else { Err(ConfigError::OutOfRange { key, value: value(), expected }) }
+}
+
+/// The known key nearest to the unknown one in the parser's message.
+fn meant(message: &str) -> Option<&str> {
+    let mut quoted = message.strip_prefix("unknown field ")?.split('`').skip(1).step_by(2);
+    let wrong = quoted.next()?;
+    quoted
+        .map(|known| (strsim::damerau_levenshtein(wrong, known), known))
+        .filter(|(distance, known)| *distance <= known.len().max(wrong.len()) / 2)
+        .min()
+        .map(|(_, known)| known)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_empty_file_is_the_default() {
+        assert_eq!(Config::parse("").unwrap(), Config::default());
+    }
+
+    #[test]
+    fn a_mistyped_key_names_line_and_the_key_meant() {
+        let error = Config::parse("[sampling]\nintervall = \"1s\"\n").unwrap_err();
+        assert!(error.contains("line 2"), "{error}");
+        assert!(error.contains("did you mean `interval`?"), "{error}");
+    }
+
+    #[test]
+    fn what_is_written_can_be_read_back() {
+        let text = toml::to_string(&Config::default()).unwrap();
+        assert_eq!(Config::parse(&text).unwrap(), Config::default());
+    }
+
+    #[test]
+    fn values_out_of_range_name_their_key() {
+        let mut config = Config::default();
+        config.carbon.pue = Some(0.5);
+        let error = config.validate().unwrap_err().to_string();
+        assert!(error.contains("carbon.pue = 0.5"), "{error}");
+    }
+}

@@ -1,0 +1,214 @@
+//! The sole owner of all state: readings go in, snapshots come out.
+//!
+//! A plain struct. Production, replay and tests run the same code, and time is part of what goes in.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use wattline_core::attribute::{Attribute, Text, key};
+use wattline_core::reading::{SourceHealth, SourceState};
+use wattline_core::sample::Period;
+use wattline_core::{
+    GramsPerKwh, Inventory, Ratio, Reading, Readings, Sample, Snapshot, Subject, Tick, Timestamp, UsdPerKwh, metrics,
+};
+use wattline_model::grid::{Grid, Intensity, Place, Pue, pue};
+use wattline_model::host::{HostModel, Rates, RawCounter, Settings};
+use wattline_model::inference::InferenceBooks;
+
+use crate::config::{Carbon, Config};
+use crate::telemetry;
+
+/// Price of electricity where none is configured and the machine is not rented.
+const DEFAULT_ELECTRICITY: UsdPerKwh = UsdPerKwh::new(0.12);
+
+/// All state.
+#[derive(Debug)]
+pub struct Pipeline {
+    host: HostModel,
+    inference: InferenceBooks,
+    carbon: Carbon,
+    electricity: Option<UsdPerKwh>,
+    intensity: Intensity,
+    pue: Pue,
+    rates: Rates,
+    health: BTreeMap<&'static str, SourceHealth>,
+    started: Option<Timestamp>,
+    refused: u64,
+}
+
+impl Pipeline {
+    /// Empty books.
+    pub fn new(config: &Config, own_pid: Option<u32>) -> Self {
+        let settings = Settings {
+            window: wattline_core::Seconds::new(config.sampling.window.as_secs_f64()),
+            max_workloads: config.limits.workloads,
+            retention: wattline_core::Seconds::new(config.limits.retention.as_secs_f64()),
+            own_pid,
+        };
+        let host = HostModel::new(settings);
+        let (intensity, pue) = place(&config.carbon, host.inventory());
+        let mut pipeline = Self {
+            inference: InferenceBooks::default(),
+            carbon: config.carbon.clone(),
+            electricity: config.cost.electricity.map(UsdPerKwh::new),
+            rates: Rates::default(),
+            health: BTreeMap::new(),
+            started: None,
+            refused: 0,
+            host,
+            intensity,
+            pue,
+        };
+        pipeline.settle_place();
+        pipeline
+    }
+
+    /// Goes on from the raw counters of an earlier agent in this boot.
+    pub fn resume(&mut self, counters: &[RawCounter]) {
+        self.host.resume(counters);
+    }
+
+    /// The raw counters, to be kept.
+    pub fn raw_counters(&self) -> Vec<RawCounter> {
+        self.host.raw_counters()
+    }
+
+    /// Takes what a source saw. True when a window was settled by it, or when it was the first: then a new snapshot
+    /// is worth taking.
+    pub fn ingest(&mut self, readings: &Readings) -> bool {
+        let first = self.started.is_none();
+        self.started.get_or_insert(readings.tick.wall);
+        let mut about_host = false;
+        for item in &readings.items {
+            match item {
+                Reading::Inventory(inventory) => {
+                    self.host.describe(inventory);
+                    self.settle_place();
+                }
+                Reading::Inference(call) => self.inference.book(call, Grid::builtin()),
+                Reading::Health(health) => {
+                    self.health.insert(health.part, health.clone());
+                }
+                _ => about_host = true,
+            }
+        }
+        if !about_host {
+            return false;
+        }
+        let settled = self.host.books().settled_at();
+        if !self.host.ingest(readings, &self.rates) {
+            self.refused += 1;
+        }
+        first || self.host.books().settled_at() != settled
+    }
+
+    /// Closes the open window, however short.
+    pub fn settle_now(&mut self) {
+        self.host.settle_now(&self.rates);
+    }
+
+    /// All figures as they stand, with `own` telling about the agent itself.
+    pub fn snapshot(&self, tick: Tick, own: &[Sample]) -> Snapshot {
+        let mut samples = self.host.samples(&self.rates);
+        samples.extend(self.inference.samples(tick.wall));
+        self.place_samples(tick, &mut samples);
+        samples.extend_from_slice(own);
+        samples.extend(telemetry::own_use(tick, self.started.unwrap_or(tick.wall)));
+        Snapshot { tick, resource: self.resource(), samples }
+    }
+
+    /// The machine.
+    pub fn host(&self) -> &HostModel {
+        &self.host
+    }
+
+    /// What each source gives, as last heard.
+    pub fn health(&self) -> impl Iterator<Item = &SourceHealth> {
+        self.health.values()
+    }
+
+    /// Carbon intensity in use.
+    pub fn intensity(&self) -> &Intensity {
+        &self.intensity
+    }
+
+    /// Power usage effectiveness in use.
+    pub fn pue(&self) -> &Pue {
+        &self.pue
+    }
+
+    /// Finds intensity, PUE and price anew, once it is known where the machine stands.
+    fn settle_place(&mut self) {
+        let inventory = Arc::clone(self.host.inventory());
+        (self.intensity, self.pue) = place(&self.carbon, &inventory);
+        let rented = inventory.cloud.is_some();
+        let default = (!rented).then_some(DEFAULT_ELECTRICITY);
+        self.rates = Rates {
+            intensity: self.intensity.grams,
+            pue: self.pue.ratio,
+            electricity: self.electricity.or(default),
+            carbon_uncertainty: self.intensity.uncertainty.times(self.pue.uncertainty),
+        };
+    }
+
+    fn place_samples(&self, tick: Tick, samples: &mut Vec<Sample>) {
+        let host = Arc::new(Subject::Host);
+        let period = Period { start: self.started.unwrap_or(tick.wall), at: tick.wall };
+        let intensity = vec![
+            Attribute::new(key::CARBON_ZONE, self.intensity.zone.clone()),
+            Attribute::new(key::CARBON_SOURCE, self.intensity.source.clone()),
+            Attribute::new(key::CARBON_ESTIMATED, if self.intensity.estimated { "true" } else { "false" }),
+        ];
+        samples.push(metrics::CARBON_INTENSITY.sample(&host, intensity, period, self.intensity.grams));
+        let source = vec![Attribute::new(key::CARBON_SOURCE, self.pue.source.clone())];
+        samples.push(metrics::CARBON_PUE.sample(&host, source, period, self.pue.ratio));
+        let wattline = Arc::new(Subject::Wattline);
+        for health in self.health.values() {
+            let up = match health.state {
+                SourceState::Up { .. } => 1.0,
+                SourceState::Absent { .. } => continue,
+                SourceState::Denied { .. } | SourceState::Failed { .. } => 0.0,
+            };
+            let part = vec![Attribute::new(key::WATTLINE_PROBE, health.part)];
+            samples.push(metrics::WATTLINE_PROBE_UP.sample(&wattline, part, period, Ratio::new(up)));
+        }
+    }
+
+    /// What describes the machine, on every Resource.
+    fn resource(&self) -> Vec<Attribute> {
+        let Inventory { host_name, host_id, arch, cloud, .. } = &**self.host.inventory();
+        let id = host_id.as_deref().or(host_name.as_deref()).unwrap_or("unknown");
+        let mut resource = telemetry::service_attributes(id);
+        let mut push = |key, value: &Option<String>| {
+            resource.extend(value.as_ref().map(|value| Attribute::new(key, Text::from(value.clone()))));
+        };
+        push(key::HOST_ID, host_id);
+        push(key::HOST_NAME, host_name);
+        push(key::HOST_ARCH, arch);
+        push(key::OS_TYPE, &Some("linux".to_owned()));
+        if let Some(cloud) = cloud {
+            push(key::CLOUD_PROVIDER, &Some(cloud.provider.clone()));
+            push(key::CLOUD_PLATFORM, &Some(cloud.platform.clone()));
+            push(key::CLOUD_REGION, &cloud.region);
+            push(key::CLOUD_AVAILABILITY_ZONE, &cloud.availability_zone);
+            push(key::CLOUD_ACCOUNT_ID, &cloud.account_id);
+            push(key::HOST_TYPE, &cloud.instance_type);
+        }
+        resource
+    }
+}
+
+/// Intensity and PUE where the machine stands: configured, else by region, else by country, else the world.
+fn place(carbon: &Carbon, inventory: &Inventory) -> (Intensity, Pue) {
+    let cloud = inventory.cloud.as_ref();
+    let (provider, region) =
+        (cloud.map(|cloud| cloud.provider.as_str()), cloud.and_then(|cloud| cloud.region.as_deref()));
+    let intensity = match carbon.intensity {
+        Some(grams) => {
+            Intensity::configured(GramsPerKwh::new(grams), carbon.zone.clone().unwrap_or_else(|| "configured".to_owned()))
+        }
+        None => Grid::builtin().intensity(&Place { zone: carbon.zone.as_deref(), country: None, provider, region }),
+    };
+    let pue = carbon.pue.map_or_else(|| pue(provider, region), |ratio| Pue::configured(Ratio::new(ratio)));
+    (intensity, pue)
+}

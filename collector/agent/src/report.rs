@@ -1,0 +1,388 @@
+//! One window as a person reads it, and as a program does.
+
+use std::collections::BTreeMap;
+use std::fmt::Write;
+
+use serde::Serialize;
+use wattline_core::reading::{CloudInstance, CpuModel, Virtualization};
+use wattline_core::{Inventory, Method, MicroJoules, Seconds, Uncertainty};
+use wattline_model::host::{EnergyState, HostBooks};
+
+use crate::pipeline::Pipeline;
+
+/// What was measured, broken down by device and by workload. Energy in joules, power in watts, carbon in grams.
+#[derive(Clone, Debug, Serialize)]
+pub struct Report {
+    /// The agent's version.
+    pub version: &'static str,
+    /// The machine.
+    pub host: Machine,
+    /// Length of the last settled window in seconds.
+    pub window_s: f64,
+    /// End of the window, seconds since the Unix epoch.
+    pub at: u64,
+    /// The whole machine at its input.
+    pub total: Figure,
+    /// Its devices; they add up to the total.
+    pub devices: Vec<Device>,
+    /// What ran, by energy; with idle and unattributed energy they add up to the total.
+    pub workloads: Vec<Workload>,
+    /// Energy at rest, which belongs to nobody.
+    pub idle: Figure,
+    /// Energy that no witness explains.
+    pub unattributed: Figure,
+    /// Operational carbon.
+    pub carbon: Carbon,
+    /// Electricity in USD; absent where it is in the rent.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub electricity_usd: Option<f64>,
+    /// Calls of language models since the start.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub inference: Option<Inference>,
+}
+
+/// The machine.
+#[derive(Clone, Debug, Default, Serialize)]
+pub struct Machine {
+    /// Its name.
+    pub name: String,
+    /// One line about it.
+    pub description: String,
+}
+
+/// Energy with its method and 90 % range.
+#[derive(Clone, Copy, Debug, Serialize)]
+pub struct Figure {
+    /// Joules since the start.
+    pub energy_j: f64,
+    /// Mean watts of the last window.
+    pub power_w: f64,
+    /// How it was obtained.
+    pub method: Method,
+    /// The lower end of the range of the power.
+    pub power_low_w: f64,
+    /// The upper end.
+    pub power_high_w: f64,
+}
+
+/// A device.
+#[derive(Clone, Debug, Serialize)]
+pub struct Device {
+    /// `hw.id`.
+    pub id: String,
+    /// `hw.type`.
+    pub kind: &'static str,
+    /// The meter or the model.
+    pub model: String,
+    /// Its energy.
+    #[serde(flatten)]
+    pub figure: Figure,
+}
+
+/// A workload.
+#[derive(Clone, Debug, Serialize)]
+pub struct Workload {
+    /// Its name.
+    pub name: String,
+    /// `workload.kind`.
+    pub kind: &'static str,
+    /// Mean watts of the last window by `hw.type`.
+    pub power_by_device_w: BTreeMap<&'static str, f64>,
+    /// Its share of all active energy of the window.
+    pub share: f64,
+    /// Its energy.
+    #[serde(flatten)]
+    pub figure: Figure,
+}
+
+/// Carbon with what it was computed from.
+#[derive(Clone, Debug, Serialize)]
+pub struct Carbon {
+    /// Grams of CO2e since the start.
+    pub grams: f64,
+    /// The lower end of the 90 % range.
+    pub grams_low: f64,
+    /// The upper end.
+    pub grams_high: f64,
+    /// gCO2e per kWh.
+    pub intensity: f64,
+    /// Of which zone.
+    pub zone: String,
+    /// From which table or configuration.
+    pub source: String,
+    /// Power usage effectiveness.
+    pub pue: f64,
+}
+
+/// Calls of language models since the start.
+#[derive(Clone, Copy, Debug, Default, Serialize)]
+pub struct Inference {
+    /// Calls.
+    pub calls: f64,
+    /// Joules.
+    pub energy_j: f64,
+    /// Grams of CO2e.
+    pub carbon_g: f64,
+    /// USD.
+    pub cost_usd: f64,
+}
+
+impl Report {
+    /// What the books say after their last window; `None` before the first.
+    pub fn of(pipeline: &Pipeline) -> Option<Self> {
+        let books = pipeline.host().books();
+        let settled = books.settled_at()?;
+        let window = settled.at.since(settled.start).max(Seconds::new(1e-9));
+        let uncertainty = books.uncertainty();
+        let devices = devices(books);
+        let power = devices.iter().map(|device| device.figure.power_w).sum();
+        let total = Figure::new(books.energy(), power, books.method(), uncertainty);
+        let carbon_uncertainty =
+            uncertainty.times(pipeline.intensity().uncertainty).times(pipeline.pue().uncertainty).factor();
+        let grams = books.carbon().quantity().get();
+        let split = books.method().split();
+        let state = |state| {
+            let rows = || books.workloads().filter(move |row| row.state == state);
+            let energy = rows().map(|row| row.energy).sum();
+            let last: MicroJoules = rows().map(|row| row.last).sum();
+            Figure::new(energy, (last.quantity() / window).get(), split, uncertainty)
+        };
+        Some(Self {
+            version: env!("CARGO_PKG_VERSION"),
+            host: machine(pipeline.host().inventory()),
+            window_s: window.get(),
+            at: settled.at.unix_seconds(),
+            total,
+            workloads: workloads(books, window, uncertainty),
+            idle: state(EnergyState::Idle),
+            unattributed: state(EnergyState::Unattributed),
+            devices,
+            carbon: Carbon {
+                grams,
+                grams_low: grams / carbon_uncertainty,
+                grams_high: grams * carbon_uncertainty,
+                intensity: pipeline.intensity().grams.get(),
+                zone: pipeline.intensity().zone.to_string(),
+                source: pipeline.intensity().source.to_string(),
+                pue: pipeline.pue().ratio.get(),
+            },
+            electricity_usd: books.costed().then(|| books.cost().quantity().get()),
+            inference: pipeline.inference_totals(),
+        })
+    }
+
+    /// The report on one screen, with at most `top` workloads.
+    pub fn text(&self, top: usize) -> String {
+        let mut out = String::new();
+        // Writing to a string does not fail.
+        self.write(&mut out, top).ok();
+        out
+    }
+
+    fn write(&self, out: &mut String, top: usize) -> std::fmt::Result {
+        writeln!(out, "wattline {}  {}", self.version, self.host.name)?;
+        writeln!(out, "{}", self.host.description)?;
+        writeln!(out)?;
+        writeln!(out, "{:<28}{:>9} {:>12}  {:<11} {:<21} from", "DEVICE", "power", "energy", "method", "90 % range")?;
+        line(out, "machine", &self.total, "the sum of the devices")?;
+        for device in &self.devices {
+            line(out, &format!("  {} {}", device.kind, device.id), &device.figure, &device.model)?;
+        }
+        writeln!(out)?;
+        writeln!(
+            out,
+            "{:<38}{:>9} {:>9} {:>9} {:>9} {:>12}",
+            "WORKLOAD", "power", "cpu", "memory", "enclosure", "energy"
+        )?;
+        for workload in self.workloads.iter().take(top) {
+            let of = |kind| watts(workload.power_by_device_w.get(kind).copied().unwrap_or(0.0));
+            writeln!(
+                out,
+                "{:<38}{:>9} {:>9} {:>9} {:>9} {:>12}",
+                short(&format!("{} ({})", workload.name, workload.kind), 37),
+                watts(workload.figure.power_w),
+                of("cpu"),
+                of("memory"),
+                of("enclosure"),
+                joules(workload.figure.energy_j),
+            )?;
+        }
+        let rest = self.workloads.iter().skip(top);
+        let (count, power, energy) = rest.fold((0, 0.0, 0.0), |(count, power, energy), workload| {
+            (count + 1, power + workload.figure.power_w, energy + workload.figure.energy_j)
+        });
+        if count > 0 {
+            writeln!(out, "{:<38}{:>9} {:>29} {:>12}", format!("{count} more"), watts(power), "", joules(energy))?;
+        }
+        for (name, figure) in [("idle: at rest, nobody's", self.idle), ("unattributed: no witness", self.unattributed)] {
+            writeln!(out, "{name:<38}{:>9} {:>29} {:>12}", watts(figure.power_w), "", joules(figure.energy_j))?;
+        }
+        writeln!(out)?;
+        self.write_meaning(out)
+    }
+
+    fn write_meaning(&self, out: &mut String) -> std::fmt::Result {
+        let Carbon { grams, grams_low, grams_high, intensity, zone, source, pue } = &self.carbon;
+        writeln!(
+            out,
+            "carbon  {} ({} to {})  at {intensity:.0} gCO2e/kWh of {zone} ({source}), PUE {pue:.2}",
+            mass(*grams),
+            mass(*grams_low),
+            mass(*grams_high),
+        )?;
+        match self.electricity_usd {
+            Some(usd) => writeln!(out, "cost    {usd:.9} USD of electricity")?,
+            None => writeln!(out, "cost    electricity is in the rent of this machine")?,
+        }
+        if let Some(Inference { calls, energy_j, carbon_g, cost_usd }) = self.inference {
+            writeln!(
+                out,
+                "models  {calls:.0} calls, {}, {}, {cost_usd:.6} USD since the start",
+                joules(energy_j),
+                mass(carbon_g)
+            )?;
+        }
+        writeln!(out, "window  {:.1} s", self.window_s)
+    }
+}
+
+impl Figure {
+    fn new(energy: MicroJoules, power_w: f64, method: Method, uncertainty: Uncertainty) -> Self {
+        let factor = uncertainty.factor();
+        Self {
+            energy_j: energy.quantity().get(),
+            power_w,
+            method,
+            power_low_w: power_w / factor,
+            power_high_w: power_w * factor,
+        }
+    }
+}
+
+fn devices(books: &HostBooks) -> Vec<Device> {
+    books
+        .devices()
+        .map(|row| Device {
+            id: row.device.id.to_string(),
+            kind: row.device.kind.as_str(),
+            model: row.model.to_string(),
+            figure: Figure::new(row.energy, row.power.get(), row.method, row.uncertainty),
+        })
+        .collect()
+}
+
+fn workloads(books: &HostBooks, window: Seconds, uncertainty: Uncertainty) -> Vec<Workload> {
+    let mut by_workload: BTreeMap<_, (MicroJoules, MicroJoules, BTreeMap<&'static str, f64>)> = BTreeMap::new();
+    let mut active = 0.0;
+    let held = |state| matches!(state, EnergyState::Active | EnergyState::Reserved);
+    for row in books.workloads().filter(|row| held(row.state)) {
+        let (energy, last, by_device) = by_workload.entry(row.workload.clone()).or_default();
+        *energy += row.energy;
+        *last += row.last;
+        *by_device.entry(row.kind.as_str()).or_default() += (row.last.quantity() / window).get();
+        active += row.last.quantity().get();
+    }
+    let method = books.method().split();
+    let mut workloads: Vec<Workload> = by_workload
+        .into_iter()
+        .map(|(workload, (energy, last, power_by_device_w))| Workload {
+            name: workload.to_string(),
+            kind: workload.kind(),
+            power_by_device_w,
+            share: if active > 0.0 { last.quantity().get() / active } else { 0.0 },
+            figure: Figure::new(energy, (last.quantity() / window).get(), method, uncertainty),
+        })
+        .collect();
+    workloads.sort_by(|a, b| b.figure.power_w.total_cmp(&a.figure.power_w).then_with(|| a.name.cmp(&b.name)));
+    workloads
+}
+
+fn machine(inventory: &Inventory) -> Machine {
+    let Inventory { host_name, cpu, memory_bytes, virtualization, cloud, .. } = inventory;
+    let CpuModel { name, logical_count, .. } = cpu;
+    let mut parts = vec![name.clone().unwrap_or_else(|| "an unknown processor".to_owned())];
+    parts.extend(logical_count.map(|count| format!("{count} CPUs")));
+    parts.extend(memory_bytes.map(|bytes| format!("{:.1} GiB", bytes as f64 / 1_073_741_824.0)));
+    parts.push(match (cloud, virtualization) {
+        (Some(CloudInstance { provider, instance_type, region, .. }), _) => {
+            let words = [Some(provider.clone()), instance_type.clone(), region.clone()];
+            words.into_iter().flatten().collect::<Vec<_>>().join(" ")
+        }
+        (None, Virtualization::Guest(hypervisor)) => format!("a guest of {hypervisor}"),
+        (None, Virtualization::None) => "bare metal".to_owned(),
+        (None, Virtualization::Unknown) => "virtual or not is unknown".to_owned(),
+    });
+    Machine { name: host_name.clone().unwrap_or_else(|| "unknown".to_owned()), description: parts.join(", ") }
+}
+
+fn line(out: &mut String, name: &str, figure: &Figure, from: &str) -> std::fmt::Result {
+    let range = format!("{} to {}", watts(figure.power_low_w), watts(figure.power_high_w));
+    writeln!(
+        out,
+        "{:<28}{:>9} {:>12}  {:<11} {:<21} {from}",
+        short(name, 27),
+        watts(figure.power_w),
+        joules(figure.energy_j),
+        figure.method.as_str(),
+        range
+    )
+}
+
+/// The text cut to `width` characters.
+fn short(text: &str, width: usize) -> String {
+    if text.chars().count() <= width {
+        return text.to_owned();
+    }
+    text.chars().take(width.saturating_sub(1)).chain(['…']).collect()
+}
+
+fn watts(value: f64) -> String {
+    scaled(value, "W")
+}
+
+fn joules(value: f64) -> String {
+    scaled(value, "J")
+}
+
+fn mass(grams: f64) -> String {
+    format!("{}CO2e", scaled(grams, "g"))
+}
+
+/// Three significant figures with the fitting prefix.
+fn scaled(value: f64, unit: &str) -> String {
+    let magnitude = value.abs();
+    let (factor, prefix) = match magnitude {
+        _ if magnitude >= 1e9 => (1e-9, "G"),
+        _ if magnitude >= 1e6 => (1e-6, "M"),
+        _ if magnitude >= 1e4 => (1e-3, "k"),
+        _ if magnitude >= 1.0 || magnitude < 1e-12 => (1.0, ""),
+        _ if magnitude >= 1e-3 => (1e3, "m"),
+        _ if magnitude >= 1e-6 => (1e6, "µ"),
+        _ => (1e9, "n"),
+    };
+    let number = value * factor;
+    let decimals = match number.abs() {
+        size if size >= 100.0 => 0,
+        size if size >= 10.0 => 1,
+        size if size > 0.0 => 2,
+        _ => 0,
+    };
+    format!("{number:.decimals$} {prefix}{unit}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn figures_keep_three_digits() {
+        let shown = [0.0, 0.0123, 1.234, 56.78, 999.4, 4321.0, 12_345.0, 7.2e6].map(watts);
+        assert_eq!(shown, ["0 W", "12.3 mW", "1.23 W", "56.8 W", "999 W", "4321 W", "12.3 kW", "7.20 MW"]);
+    }
+
+    #[test]
+    fn long_names_are_cut_and_say_so() {
+        assert_eq!(short("abcdef", 4), "abc…");
+        assert_eq!(short("häß", 3), "häß");
+    }
+}

@@ -1,0 +1,181 @@
+//! The agent's own telemetry: counted and logged through the OpenTelemetry SDK, and fed into the same pipeline as
+//! everything else, so that it goes where the user's figures go.
+
+use std::sync::Arc;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use opentelemetry::KeyValue;
+use opentelemetry::metrics::MeterProvider;
+use opentelemetry_appender_tracing::layer::OpenTelemetryTracingBridge;
+use opentelemetry_proto::tonic::collector::logs::v1::ExportLogsServiceRequest;
+use opentelemetry_proto::transform::common::tonic::ResourceAttributesWithSchema;
+use opentelemetry_proto::transform::logs::tonic::group_logs_by_resource_and_scope;
+use opentelemetry_sdk::Resource;
+use opentelemetry_sdk::error::OTelSdkResult;
+use opentelemetry_sdk::logs::{LogBatch, LogExporter, SdkLogger, SdkLoggerProvider};
+use opentelemetry_sdk::metrics::data::{AggregatedMetrics, Metric, MetricData, ResourceMetrics};
+use opentelemetry_sdk::metrics::exporter::PushMetricExporter;
+use opentelemetry_sdk::metrics::{PeriodicReader, SdkMeterProvider, Temporality};
+use prost::Message;
+use rustix::process::{Resource as Limit, getrlimit};
+use tokio::sync::watch;
+use wattline_core::attribute::key;
+use wattline_core::sample::Period;
+use wattline_core::{
+    Attribute, Bytes, Descriptor, Envelope, HostRoot, Sample, Seconds, Signal, Subject, Telemetry, Text, Tick, Timestamp,
+    Value, metrics, queue,
+};
+
+use crate::clock;
+
+/// The running SDK. Dropping it ends the agent's own telemetry.
+#[derive(Debug)]
+pub struct OwnTelemetry {
+    /// The counters that the parts use.
+    pub telemetry: Telemetry,
+    /// The newest figures about the agent.
+    pub samples: watch::Receiver<Arc<Vec<Sample>>>,
+    provider: SdkMeterProvider,
+}
+
+impl OwnTelemetry {
+    /// Starts the SDK's metrics, collected every `interval`.
+    pub fn start(interval: Duration) -> Self {
+        let (out, samples) = watch::channel(Arc::default());
+        let reader = PeriodicReader::builder(IntoSamples { out }).with_interval(interval).build();
+        let provider = SdkMeterProvider::builder().with_resource(Resource::builder_empty().build()).with_reader(reader).build();
+        let telemetry = Telemetry::new(&provider.meter("wattline"));
+        Self { telemetry, samples, provider }
+    }
+
+    /// Collects now, so that a last snapshot is complete. Blocks for as long as collecting takes.
+    pub fn flush(&self) {
+        if let Err(error) = self.provider.force_flush() {
+            tracing::debug!(%error, "collecting the agent's own figures failed");
+        }
+    }
+}
+
+/// An exporter of the SDK that turns what it gets into samples of the metric table.
+#[derive(Debug)]
+struct IntoSamples {
+    out: watch::Sender<Arc<Vec<Sample>>>,
+}
+
+impl PushMetricExporter for IntoSamples {
+    async fn export(&self, metrics: &ResourceMetrics) -> OTelSdkResult {
+        let subject = Arc::new(Subject::Wattline);
+        let mut samples = Vec::new();
+        for metric in metrics.scope_metrics().flat_map(|scope| scope.metrics()) {
+            if let Some(descriptor) = wattline_core::metrics::find(metric.name()) {
+                own_samples(metric, descriptor, &subject, &mut samples);
+            }
+        }
+        self.out.send_replace(Arc::new(samples));
+        Ok(())
+    }
+
+    fn force_flush(&self) -> OTelSdkResult {
+        Ok(())
+    }
+
+    fn shutdown_with_timeout(&self, _timeout: Duration) -> OTelSdkResult {
+        Ok(())
+    }
+
+    fn temporality(&self) -> Temporality {
+        Temporality::Cumulative
+    }
+}
+
+/// The agent counts in whole numbers only: other kinds of SDK metrics are not made anywhere.
+fn own_samples(metric: &Metric, descriptor: &'static Descriptor, subject: &Arc<Subject>, samples: &mut Vec<Sample>) {
+    let AggregatedMetrics::U64(MetricData::Sum(sum)) = metric.data() else { return };
+    let period = Period { start: timestamp(sum.start_time()), at: timestamp(sum.time()) };
+    for point in sum.data_points() {
+        samples.push(Sample {
+            metric: descriptor,
+            subject: Arc::clone(subject),
+            attributes: point.attributes().filter_map(|pair| attribute(descriptor, pair)).collect(),
+            period,
+            value: Value::Number(point.value() as f64),
+        });
+    }
+}
+
+fn attribute(descriptor: &Descriptor, pair: &KeyValue) -> Option<Attribute> {
+    let key = descriptor.attributes.iter().copied().find(|key| *key == pair.key.as_str())?;
+    Some(Attribute::new(key, pair.value.as_str().into_owned()))
+}
+
+fn timestamp(time: SystemTime) -> Timestamp {
+    let since = time.duration_since(UNIX_EPOCH).unwrap_or_default();
+    Timestamp::from_unix_nanos(u64::try_from(since.as_nanos()).unwrap_or(u64::MAX))
+}
+
+/// A logger provider whose records become relayed envelopes, and the layer that feeds it.
+pub fn log_layer(
+    resource: &[Attribute],
+    out: queue::Sender<Envelope>,
+) -> (SdkLoggerProvider, OpenTelemetryTracingBridge<SdkLoggerProvider, SdkLogger>) {
+    let attributes = resource.iter().map(|attribute| KeyValue::new(attribute.key, attribute.value.to_string()));
+    let resource = Resource::builder_empty().with_attributes(attributes).build();
+    let exporter = IntoEnvelopes { resource: (&resource).into(), out };
+    let provider = SdkLoggerProvider::builder().with_resource(resource).with_simple_exporter(exporter).build();
+    let layer = OpenTelemetryTracingBridge::new(&provider);
+    (provider, layer)
+}
+
+/// An exporter of the SDK that turns log records into envelopes.
+#[derive(Debug)]
+struct IntoEnvelopes {
+    resource: ResourceAttributesWithSchema,
+    out: queue::Sender<Envelope>,
+}
+
+impl LogExporter for IntoEnvelopes {
+    async fn export(&self, batch: LogBatch<'_>) -> OTelSdkResult {
+        let items = batch.iter().count() as u64;
+        let request = ExportLogsServiceRequest { resource_logs: group_logs_by_resource_and_scope(&batch, &self.resource) };
+        let body = request.encode_to_vec().into();
+        // A full queue is counted by the queue itself; a log about it would only make it fuller.
+        self.out.offer(Envelope { signal: Signal::Logs, body, items, at: clock::wall() }).ok();
+        Ok(())
+    }
+}
+
+/// What the agent itself uses, from the kernel's view of this process.
+pub fn own_use(tick: Tick, started: Timestamp) -> Vec<Sample> {
+    let subject = Arc::new(Subject::Wattline);
+    let period = Period { start: started, at: tick.wall };
+    let mut samples = Vec::new();
+    let own = HostRoot::new("/");
+    let statm = own.read("proc/self/statm").unwrap_or_default();
+    if let Some(pages) = statm.split_whitespace().nth(1).and_then(|pages| pages.parse::<u64>().ok()) {
+        let bytes = pages.saturating_mul(rustix::param::page_size() as u64);
+        samples.push(metrics::WATTLINE_MEMORY.sample(&subject, Vec::new(), period, Bytes::new(bytes as f64)));
+    }
+    let stat = own.read("proc/self/stat").unwrap_or_default();
+    let fields: Vec<&str> = stat.rsplit_once(')').map_or("", |(_, rest)| rest).split_whitespace().collect();
+    let ticks = |index: usize| fields.get(index).and_then(|field| field.parse::<u64>().ok());
+    if let (Some(user), Some(system)) = (ticks(11), ticks(12)) {
+        let per_second = rustix::param::clock_ticks_per_second() as f64;
+        let seconds = Seconds::new((user + system) as f64 / per_second);
+        samples.push(metrics::WATTLINE_CPU_TIME.sample(&subject, Vec::new(), period, seconds));
+    }
+    samples
+}
+
+/// The most descriptors this process may hold, for `doctor`.
+pub fn descriptor_limit() -> Option<u64> {
+    getrlimit(Limit::Nofile).current
+}
+
+/// The attributes of the agent as a service: on every Resource.
+pub fn service_attributes(host_id: &str) -> Vec<Attribute> {
+    vec![
+        Attribute::new(key::SERVICE_NAME, "wattline"),
+        Attribute::new(key::SERVICE_VERSION, env!("CARGO_PKG_VERSION")),
+        Attribute::new(key::SERVICE_INSTANCE_ID, Text::from(host_id.to_owned())),
+    ]
+}

@@ -1,0 +1,384 @@
+//! The laws of the books, over any sequence of ticks, wraps, resets, births, deaths and gaps.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use proptest::prelude::*;
+use wattline_core::counter::Range;
+use wattline_core::reading::{
+    CgroupReading, CpuReading, CpuTimes, EnergyReading, EnergySource, MemoryReading, PowerReading, ProcessReading, Scope,
+};
+use wattline_core::{
+    Device, DeviceKind, GramsPerKwh, Instant, MicroJoules, Ratio, Reading, Readings, Seconds, Tick, Timestamp, UsdPerKwh,
+    Watts, Workload,
+};
+
+use super::{EnergyState, HostModel, Rates, Settings};
+
+const KINDS: [DeviceKind; 3] = [DeviceKind::Cpu, DeviceKind::Memory, DeviceKind::Enclosure];
+
+fn rates() -> Rates {
+    Rates {
+        intensity: GramsPerKwh::new(381.0),
+        pue: Ratio::new(1.15),
+        electricity: Some(UsdPerKwh::new(0.12)),
+        ..Rates::default()
+    }
+}
+
+fn tick(ms: u64) -> Tick {
+    Tick {
+        at: Instant::from_nanos(ms * 1_000_000),
+        wall: Timestamp::from_unix_nanos(1_700_000_000_000_000_000 + ms * 1_000_000),
+    }
+}
+
+/// What may happen at one tick. Numbers are taken as they come, sensible or not.
+#[derive(Clone, Debug)]
+struct Moment {
+    pause_ms: u64,
+    package_uj: Option<u64>,
+    dram_uj: Option<u64>,
+    input_watts: Option<f64>,
+    busy_ns: Option<u64>,
+    groups: Vec<(u64, u64, u64, Option<u64>)>,
+    processes: Vec<(u32, u64, u64)>,
+}
+
+fn moments() -> impl Strategy<Value = Vec<Moment>> {
+    let number = || prop_oneof![4 => 0u64..400_000_000, 1 => any::<u64>()];
+    let group = (0u64..4, number(), number(), prop::option::of(0u64..4));
+    let process = (0u32..4, 0u64..3, number());
+    let moment = (
+        prop_oneof![5 => 500u64..2_000, 1 => 0u64..200_000],
+        prop::option::weighted(0.9, number()),
+        prop::option::weighted(0.7, number()),
+        prop::option::weighted(0.3, prop_oneof![0.0..900.0f64, any::<f64>()]),
+        prop::option::weighted(0.9, number()),
+        prop::collection::vec(group, 0..4),
+        prop::collection::vec(process, 0..4),
+    );
+    prop::collection::vec(
+        moment.prop_map(|(pause_ms, package_uj, dram_uj, input_watts, busy_ns, groups, processes)| Moment {
+            pause_ms,
+            package_uj,
+            dram_uj,
+            input_watts,
+            busy_ns,
+            groups,
+            processes,
+        }),
+        1..60,
+    )
+}
+
+fn readings(moment: &Moment, tick: Tick) -> Readings {
+    let mut readings = Readings::new("host", tick);
+    let energy = |kind, id, counter_uj| {
+        Reading::Energy(EnergyReading {
+            scope: Scope::Device(Device::new(kind, id)),
+            source: EnergySource::Rapl,
+            counter_uj,
+            range: Some(Range { max: 262_143_328_850, fastest_per_second: 2e9 }),
+        })
+    };
+    readings.items.extend(moment.package_uj.map(|uj| energy(DeviceKind::Cpu, "package-0", uj)));
+    readings.items.extend(moment.dram_uj.map(|uj| energy(DeviceKind::Memory, "dram-0", uj)));
+    readings.items.extend(moment.input_watts.map(|watts| {
+        Reading::Power(PowerReading {
+            scope: Scope::Machine,
+            source: EnergySource::AcpiMeter,
+            power: Watts::new(watts),
+            averaged_over: None,
+        })
+    }));
+    readings.items.extend(moment.busy_ns.map(|ns| {
+        let total = CpuTimes { user_ns: ns, idle_ns: ns / 2, ..CpuTimes::default() };
+        Reading::Cpu(CpuReading { total, per_cpu: Vec::new(), online: 2 })
+    }));
+    readings.items.push(Reading::Memory(MemoryReading { total: 8 << 30, free: 1 << 30, ..MemoryReading::default() }));
+    for &(id, cpu_ns, memory, inside) in &moment.groups {
+        readings.items.push(Reading::Cgroup(group(id, cpu_ns, memory, inside)));
+    }
+    for &(pid, start_ticks, cpu_ns) in &moment.processes {
+        readings.items.push(Reading::Process(process(pid, start_ticks, cpu_ns, None)));
+    }
+    readings
+}
+
+fn group(id: u64, cpu_ns: u64, memory: u64, inside: Option<u64>) -> CgroupReading {
+    CgroupReading {
+        id,
+        workload: Arc::new(Workload::Unit(format!("unit-{id}.service").into())),
+        inside,
+        cpu_ns,
+        cpu_user_ns: None,
+        cpu_system_ns: None,
+        throttled_ns: None,
+        memory_bytes: Some(memory),
+        working_set_bytes: None,
+        read_bytes: None,
+        written_bytes: None,
+    }
+}
+
+fn process(pid: u32, start_ticks: u64, cpu_ns: u64, cgroup: Option<u64>) -> ProcessReading {
+    ProcessReading {
+        pid,
+        start_ticks,
+        name: format!("process-{pid}").into(),
+        cgroup,
+        cpu_ns,
+        resident_bytes: 1 << 20,
+        threads: 1,
+    }
+}
+
+fn check_closure(model: &HostModel) {
+    let books = model.books();
+    for kind in KINDS {
+        let devices: u128 =
+            books.devices().filter(|row| row.device.kind == kind).map(|row| u128::from(row.energy.get())).sum();
+        let workloads: u128 =
+            books.workloads().filter(|row| row.kind == kind).map(|row| u128::from(row.energy.get())).sum();
+        assert_eq!(devices, workloads + u128::from(books.retired(kind).get()), "{kind:?} does not close");
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 300, ..ProptestConfig::default() })]
+
+    #[test]
+    fn parts_sum_to_the_whole_after_any_history(history in moments(), limit in 1usize..6, retention in 0.0..100.0f64) {
+        let settings = Settings {
+            window: Seconds::new(5.0),
+            max_workloads: limit,
+            retention: Seconds::new(retention),
+            own_pid: Some(1),
+        };
+        let mut model = HostModel::new(settings);
+        let mut now = 1_000;
+        let mut before: (MicroJoules, u64, u64) = Default::default();
+        for moment in &history {
+            now += moment.pause_ms;
+            model.ingest(&readings(moment, tick(now)), &rates());
+            check_closure(&model);
+            let books = model.books();
+            let after = (books.energy(), books.carbon().get(), books.cost().get());
+            prop_assert!(after.0 >= before.0 && after.1 >= before.1 && after.2 >= before.2, "a counter went back");
+            prop_assert!(model.samples(&rates()).iter().all(|sample| sample.number().is_none_or(f64::is_finite)));
+            before = after;
+        }
+    }
+
+    #[test]
+    fn no_series_goes_back(history in moments()) {
+        let mut model = HostModel::new(Settings { window: Seconds::new(2.0), ..Settings::default() });
+        let mut now = 1_000;
+        let mut before: BTreeMap<String, u64> = BTreeMap::new();
+        for moment in &history {
+            now += moment.pause_ms;
+            model.ingest(&readings(moment, tick(now)), &rates());
+            for row in model.books().workloads() {
+                let name = format!("{:?} {:?} {:?} {:?}", row.kind, row.workload, row.state, row.method);
+                let last = before.insert(name, row.energy.get()).unwrap_or(0);
+                prop_assert!(row.energy.get() >= last);
+            }
+        }
+    }
+
+    #[test]
+    fn split_windows_add_up(deltas in prop::collection::vec((0u64..200_000_000, 0u64..1_900_000_000), 2..80)) {
+        let run = |window: f64| {
+            let mut model = HostModel::new(Settings { window: Seconds::new(window), ..Settings::default() });
+            let (mut energy, mut busy) = (5, 7);
+            for (second, (uj, ns)) in (1u64..).zip(&deltas) {
+                energy += uj;
+                busy += ns;
+                let moment = Moment {
+                    pause_ms: 0,
+                    package_uj: Some(energy),
+                    dram_uj: Some(energy / 7),
+                    input_watts: None,
+                    busy_ns: Some(busy),
+                    groups: vec![(1, busy / 2, 1 << 30, None)],
+                    processes: vec![],
+                };
+                model.ingest(&readings(&moment, tick(second * 1000)), &rates());
+            }
+            model.settle_now(&rates());
+            model
+        };
+        let measured = |model: &HostModel, kind| -> u64 {
+            model.books().devices().filter(|row| row.device.kind == kind).map(|row| row.energy.get()).sum()
+        };
+        let (fine, coarse) = (run(1.0), run(30.0));
+        for kind in [DeviceKind::Cpu, DeviceKind::Memory] {
+            prop_assert_eq!(measured(&fine, kind), measured(&coarse, kind));
+        }
+        let truth: u64 = deltas.iter().skip(1).map(|(uj, _)| uj).sum();
+        prop_assert_eq!(measured(&fine, DeviceKind::Cpu), truth);
+    }
+}
+
+/// A machine with one package, driven second by second.
+struct Bench {
+    model: HostModel,
+    second: u64,
+    package_uj: u64,
+    busy_ns: u64,
+    idle_ns: u64,
+}
+
+impl Bench {
+    fn new() -> Self {
+        let settings = Settings { window: Seconds::new(10.0), ..Settings::default() };
+        let mut bench = Self { model: HostModel::new(settings), second: 100, package_uj: 0, busy_ns: 0, idle_ns: 0 };
+        bench.step(0.0, 0.0, &[]);
+        bench
+    }
+
+    fn step(&mut self, watts: f64, busy_cpus: f64, more: &[Reading]) {
+        self.package_uj += MicroJoules::round(Watts::new(watts) * Seconds::new(1.0)).get();
+        let busy = Seconds::new(busy_cpus).get() * 1e9;
+        self.busy_ns += MicroJoules::round(wattline_core::Joules::new(busy / 1e6)).get();
+        self.idle_ns += MicroJoules::round(wattline_core::Joules::new((4e9 - busy) / 1e6)).get();
+        let mut readings = Readings::new("host", tick(self.second * 1000));
+        readings.items.push(Reading::Energy(EnergyReading {
+            scope: Scope::Device(Device::new(DeviceKind::Cpu, "package-0")),
+            source: EnergySource::Rapl,
+            counter_uj: self.package_uj,
+            range: None,
+        }));
+        let total = CpuTimes { user_ns: self.busy_ns, idle_ns: self.idle_ns, ..CpuTimes::default() };
+        readings.items.push(Reading::Cpu(CpuReading { total, per_cpu: Vec::new(), online: 4 }));
+        readings.items.push(Reading::Memory(MemoryReading { total: 8 << 30, free: 4 << 30, ..MemoryReading::default() }));
+        readings.items.extend_from_slice(more);
+        self.model.ingest(&readings, &rates());
+        self.second += 1;
+    }
+
+    fn joules(&self, state: EnergyState, workload: &str) -> f64 {
+        let rows = self.model.books().workloads();
+        rows.filter(|row| row.kind == DeviceKind::Cpu && row.state == state && row.workload.to_string() == workload)
+            .map(|row| row.energy.quantity().get())
+            .sum()
+    }
+}
+
+#[test]
+fn active_energy_goes_by_cpu_time_and_rest_belongs_to_nobody() {
+    let mut bench = Bench::new();
+    for _ in 0..40 {
+        bench.step(20.0, 0.0, &[]);
+    }
+    // 100 J a second: 20 J at rest, 80 J for four CPU seconds of which one group used three.
+    let before = bench.joules(EnergyState::Idle, "(none)");
+    for second in 1..=10u64 {
+        bench.step(100.0, 4.0, &[Reading::Cgroup(group(7, second * 3_000_000_000, 0, None))]);
+    }
+    assert!((bench.joules(EnergyState::Idle, "(none)") - before - 200.0).abs() < 1e-6);
+    assert!((bench.joules(EnergyState::Active, "unit-7.service") - 600.0).abs() < 1e-6);
+    assert!(bench.joules(EnergyState::Unattributed, "(none)") >= 200.0 - 1e-6, "nobody was seen using the rest");
+}
+
+#[test]
+fn a_group_inside_a_group_is_counted_once() {
+    let mut bench = Bench::new();
+    for second in 1..=10u64 {
+        let outer = Reading::Cgroup(group(1, second * 2_000_000_000, 0, None));
+        let inner = Reading::Cgroup(group(2, second * 1_500_000_000, 0, Some(1)));
+        bench.step(100.0, 2.0, &[outer, inner]);
+    }
+    let (outer, inner) = (
+        bench.joules(EnergyState::Active, "unit-1.service"),
+        bench.joules(EnergyState::Active, "unit-2.service"),
+    );
+    assert!((inner / outer - 3.0).abs() < 1e-6, "{inner} J inside, {outer} J around");
+}
+
+#[test]
+fn processes_share_only_what_groups_left() {
+    let mut bench = Bench::new();
+    for second in 1..=10u64 {
+        let grouped = Reading::Cgroup(group(1, second * 1_000_000_000, 0, None));
+        let inside = Reading::Process(process(10, 5, second * 1_000_000_000, Some(1)));
+        let outside = Reading::Process(process(11, 5, second * 1_000_000_000, None));
+        bench.step(100.0, 2.0, &[grouped, inside, outside]);
+    }
+    let unit = bench.joules(EnergyState::Active, "unit-1.service");
+    let process = bench.joules(EnergyState::Active, "process-11");
+    assert!((unit - process).abs() < 1e-3, "{unit} J and {process} J for the same CPU time");
+    assert!(bench.joules(EnergyState::Active, "process-10").abs() < f64::EPSILON, "its group answers for it");
+}
+
+#[test]
+fn a_newborn_group_is_charged_from_its_birth() {
+    let mut bench = Bench::new();
+    for second in 1..=10u64 {
+        let more: Vec<Reading> = (second >= 5)
+            .then(|| Reading::Cgroup(group(3, (second - 4) * 1_000_000_000, 0, None)))
+            .into_iter()
+            .collect();
+        bench.step(100.0, 1.0, &more);
+    }
+    let newborn = bench.joules(EnergyState::Active, "unit-3.service");
+    let unseen = bench.joules(EnergyState::Unattributed, "(none)");
+    assert!((newborn / (newborn + unseen) - 0.6).abs() < 1e-6, "six of ten CPU seconds, the first included");
+}
+
+#[test]
+fn what_was_drawn_while_the_agent_was_down_is_unattributed() {
+    let mut first = Bench::new();
+    for _ in 0..10 {
+        first.step(50.0, 1.0, &[]);
+    }
+    let kept = first.model.raw_counters();
+    assert_eq!(kept.len(), 1);
+
+    let mut second = Bench { model: HostModel::new(Settings::default()), ..first };
+    second.model.resume(&kept);
+    second.second += 100;
+    second.package_uj += 5_000_000_000;
+    for _ in 0..11 {
+        second.step(50.0, 1.0, &[]);
+    }
+    // 101 seconds passed between the last reading of one agent and the first of the next; the counter says 5,050 J.
+    let unattributed = second.joules(EnergyState::Unattributed, "(none)");
+    assert!((5_050.0..5_560.0).contains(&unattributed), "{unattributed} J");
+    check_closure(&second.model);
+    let row = second.model.books().devices().find(|row| row.device.kind == DeviceKind::Cpu);
+    let start = row.map(|row| row.start.unix_seconds());
+    assert_eq!(start, Some(1_700_000_110), "the row counts from the last reading of the agent before");
+}
+
+#[test]
+fn a_meter_that_was_silent_is_a_gap_and_not_zero() {
+    let mut bench = Bench::new();
+    for _ in 0..10 {
+        bench.step(50.0, 1.0, &[]);
+    }
+    let before = bench.model.books().energy();
+    let mut silent = Readings::new("host", tick(bench.second * 1000));
+    silent.items.push(Reading::Memory(MemoryReading { total: 8 << 30, free: 4 << 30, ..MemoryReading::default() }));
+    bench.second += 30;
+    bench.package_uj += 1_500_000_000;
+    bench.model.ingest(&silent, &rates());
+    for _ in 0..10 {
+        bench.step(50.0, 1.0, &[]);
+    }
+    bench.model.settle_now(&rates());
+    assert!(bench.model.books().energy() > before);
+    let package: u64 =
+        bench.model.books().devices().filter(|row| row.device.kind == DeviceKind::Cpu).map(|row| row.energy.get()).sum();
+    assert_eq!(package, bench.package_uj, "every microjoule of the counter is on the books");
+    check_closure(&bench.model);
+}
+
+#[test]
+fn readings_that_are_not_newer_are_refused() {
+    let mut model = HostModel::new(Settings::default());
+    assert!(model.ingest(&Readings::new("host", tick(5_000)), &rates()));
+    assert!(!model.ingest(&Readings::new("host", tick(5_000)), &rates()));
+    assert!(!model.ingest(&Readings::new("host", tick(4_000)), &rates()));
+}

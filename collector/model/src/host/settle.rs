@@ -1,0 +1,135 @@
+//! A closed window is settled: each device's energy goes to workloads and states, to the last microjoule.
+//!
+//! The rules, in order:
+//! 1. What was drawn before the window opened is unattributed: its witness is gone.
+//! 2. Of a processor or memory, what it draws at rest is idle and belongs to nobody.
+//! 3. The rest is active and goes by CPU time or by memory held; the share of use that nobody was seen to make is
+//!    unattributed, and so is everything when there was no witness at all.
+//! 4. The enclosure follows the other devices in proportion, states and all.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use wattline_core::{DeviceKind, Joules, Method, MicroJoules, Ratio, Seconds, Workload};
+
+use super::books::EnergyState;
+use super::floor::Idle;
+use super::meter::DeviceEnergy;
+use super::witness::{Shares, Use};
+
+/// Energy that goes to one workload in one state.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct Booking {
+    pub(crate) kind: DeviceKind,
+    pub(crate) workload: Arc<Workload>,
+    pub(crate) state: EnergyState,
+    pub(crate) method: Method,
+    pub(crate) energy: MicroJoules,
+}
+
+/// A settled window.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub(crate) struct Settlement {
+    pub(crate) devices: Vec<DeviceEnergy>,
+    /// Add up to the devices' energy exactly, kind by kind.
+    pub(crate) bookings: Vec<Booking>,
+    pub(crate) elapsed: Seconds,
+    /// The agent's own part, told again.
+    pub(crate) own: MicroJoules,
+}
+
+/// Settles a window.
+pub(crate) fn settle(devices: &[DeviceEnergy], idle: &[Idle], use_: &Use, elapsed: Seconds) -> Settlement {
+    let nobody = Arc::new(Workload::Nobody);
+    let mut pot = Pot { nobody: Arc::clone(&nobody), bookings: BTreeMap::new() };
+    let mut own = 0.0;
+    for device in devices.iter().filter(|device| device.device.kind != DeviceKind::Enclosure) {
+        let (shares, own_share) = match device.device.kind {
+            DeviceKind::Memory => (&use_.memory, use_.own.1),
+            _ => (&use_.cpu, use_.own.0),
+        };
+        let resting = idle.iter().find(|idle| idle.device == device.device).map_or(MicroJoules::ZERO, |idle| idle.energy);
+        own += pot.book_device(device, resting.min(device.inside), shares, own_share);
+    }
+    let under = pot.total();
+    for device in devices.iter().filter(|device| device.device.kind == DeviceKind::Enclosure) {
+        let drawn = (device.inside + device.before).get() as f64;
+        own += own * Ratio::of(drawn, under.get() as f64).get();
+        pot.follow(device);
+    }
+    Settlement { devices: devices.to_vec(), bookings: pot.into_bookings(), elapsed, own: MicroJoules::round(Joules::new(own / 1e6)) }
+}
+
+type Key = (DeviceKind, Arc<Workload>, EnergyState, Method);
+
+struct Pot {
+    nobody: Arc<Workload>,
+    bookings: BTreeMap<Key, MicroJoules>,
+}
+
+impl Pot {
+    /// Books one processor or memory. Returns the agent's own part in microjoules.
+    fn book_device(&mut self, device: &DeviceEnergy, idle: MicroJoules, shares: &Shares, own: Ratio) -> f64 {
+        let method = device.method.split();
+        let kind = device.device.kind;
+        self.add(kind, EnergyState::Unattributed, None, method, device.before);
+        self.add(kind, EnergyState::Idle, None, method, idle);
+        let active = device.inside.less(idle);
+        let weights: Vec<u64> = shares.parts.iter().map(|(_, used)| *used).chain([shares.unseen]).collect();
+        let Some(parts) = active.split(&weights) else {
+            self.add(kind, EnergyState::Unattributed, None, method, active);
+            return 0.0;
+        };
+        let workloads = shares.parts.iter().map(|(workload, _)| Some(workload)).chain([None]);
+        for (workload, energy) in workloads.zip(parts) {
+            let state = if workload.is_some() { EnergyState::Active } else { EnergyState::Unattributed };
+            self.add(kind, state, workload, method, energy);
+        }
+        active.get() as f64 * own.get()
+    }
+
+    /// Books a device in proportion to all that is booked already.
+    fn follow(&mut self, device: &DeviceEnergy) {
+        let whole = device.inside + device.before;
+        let method = device.method.split();
+        let mut under: BTreeMap<(Arc<Workload>, EnergyState), u64> = BTreeMap::new();
+        for ((_, workload, state, _), energy) in &self.bookings {
+            let sum = under.entry((Arc::clone(workload), *state)).or_default();
+            *sum = sum.saturating_add(energy.get());
+        }
+        let weights: Vec<u64> = under.values().copied().collect();
+        match whole.split(&weights) {
+            None => self.add(device.device.kind, EnergyState::Unattributed, None, method, whole),
+            Some(parts) => {
+                for ((workload, state), energy) in under.into_keys().zip(parts) {
+                    self.add(device.device.kind, state, Some(&workload), method, energy);
+                }
+            }
+        }
+    }
+
+    fn add(
+        &mut self,
+        kind: DeviceKind,
+        state: EnergyState,
+        workload: Option<&Arc<Workload>>,
+        method: Method,
+        energy: MicroJoules,
+    ) {
+        if !energy.is_zero() {
+            let workload = Arc::clone(workload.unwrap_or(&self.nobody));
+            *self.bookings.entry((kind, workload, state, method)).or_default() += energy;
+        }
+    }
+
+    fn total(&self) -> MicroJoules {
+        self.bookings.values().copied().sum()
+    }
+
+    fn into_bookings(self) -> Vec<Booking> {
+        self.bookings
+            .into_iter()
+            .map(|((kind, workload, state, method), energy)| Booking { kind, workload, state, method, energy })
+            .collect()
+    }
+}

@@ -1,0 +1,227 @@
+//! The messages of an OTLP export request as one table, and the check of a request against it.
+//!
+//! Two readers use the table: [`check`], which says whether a decoder would take the bytes and counts what is in
+//! them, and the reading of OTLP/JSON. Fields that are not in it are skipped, as protobuf asks of an older reader.
+
+mod table;
+
+use wattline_core::Signal;
+
+use crate::protobuf::{Error, Problem, Reader, Value};
+
+/// A message: its fields by number.
+#[derive(Debug)]
+pub(crate) struct Message {
+    fields: &'static [Field],
+    /// Whether each is a span, a log record or a point, which is what is counted.
+    item: bool,
+}
+
+/// A field of a message.
+#[derive(Debug)]
+pub(crate) struct Field {
+    pub(crate) number: u32,
+    /// The name in OTLP/JSON.
+    pub(crate) name: &'static str,
+    pub(crate) kind: Kind,
+    pub(crate) repeated: bool,
+}
+
+/// The type of a field.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Kind {
+    Message(&'static Message),
+    Text,
+    Bytes,
+    /// Bytes that are hexadecimal in OTLP/JSON.
+    Id,
+    Bool,
+    Int32,
+    Uint32,
+    Uint64,
+    Int64,
+    Sint32,
+    /// The names stand at their values.
+    Enum(&'static [&'static str]),
+    Fixed32,
+    Fixed64,
+    Sfixed64,
+    Double,
+}
+
+impl Message {
+    #[inline]
+    fn field(&self, number: u32) -> Option<&'static Field> {
+        // Most messages number their fields without a gap, so the first guess is nearly always right.
+        let guess = self.fields.get((number as usize).wrapping_sub(1)).filter(|field| field.number == number);
+        guess.or_else(|| self.fields.iter().find(|field| field.number == number))
+    }
+
+    pub(crate) fn field_named(&self, name: &str) -> Option<&'static Field> {
+        self.fields.iter().find(|field| field.name == name)
+    }
+}
+
+/// The message of an export request of `signal`.
+pub(crate) const fn request(signal: Signal) -> &'static Message {
+    match signal {
+        Signal::Traces => &table::TRACES,
+        Signal::Metrics => &table::METRICS,
+        Signal::Logs => &table::LOGS,
+    }
+}
+
+/// What is too much in one request that is otherwise well formed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Limits {
+    /// Attributes of one span, event, link, record, point, scope or resource, or entries of one nested list.
+    pub attributes: u32,
+}
+
+/// Reads an export request of `signal` to its end and counts its spans, log records or points.
+///
+/// What passes here passes prost and every other decoder of the same messages: framing, wire types, depth and
+/// UTF-8 of all known fields are checked.
+pub fn check(signal: Signal, bytes: &[u8], limits: Limits) -> Result<u64, Error> {
+    let mut items = 0;
+    check_message(Reader::new(bytes), request(signal), limits, &mut items)?;
+    Ok(items)
+}
+
+fn check_message(
+    mut reader: Reader<'_>,
+    message: &'static Message,
+    limits: Limits,
+    items: &mut u64,
+) -> Result<(), Error> {
+    let mut attributes = 0;
+    while let Some(field) = reader.next() {
+        let field = field?;
+        let Some(known) = message.field(field.number) else {
+            // A decoder refuses even to skip a field at the deepest level.
+            if reader.depth_left() == 0 {
+                return Err(field.error(Problem::Depth));
+            }
+            continue;
+        };
+        match (known.kind, field.value) {
+            (Kind::Message(inner), Value::Bytes(_)) => {
+                *items += u64::from(inner.item);
+                if std::ptr::eq(inner, &raw const table::KEY_VALUE) {
+                    attributes += 1;
+                    if attributes > limits.attributes {
+                        return Err(field.error(Problem::Attributes(limits.attributes)));
+                    }
+                }
+                check_message(field.message()?, inner, limits, items)?;
+            }
+            (Kind::Text, Value::Bytes(_)) => {
+                field.text()?;
+            }
+            (Kind::Bytes | Kind::Id, Value::Bytes(_))
+            | (Kind::Fixed64 | Kind::Sfixed64 | Kind::Double, Value::Fixed64(_))
+            | (Kind::Fixed32, Value::Fixed32(_)) => {}
+            (
+                Kind::Bool | Kind::Int32 | Kind::Uint32 | Kind::Uint64 | Kind::Int64 | Kind::Sint32 | Kind::Enum(_),
+                Value::Varint(_),
+            ) => {}
+            (Kind::Fixed64 | Kind::Double, Value::Bytes(packed)) if known.repeated => {
+                if packed.len() % 8 != 0 {
+                    return Err(field.error(Problem::Truncated));
+                }
+            }
+            (Kind::Uint64, Value::Bytes(_)) if known.repeated => field.check_packed_varints()?,
+            _ => return Err(field.unexpected()),
+        }
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use opentelemetry_proto::tonic::collector::logs::v1::ExportLogsServiceRequest;
+    use opentelemetry_proto::tonic::collector::metrics::v1::ExportMetricsServiceRequest;
+    use opentelemetry_proto::tonic::collector::trace::v1::ExportTraceServiceRequest;
+    use proptest::prelude::*;
+    use prost::Message as _;
+
+    use super::*;
+    use crate::samples;
+
+    const LIMITS: Limits = Limits { attributes: 64 };
+
+    /// Whether prost takes the bytes.
+    fn prost_takes(signal: Signal, bytes: &[u8]) -> bool {
+        match signal {
+            Signal::Traces => ExportTraceServiceRequest::decode(bytes).is_ok(),
+            Signal::Metrics => ExportMetricsServiceRequest::decode(bytes).is_ok(),
+            Signal::Logs => ExportLogsServiceRequest::decode(bytes).is_ok(),
+        }
+    }
+
+    fn signals() -> impl Strategy<Value = Signal> {
+        prop_oneof![Just(Signal::Traces), Just(Signal::Metrics), Just(Signal::Logs)]
+    }
+
+    #[test]
+    fn spans_points_and_records_are_counted() {
+        assert_eq!(check(Signal::Traces, &samples::traces().encode_to_vec(), LIMITS), Ok(2));
+        assert_eq!(check(Signal::Metrics, &samples::metrics().encode_to_vec(), LIMITS), Ok(5));
+        assert_eq!(check(Signal::Logs, &samples::logs().encode_to_vec(), LIMITS), Ok(1));
+        assert_eq!(check(Signal::Logs, &[], LIMITS), Ok(0));
+    }
+
+    #[test]
+    fn attributes_have_a_limit() {
+        let error = check(Signal::Traces, &samples::traces().encode_to_vec(), Limits { attributes: 3 }).unwrap_err();
+        assert_eq!(error.problem, Problem::Attributes(3));
+    }
+
+    #[test]
+    fn an_attribute_nested_too_deep_is_refused() {
+        let deep = samples::nested_arrays(120);
+        assert_eq!(check(Signal::Traces, &deep, LIMITS).unwrap_err().problem, Problem::Depth);
+        assert!(!prost_takes(Signal::Traces, &deep));
+        let shallow = samples::nested_arrays(20);
+        assert_eq!(check(Signal::Traces, &shallow, LIMITS), Ok(1));
+    }
+
+    #[test]
+    fn every_prefix_is_judged_as_prost_judges_it() {
+        for signal in [Signal::Traces, Signal::Metrics, Signal::Logs] {
+            let whole = samples::encoded(signal);
+            for length in 0..=whole.len() {
+                let prefix = &whole[..length];
+                assert_eq!(check(signal, prefix, LIMITS).is_ok(), prost_takes(signal, prefix), "{signal:?} {length}");
+            }
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn any_bytes_are_judged_as_prost_judges_them(
+            signal in signals(), bytes in prop::collection::vec(any::<u8>(), 0..100),
+        ) {
+            prop_assert_eq!(check(signal, &bytes, LIMITS).is_ok(), prost_takes(signal, &bytes));
+        }
+
+        #[test]
+        fn a_damaged_request_is_judged_as_prost_judges_it(
+            signal in signals(), edits in prop::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 1..4),
+        ) {
+            let mut bytes = samples::encoded(signal);
+            for (index, byte) in edits {
+                let index = index.index(bytes.len());
+                bytes[index] = byte;
+            }
+            // prost has no limit on attributes, and a damaged length cannot make more of them than there are here.
+            prop_assert_eq!(check(signal, &bytes, LIMITS).is_ok(), prost_takes(signal, &bytes));
+        }
+
+        #[test]
+        fn nesting_is_refused_where_prost_refuses_it(depth in 20usize..60) {
+            let bytes = samples::nested_arrays(depth);
+            prop_assert_eq!(check(Signal::Traces, &bytes, LIMITS).is_ok(), prost_takes(Signal::Traces, &bytes));
+        }
+    }
+}

@@ -1,0 +1,204 @@
+//! What a user may say about one OTLP destination.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use serde::Deserialize;
+use wattline_core::Signal;
+use wattline_export_delivery::Secret;
+
+/// One OTLP destination. Every key has a default but `endpoint`: nothing is sent anywhere that nobody named.
+#[derive(Clone, Debug, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Config {
+    /// The name in logs and in `wattline.destination`. Default `otlp`.
+    pub name: String,
+    /// Where to send. With `http/protobuf` the path `v1/<signal>` is added; with `grpc` a path is put before that of
+    /// the service, and a scheme may be left out. Default empty: then each signal needs an endpoint of its own.
+    pub endpoint: String,
+    /// Where to send metrics instead, used as it stands. Default none.
+    pub metrics_endpoint: Option<String>,
+    /// Where to send traces instead, used as it stands. Default none.
+    pub traces_endpoint: Option<String>,
+    /// Where to send logs instead, used as it stands. Default none.
+    pub logs_endpoint: Option<String>,
+    /// `http/protobuf` (default) or `grpc`.
+    pub protocol: Protocol,
+    /// Headers of every request, such as an API key. Their values are shown nowhere. Default none.
+    pub headers: BTreeMap<String, Secret>,
+    /// `gzip` (default), `zstd` or `none`. Amazon CloudWatch takes no zstd.
+    pub compression: Compression,
+    /// The longest time for one attempt, from connecting to the end of the answer. Default `10s`.
+    #[serde(with = "humantime_serde")]
+    pub timeout: Duration,
+    /// The time between two snapshots of the metrics. Default `60s`.
+    #[serde(with = "humantime_serde")]
+    pub interval: Duration,
+    /// The signals to send. Default `["metrics", "traces", "logs"]`.
+    pub signals: Vec<Signal>,
+    /// The most data points in a request of metrics. Default 8192; Amazon CloudWatch takes 1000.
+    pub max_points: u64,
+    /// The most bytes in a request before compression; larger ones are cut. Default 4194304 (4 MiB), which every
+    /// gRPC server takes.
+    pub max_bytes: usize,
+    /// The most bytes that wait for this destination, in memory. Default 67108864 (64 MiB). When they are used up
+    /// the oldest are dropped and counted.
+    pub backlog_bytes: usize,
+    /// The longest that data waits before it is dropped and counted. Default `1h`.
+    #[serde(with = "humantime_serde")]
+    pub max_age: Duration,
+    /// The most snapshots of the metrics that wait. Beyond it the oldest is dropped and counted as `superseded`: the
+    /// sums in it are in the next one too. Default 60.
+    pub max_snapshots: usize,
+    /// The time for sending what waits when the agent stops. Default `5s`.
+    #[serde(with = "humantime_serde")]
+    pub grace: Duration,
+    /// When to try again.
+    pub retry: Retry,
+    /// Certificates.
+    pub tls: Tls,
+    /// For `grpc` endpoints without a scheme: no TLS. Default false.
+    pub insecure: bool,
+    /// An HTTP proxy for `http/protobuf`, such as `http://user:password@proxy:3128`. Default none; the environment
+    /// is not asked.
+    pub proxy: Option<Secret>,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Self {
+            name: "otlp".to_owned(),
+            endpoint: String::new(),
+            metrics_endpoint: None,
+            traces_endpoint: None,
+            logs_endpoint: None,
+            protocol: Protocol::default(),
+            headers: BTreeMap::new(),
+            compression: Compression::default(),
+            timeout: Duration::from_secs(10),
+            interval: Duration::from_mins(1),
+            signals: vec![Signal::Metrics, Signal::Traces, Signal::Logs],
+            max_points: 8192,
+            max_bytes: 4 * 1024 * 1024,
+            backlog_bytes: 64 * 1024 * 1024,
+            max_age: Duration::from_hours(1),
+            max_snapshots: 60,
+            grace: Duration::from_secs(5),
+            retry: Retry::default(),
+            tls: Tls::default(),
+            insecure: false,
+            proxy: None,
+        }
+    }
+}
+
+/// How OTLP is carried.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+pub enum Protocol {
+    /// Protobuf in the body of an HTTP request.
+    #[default]
+    #[serde(rename = "http/protobuf")]
+    Http,
+    /// gRPC.
+    #[serde(rename = "grpc")]
+    Grpc,
+}
+
+impl Protocol {
+    /// The word in configurations.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Http => "http/protobuf",
+            Self::Grpc => "grpc",
+        }
+    }
+}
+
+impl fmt::Display for Protocol {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+/// How requests are compressed.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Compression {
+    /// Not at all.
+    None,
+    /// What every OTLP receiver takes.
+    #[default]
+    Gzip,
+    /// Smaller and faster where the receiver takes it.
+    Zstd,
+}
+
+impl Compression {
+    /// The value of the header that names the encoding; `None` when there is none to name.
+    pub const fn header(self) -> Option<&'static str> {
+        match self {
+            Self::None => None,
+            Self::Gzip => Some("gzip"),
+            Self::Zstd => Some("zstd"),
+        }
+    }
+}
+
+/// When to try again: a wait is drawn between nothing and a ceiling that doubles with every failure.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Retry {
+    /// The first ceiling. Default `1s`.
+    #[serde(with = "humantime_serde")]
+    pub initial: Duration,
+    /// The highest ceiling. Default `30s`.
+    #[serde(with = "humantime_serde")]
+    pub max: Duration,
+    /// The wait after a refused credential (HTTP 401 and 403, gRPC UNAUTHENTICATED and PERMISSION_DENIED), in which
+    /// the data stays. Default `60s`.
+    #[serde(with = "humantime_serde")]
+    pub unauthorized: Duration,
+}
+
+impl Default for Retry {
+    fn default() -> Self {
+        Self {
+            initial: Duration::from_secs(1),
+            max: Duration::from_secs(30),
+            unauthorized: Duration::from_mins(1),
+        }
+    }
+}
+
+/// Certificates, as PEM files. They are read once, when the destination is opened.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Tls {
+    /// The authorities to trust instead of the system's. Default none.
+    pub ca_file: Option<PathBuf>,
+    /// Our certificate with its chain, for servers that ask for one. Default none.
+    pub cert_file: Option<PathBuf>,
+    /// The key of `cert_file`. Default none.
+    pub key_file: Option<PathBuf>,
+}
+
+impl Config {
+    /// The endpoint of `signal` as configured, and whether it is used as it stands. `None` when there is none.
+    pub(crate) fn endpoint_of(&self, signal: Signal) -> Option<(Key, &str, bool)> {
+        let (key, own) = match signal {
+            Signal::Metrics => ("metrics_endpoint", &self.metrics_endpoint),
+            Signal::Traces => ("traces_endpoint", &self.traces_endpoint),
+            Signal::Logs => ("logs_endpoint", &self.logs_endpoint),
+        };
+        match own {
+            Some(own) => Some((key, own, true)),
+            None if self.endpoint.is_empty() => None,
+            None => Some(("endpoint", &self.endpoint, false)),
+        }
+    }
+}
+
+/// The name of a key of [`Config`].
+pub type Key = &'static str;
