@@ -1,1 +1,4 @@
-//! support
+//! Support code of the integration tests.
+
+pub mod host;
+pub mod rendering;

@@ -23,7 +23,7 @@ const STALE_WINDOWS: u32 = 5;
 #[derive(Clone)]
 struct Admin {
     snapshots: watch::Receiver<Arc<Snapshot>>,
-    scrape: Arc<Scrape>,
+    scrape: Scrape,
     stale_after: Duration,
     started: Tick,
 }
@@ -36,7 +36,7 @@ pub async fn serve(
     stop: CancellationToken,
 ) {
     let admin = Admin {
-        scrape: Arc::new(Scrape::new(snapshots.clone())),
+        scrape: Scrape { snapshots: snapshots.clone() },
         snapshots,
         stale_after: window * STALE_WINDOWS,
         started: clock::tick(),

@@ -1,1 +1,19 @@
-//! wattline
+//! The agent: configuration, commands, scheduler, pipeline, admin endpoint. The only crate that knows all others,
+//! what time it is, and the environment.
+
+pub mod admin;
+pub mod cli;
+pub mod clock;
+pub mod config;
+pub mod doctor;
+pub mod env;
+pub mod log;
+pub mod metric_table;
+pub mod pipeline;
+pub mod report;
+pub mod run;
+pub mod scheduler;
+pub mod screen;
+pub mod snapshot;
+pub mod state;
+pub mod telemetry;

@@ -1,1 +1,127 @@
-fn main() {}
+//! The command `wattline`.
+
+use std::io::{IsTerminal, Write};
+use std::process::ExitCode;
+use std::time::Duration;
+
+use anyhow::{Context, Result};
+use clap::Parser;
+use tokio::sync::watch;
+use wattline::cli::{Cli, Command, Common};
+use wattline::config::Config;
+use wattline::{doctor, log, metric_table, run, screen, snapshot, telemetry};
+use wattline_core::queue;
+
+/// How many workloads the live screen shows.
+const SCREEN_WORKLOADS: usize = 15;
+/// On a screen a window this long shows change soon enough.
+const SCREEN_WINDOW: Duration = Duration::from_secs(3);
+/// Log records waiting for the pipeline.
+const LOG_QUEUE: usize = 1024;
+
+/// What went wrong, as an exit code: 1 failed, 2 usage or configuration.
+enum Failure {
+    Failed(anyhow::Error),
+    Usage(String),
+}
+
+impl<E: Into<anyhow::Error>> From<E> for Failure {
+    fn from(error: E) -> Self {
+        Self::Failed(error.into())
+    }
+}
+
+fn main() -> ExitCode {
+    let cli = Cli::parse();
+    match execute(cli) {
+        Ok(code) => code,
+        Err(Failure::Failed(error)) => {
+            complain(&format!("{error:#}"));
+            ExitCode::FAILURE
+        }
+        Err(Failure::Usage(message)) => {
+            complain(&message);
+            ExitCode::from(2)
+        }
+    }
+}
+
+fn complain(message: &str) {
+    // Nobody is left to tell when standard error is gone.
+    writeln!(std::io::stderr(), "wattline: {message}").ok();
+}
+
+/// Prints to standard output. A reader that went away, as `head` does, is no failure.
+fn print(text: &str) -> Result<()> {
+    match std::io::stdout().write_all(text.as_bytes()) {
+        Err(error) if error.kind() == std::io::ErrorKind::BrokenPipe => Ok(()),
+        outcome => outcome.context("writing to standard output failed"),
+    }
+}
+
+fn execute(cli: Cli) -> Result<ExitCode, Failure> {
+    let Cli { command, common } = cli;
+    if let Some(Command::Metrics { json, markdown }) = command {
+        let page = match (json, markdown) {
+            (true, _) => metric_table::json()? + "\n",
+            (_, true) => metric_table::markdown(),
+            _ => metric_table::text(),
+        };
+        print(&page)?;
+        return Ok(ExitCode::SUCCESS);
+    }
+    let config = Config::load(common.config.as_deref()).map_err(|error| Failure::Usage(error.to_string()))?;
+    match command.unwrap_or(Command::Run) {
+        Command::Run => start(&common, config),
+        Command::Check { offline } => check(&config, offline),
+        Command::Doctor { json } => {
+            let findings = doctor::examine(&config)?;
+            print(&if json { serde_json::to_string_pretty(&findings)? + "\n" } else { findings.text() })?;
+            Ok(ExitCode::SUCCESS)
+        }
+        Command::Snapshot { window, json, top } => {
+            let report = snapshot::measure(&config, window)?;
+            print(&if json { serde_json::to_string_pretty(&report)? + "\n" } else { report.text(top) })?;
+            Ok(ExitCode::SUCCESS)
+        }
+        Command::Metrics { .. } => Ok(ExitCode::SUCCESS),
+    }
+}
+
+fn check(config: &Config, offline: bool) -> Result<ExitCode, Failure> {
+    if offline {
+        print("the configuration is fine\n")?;
+        return Ok(ExitCode::SUCCESS);
+    }
+    let findings = doctor::examine(config)?;
+    print(&findings.text())?;
+    Ok(if findings.fine() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+fn start(common: &Common, mut config: Config) -> Result<ExitCode, Failure> {
+    let screen = std::io::stdout().is_terminal() && config == Config::default() && common.log.is_none();
+    if screen {
+        config.sampling.window = SCREEN_WINDOW;
+    }
+    rustls::crypto::ring::default_provider().install_default().ok();
+    let (records, logs) = queue::bounded(LOG_QUEUE);
+    let level = common.log.as_deref().unwrap_or(&config.log.level);
+    let resource = telemetry::service_attributes("");
+    let (_provider, warnings) =
+        log::start(level, config.log.format, screen, records, &resource).map_err(Failure::Usage)?;
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(2)
+        .enable_all()
+        .build()
+        .context("starting the runtime failed")?;
+    let path = common.config.clone();
+    runtime.block_on(async move {
+        let (reports, shown) = watch::channel(None);
+        let drawn = screen.then(|| tokio::spawn(screen::draw(shown, warnings, SCREEN_WORKLOADS)));
+        run::run(path, config, logs, screen.then_some(reports)).await?;
+        if let Some(drawn) = drawn {
+            drawn.await.context("the screen failed")?;
+        }
+        Ok(ExitCode::SUCCESS)
+    })
+}

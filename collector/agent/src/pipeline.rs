@@ -13,10 +13,10 @@ use wattline_core::{
 };
 use wattline_model::grid::{Grid, Intensity, Place, Pue, pue};
 use wattline_model::host::{HostModel, Rates, RawCounter, Settings};
-use wattline_model::inference::InferenceBooks;
+use wattline_model::inference::{self, InferenceBooks, LocalAddresses};
 
 use crate::config::{Carbon, Config};
-use crate::telemetry;
+use crate::{report, telemetry};
 
 /// Price of electricity where none is configured and the machine is not rented.
 const DEFAULT_ELECTRICITY: UsdPerKwh = UsdPerKwh::new(0.12);
@@ -26,6 +26,7 @@ const DEFAULT_ELECTRICITY: UsdPerKwh = UsdPerKwh::new(0.12);
 pub struct Pipeline {
     host: HostModel,
     inference: InferenceBooks,
+    local: LocalAddresses,
     carbon: Carbon,
     electricity: Option<UsdPerKwh>,
     intensity: Intensity,
@@ -49,6 +50,7 @@ impl Pipeline {
         let (intensity, pue) = place(&config.carbon, host.inventory());
         let mut pipeline = Self {
             inference: InferenceBooks::default(),
+            local: LocalAddresses::new(config.probes.local_engines.iter().cloned()),
             carbon: config.carbon.clone(),
             electricity: config.cost.electricity.map(UsdPerKwh::new),
             rates: Rates::default(),
@@ -85,7 +87,11 @@ impl Pipeline {
                     self.host.describe(inventory);
                     self.settle_place();
                 }
-                Reading::Inference(call) => self.inference.book(call, Grid::builtin()),
+                Reading::Inference(call) => {
+                    let context =
+                        inference::Context { now: readings.tick.wall, grid: Grid::builtin(), local: &self.local };
+                    self.inference.book(call, &context);
+                }
                 Reading::Health(health) => {
                     self.health.insert(health.part, health.clone());
                 }
@@ -115,6 +121,30 @@ impl Pipeline {
         samples.extend_from_slice(own);
         samples.extend(telemetry::own_use(tick, self.started.unwrap_or(tick.wall)));
         Snapshot { tick, resource: self.resource(), samples }
+    }
+
+    /// Takes over a new configuration. Books stay; windows and limits that are set at the start stay too.
+    pub fn reconfigure(&mut self, config: &Config) {
+        self.local = LocalAddresses::new(config.probes.local_engines.iter().cloned());
+        self.carbon = config.carbon.clone();
+        self.electricity = config.cost.electricity.map(UsdPerKwh::new);
+        self.settle_place();
+    }
+
+    /// Calls of language models so far; `None` when there were none.
+    pub fn inference_totals(&self) -> Option<report::Inference> {
+        let mut totals = report::Inference::default();
+        for sample in self.inference.samples(Timestamp::default()) {
+            let value = sample.number().unwrap_or(0.0);
+            match sample.metric.name {
+                name if name == metrics::INFERENCE_CALLS.descriptor().name => totals.calls += value,
+                name if name == metrics::INFERENCE_ENERGY.descriptor().name => totals.energy_j += value,
+                name if name == metrics::INFERENCE_CARBON.descriptor().name => totals.carbon_g += value,
+                name if name == metrics::INFERENCE_COST.descriptor().name => totals.cost_usd += value,
+                _ => {}
+            }
+        }
+        (totals.calls > 0.0).then_some(totals)
     }
 
     /// The machine.

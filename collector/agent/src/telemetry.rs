@@ -63,11 +63,11 @@ struct IntoSamples {
 }
 
 impl PushMetricExporter for IntoSamples {
-    async fn export(&self, metrics: &ResourceMetrics) -> OTelSdkResult {
+    async fn export(&self, collected: &ResourceMetrics) -> OTelSdkResult {
         let subject = Arc::new(Subject::Wattline);
         let mut samples = Vec::new();
-        for metric in metrics.scope_metrics().flat_map(|scope| scope.metrics()) {
-            if let Some(descriptor) = wattline_core::metrics::find(metric.name()) {
+        for metric in collected.scope_metrics().flat_map(|scope| scope.metrics()) {
+            if let Some(descriptor) = metrics::find(metric.name()) {
                 own_samples(metric, descriptor, &subject, &mut samples);
             }
         }

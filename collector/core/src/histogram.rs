@@ -45,15 +45,23 @@ impl ExponentialHistogram {
 
     /// Counts one value. Negative and non-finite values are refused: `false`.
     pub fn record(&mut self, value: f64) -> bool {
+        self.record_many(value, 1)
+    }
+
+    /// Counts one value `times` times, as a sampled value that stands for several. Refuses what [`Self::record`] does.
+    pub fn record_many(&mut self, value: f64, times: u64) -> bool {
         if !value.is_finite() || value < 0.0 {
             return false;
         }
-        self.count += 1;
-        self.sum += value;
+        if times == 0 {
+            return true;
+        }
+        self.count += times;
+        self.sum += value * times as f64;
         self.min = self.min.min(value);
         self.max = self.max.max(value);
         if value < f64::MIN_POSITIVE {
-            self.zero_count += 1;
+            self.zero_count += times;
             return true;
         }
         while !self.make_room(bucket(value, self.scale)) {
@@ -61,7 +69,7 @@ impl ExponentialHistogram {
         }
         let slot = usize::try_from(bucket(value, self.scale) - self.offset).unwrap_or(0);
         if let Some(count) = self.counts.get_mut(slot) {
-            *count += 1;
+            *count += times;
         }
         true
     }
@@ -262,6 +270,18 @@ mod tests {
             let coarse = histogram.at_scale(-1);
             assert_eq!(coarse.offset(), power - 1, "4^{power} belongs to the bucket that ends with it");
         }
+    }
+
+    #[test]
+    fn recording_many_equals_recording_often() {
+        let (mut many, mut often) = (ExponentialHistogram::new(), ExponentialHistogram::new());
+        for (value, times) in [(3.0, 4), (0.0, 2), (1000.0, 0), (7.5, 1)] {
+            assert!(many.record_many(value, times));
+            for _ in 0..times {
+                often.record(value);
+            }
+        }
+        assert_eq!(many, often);
     }
 
     #[test]

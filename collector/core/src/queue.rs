@@ -47,6 +47,18 @@ impl<T> Sender<T> {
         })
     }
 
+    /// Takes a place in the queue for an item that comes later, and does not wait. A refusal is counted. Whoever must
+    /// put into two queues or none takes a place in both first.
+    pub fn reserve(&self) -> Result<Place<'_, T>, Refused> {
+        self.sender.try_reserve().map(|permit| Place { permit }).map_err(|error| {
+            self.refused.fetch_add(1, Ordering::Relaxed);
+            match error {
+                mpsc::error::TrySendError::Full(()) => Refused::Full,
+                mpsc::error::TrySendError::Closed(()) => Refused::Closed,
+            }
+        })
+    }
+
     /// Waits for room. For a thread of its own, never for a task.
     pub fn send_blocking(&self, item: T) -> Result<(), Refused> {
         self.sender.blocking_send(item).map_err(|_closed| Refused::Closed)
@@ -65,6 +77,19 @@ impl<T> Sender<T> {
     /// Items waiting now.
     pub fn waiting(&self) -> usize {
         self.sender.max_capacity() - self.sender.capacity()
+    }
+}
+
+/// A place in a queue, free again when it is dropped without an item.
+#[derive(Debug)]
+pub struct Place<'a, T> {
+    permit: mpsc::Permit<'a, T>,
+}
+
+impl<T> Place<'_, T> {
+    /// Puts the item into its place.
+    pub fn fill(self, item: T) {
+        self.permit.send(item);
     }
 }
 
@@ -105,5 +130,16 @@ mod tests {
         assert_eq!((receiver.try_next(), receiver.try_next(), receiver.try_next()), (Some(1), Some(2), None));
         drop(receiver);
         assert_eq!(sender.offer(4), Err(Refused::Closed));
+    }
+
+    #[test]
+    fn a_place_is_kept_until_it_is_filled_or_given_back() {
+        let (sender, mut receiver) = bounded(1);
+        let place = sender.reserve().unwrap();
+        assert_eq!(sender.offer(1), Err(Refused::Full));
+        drop(place);
+        sender.reserve().unwrap().fill(2);
+        assert_eq!(sender.reserve().err(), Some(Refused::Full));
+        assert_eq!((receiver.try_next(), sender.refused()), (Some(2), 2));
     }
 }

@@ -88,7 +88,7 @@ fn one_point_a_metric(subject: fn(usize) -> Subject) -> Vec<Sample> {
 fn five_points_a_metric(subject: fn(usize) -> Subject) -> Vec<Sample> {
     let table = [
         metrics::WORKLOAD_ENERGY.descriptor(),
-        metrics::WORKLOAD_POWER.descriptor(),
+        metrics::WORKLOAD_CPU_TIME.descriptor(),
         metrics::WORKLOAD_CARBON.descriptor(),
         metrics::WORKLOAD_COST.descriptor(),
     ];

@@ -6,7 +6,7 @@
 //! conventions recommend for `gen_ai.client.token.usage` and those of scale -1; everything else gets the powers of
 //! two, those of scale 0, from 8 ms to 17 minutes where the unit is the second.
 //!
-//! Source: prometheus.io/docs/instrumenting/exposition_formats.
+//! Source: <https://prometheus.io/docs/instrumenting/exposition_formats/>.
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
@@ -96,7 +96,7 @@ impl<'a> Family<'a> {
             match value {
                 Value::Number(value) => write_line(out, name, "", labels, &number(*value)),
                 Value::Histogram(histogram) => {
-                    write_histogram(out, name, labels, histogram, Grid::of(self.metric.unit));
+                    write_histogram(out, name, labels, histogram, &Grid::of(self.metric.unit));
                 }
             }
         }
@@ -123,7 +123,7 @@ impl Grid {
     }
 }
 
-fn write_histogram(out: &mut String, name: &str, labels: &str, histogram: &ExponentialHistogram, grid: Grid) {
+fn write_histogram(out: &mut String, name: &str, labels: &str, histogram: &ExponentialHistogram, grid: &Grid) {
     let coarse = histogram.at_scale(grid.scale);
     // A histogram that is coarser than the grid counts in the first bound at or above the end of its own bucket.
     let width = 1i64 << coarse.scale().unsigned_abs().min(31);
@@ -172,8 +172,6 @@ fn labels<'a>(attributes: impl Iterator<Item = &'a Attribute>) -> String {
             '\\' => text.push_str(r"\\"),
             '"' => text.push_str("\\\""),
             '\n' => text.push_str(r"\n"),
-            // Prometheus reads a zero byte as the end of the whole page.
-            '\0' => text.push(char::REPLACEMENT_CHARACTER),
             other => text.push(other),
         });
         text.push('"');

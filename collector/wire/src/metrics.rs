@@ -98,15 +98,17 @@ fn is_entity(subject: &Subject) -> bool {
     }
 }
 
+/// What ties an entity to its machine and to the agent that measured it.
+const TIE: [&str; 4] = [key::SERVICE_NAME, key::SERVICE_INSTANCE_ID, key::HOST_ID, key::HOST_NAME];
+
 /// The attributes of a subject's Resource. An entity repeats of the machine only what ties it to the machine.
 fn resource_of(base: &[Attribute], subject: &Subject) -> Vec<Attribute> {
     if !is_entity(subject) {
         return base.to_vec();
     }
-    const KEPT: [&str; 4] = [key::SERVICE_NAME, key::SERVICE_INSTANCE_ID, key::HOST_ID, key::HOST_NAME];
     let mut attributes = subject.identity();
     attributes.extend(subject.description());
-    let tie = base.iter().filter(|attribute| KEPT.contains(&attribute.key)).cloned();
+    let tie = base.iter().filter(|attribute| TIE.contains(&attribute.key)).cloned();
     tie.chain(attributes).collect()
 }
 
@@ -301,7 +303,7 @@ fn write_histogram(out: &mut Vec<u8>, sample: &Sample, histogram: &ExponentialHi
     }
 }
 
-/// Both times on every point, gauges too: CloudWatch refuses points without a start.
+/// Both times on every point, gauges too: `CloudWatch` refuses points without a start.
 fn write_times(out: &mut Vec<u8>, sample: &Sample) {
     write::fixed64(out, 2, sample.period.start.unix_nanos());
     write::fixed64(out, 3, sample.period.at.unix_nanos());

@@ -2,7 +2,7 @@
 //!
 //! The scrape endpoint must show the same names as the OTLP endpoint of a Prometheus with its default strategy
 //! (`UnderscoreEscapingWithSuffixes`), so that one dashboard serves both. The rules are those of the library which
-//! Prometheus 3 and the OpenTelemetry Collector share (github.com/prometheus/otlptranslator 1.0.0); the table in
+//! Prometheus 3 and the OpenTelemetry Collector share (`github.com/prometheus/otlptranslator`, 1.0.0); the table in
 //! `testdata/prometheus_names.tsv` was made with that library, not with this code.
 
 use wattline_core::{Descriptor, Instrument};

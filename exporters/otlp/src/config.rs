@@ -164,11 +164,7 @@ pub struct Retry {
 
 impl Default for Retry {
     fn default() -> Self {
-        Self {
-            initial: Duration::from_secs(1),
-            max: Duration::from_secs(30),
-            unauthorized: Duration::from_mins(1),
-        }
+        Self { initial: Duration::from_secs(1), max: Duration::from_secs(30), unauthorized: Duration::from_mins(1) }
     }
 }
 

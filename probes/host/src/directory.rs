@@ -7,8 +7,8 @@ use rustix::fd::AsFd;
 use rustix::fs::{FileType, RawDir, SeekFrom, seek};
 use wattline_core::HostRoot;
 
-/// The buffer for one getdents call: about a thousand processes.
-const BUFFER: usize = 32 << 10;
+/// The buffer for one getdents call: about five hundred processes.
+const BUFFER: usize = 16 << 10;
 
 /// Calls `see` with every name that is not hidden and its type, in the kernel's order. Names that are no UTF-8 are
 /// left out.
@@ -61,7 +61,8 @@ mod tests {
         fs::create_dir(dir.path().join(".hidden")).unwrap();
         let names = subdirectories(&HostRoot::new(dir.path()), "/").unwrap();
         assert_eq!(names.len(), 3_000);
-        assert!(names.is_sorted() && names.iter().all(|name| name.ends_with(".slice")));
+        assert!(names.is_sorted());
+        assert_eq!(names.first().map(String::as_str), Some("0000.slice"));
     }
 
     #[test]

@@ -2,6 +2,7 @@
 
 use std::io;
 
+use wattline_core::HostRoot;
 use wattline_core::reading::{Reading, Readings, SourceHealth, SourceState};
 
 /// The last known state of each part.
@@ -21,6 +22,14 @@ impl Health {
         match known {
             Some(known) => *known = noted,
             None => self.0.push(noted),
+        }
+    }
+
+    /// Keeps what a part has told by itself.
+    pub(crate) fn remember(&mut self, told: &SourceHealth) {
+        match self.0.iter_mut().find(|known| known.part == told.part) {
+            Some(known) => known.clone_from(told),
+            None => self.0.push(told.clone()),
         }
     }
 
@@ -48,21 +57,29 @@ pub(crate) struct Fault {
     pub(crate) denied: bool,
 }
 
+/// The state of a part that would be at `path`.
+pub(crate) fn absent(root: &HostRoot, path: &str) -> SourceState {
+    SourceState::Absent { looked: root.path(path).display().to_string() }
+}
+
 impl Fault {
     /// Of an attempt to read `path`.
-    pub(crate) fn reading(path: &str, error: &io::Error) -> Self {
-        Self { what: format!("reading {path}: {error}"), denied: error.kind() == io::ErrorKind::PermissionDenied }
+    pub(crate) fn reading(root: &HostRoot, path: &str, error: &io::Error) -> Self {
+        let place = root.path(path);
+        let denied = error.kind() == io::ErrorKind::PermissionDenied;
+        Self { what: format!("reading {}: {error}", place.display()), denied }
     }
 
     /// Of a text in `path` that is not what it should be.
-    pub(crate) fn text(path: &str, expected: &str) -> Self {
-        Self { what: format!("reading {path}: not {expected}"), denied: false }
+    pub(crate) fn text(root: &HostRoot, path: &str, expected: &str) -> Self {
+        Self { what: format!("reading {}: not {expected}", root.path(path).display()), denied: false }
     }
 
     /// The state of a part of which `found` is read in spite of the fault. `remedy` is what to do about missing
     /// rights.
     pub(crate) fn state(&self, found: &str, remedy: &str) -> SourceState {
-        let what = if found.is_empty() { self.what.clone() } else { format!("{}; read in spite of it: {found}", self.what) };
+        let what =
+            if found.is_empty() { self.what.clone() } else { format!("{}; read in spite of it: {found}", self.what) };
         if self.denied { SourceState::Denied { what, remedy: remedy.to_owned() } } else { SourceState::Failed { what } }
     }
 }
@@ -91,11 +108,14 @@ mod tests {
 
     #[test]
     fn missing_rights_name_the_remedy_and_other_errors_do_not() {
-        let denied = Fault::reading("energy_uj", &io::ErrorKind::PermissionDenied.into());
-        let SourceState::Denied { what, remedy } = denied.state("1 package", "run as root") else { panic!("{denied:?}") };
-        assert!(what.contains("energy_uj") && what.contains("1 package"));
+        let root = HostRoot::new("/host");
+        let denied = Fault::reading(&root, "energy_uj", &io::ErrorKind::PermissionDenied.into());
+        let SourceState::Denied { what, remedy } = denied.state("1 package", "run as root") else {
+            panic!("{denied:?}")
+        };
+        assert!(what.contains("/host/energy_uj") && what.contains("1 package"));
         assert_eq!(remedy, "run as root");
-        let broken = Fault::reading("energy_uj", &io::ErrorKind::IsADirectory.into());
+        let broken = Fault::reading(&root, "energy_uj", &io::ErrorKind::IsADirectory.into());
         assert!(matches!(broken.state("", "run as root"), SourceState::Failed { .. }));
     }
 }

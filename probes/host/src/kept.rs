@@ -88,6 +88,7 @@ impl KeptFile {
     }
 
     /// True when a descriptor is kept.
+    #[cfg(test)]
     pub(crate) const fn is_open(&self) -> bool {
         self.0.is_some()
     }

@@ -21,7 +21,7 @@ pub(crate) fn printable(name: &[u8]) -> String {
     shown
 }
 
-const fn is_hidden(character: char) -> bool {
+fn is_hidden(character: char) -> bool {
     character.is_control()
         || matches!(
             character,

@@ -1,1 +1,8 @@
-//! wattline-probe-llm
+//! Calls of language models, as the applications tell of them.
+//!
+//! [`otlp`] takes telemetry in over the OpenTelemetry protocol, relays it as it came and hands the calls that its
+//! spans tell of to the pipeline. [`normalise`] reads those calls out of spans. Both know no energy model and no
+//! price; they only read.
+
+pub mod normalise;
+pub mod otlp;

@@ -1,4 +1,4 @@
-//! Where the electricity comes from: grams of CO2e for each kilowatt-hour, and what a data centre draws beside its
+//! Where the electricity comes from: grams of carbon dioxide for each kilowatt-hour, and what a data centre draws beside its
 //! machines. Yearly averages by location; live values and contracts are other sources of the same types.
 
 mod pue;
@@ -45,7 +45,7 @@ const COUNTRIES_DIFFER: f64 = 1.0;
 /// The carbon intensity of electricity at a place, with where it was taken from.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Intensity {
-    /// Grams of CO2e for each kilowatt-hour, as the grid's average.
+    /// Grams for each kilowatt-hour, as the grid's average.
     pub grams: GramsPerKwh,
     /// What the figure stands for: a country (ISO 3166-1 alpha-3), a state (`US-VA`), `WORLD`, or the configured name.
     pub zone: Text,
@@ -136,7 +136,8 @@ impl Grid {
 
     /// The zone of a cloud region or of an availability zone in it: a country, or a state of the USA.
     pub fn region_zone(&self, provider: &str, region: &str) -> Option<&'static str> {
-        let provider = self.regions.keys().map(|(known, _)| *known).find(|known| known.eq_ignore_ascii_case(provider))?;
+        let provider =
+            self.regions.keys().map(|(known, _)| *known).find(|known| known.eq_ignore_ascii_case(provider))?;
         // `us-east-1a` lies in `us-east-1`, `europe-west1-b` in `europe-west1`.
         let without_letter = region.trim_end_matches(|c: char| c.is_ascii_lowercase());
         [region, without_letter, without_letter.trim_end_matches('-')]
@@ -176,7 +177,8 @@ impl Grid {
         }
         // Reserved by ISO 3166 for what many people write.
         alpha2.insert("UK", "GBR");
-        let regions = REGIONS.rows().map(|[provider, region, zone, _source, _year, _licence]| ((provider, region), zone));
+        let regions =
+            REGIONS.rows().map(|[provider, region, zone, _source, _year, _licence]| ((provider, region), zone));
         Self { zones, alpha2, regions: regions.collect() }
     }
 }

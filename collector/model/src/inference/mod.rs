@@ -1,1 +1,18 @@
-//! inference/mod
+//! Calls of language models: what they drew, emitted and cost, and the books over them.
+//!
+//! A call answered by an engine of one's own has its joules in that machine's books, so here it has tokens and a
+//! duration only. A call answered by an API is in nobody's books: its energy is modelled, at the machine, and the
+//! facility's overhead enters once, in the carbon.
+
+mod assess;
+mod books;
+pub mod ecologits;
+mod model_name;
+pub mod models;
+mod place;
+mod price;
+
+pub use assess::{Assessment, Context, RemoteEnergy, Unknown, assess};
+pub use books::InferenceBooks;
+pub use place::{LocalAddresses, Origin, RemotePlace, origin};
+pub use price::{NoPrice, prepare as prepare_prices, price};

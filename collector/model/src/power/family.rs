@@ -31,7 +31,7 @@ pub(super) struct Family {
 }
 
 /// What the results since 2018 give when nothing is known: 0.64 W idle and 3.24 W full for each thread.
-/// Source: 579 results of SPECpower_ssj2008.
+/// Source: 579 results of `SPECpower_ssj2008`.
 const ANY_SERVER: Family = Family {
     key: UNKNOWN,
     label: "any server since 2018",
@@ -46,7 +46,8 @@ pub(super) static FAMILIES: LazyLock<Vec<Family>> = LazyLock::new(|| TABLE.rows(
 
 impl Family {
     fn parse(row: [&'static str; 15]) -> Option<Self> {
-        let [key, label, threads, idle, idle_low, idle_high, full, full_low, full_high, memory, results, curve, ..] = row;
+        let [key, label, threads, idle, idle_low, idle_high, full, full_low, full_high, memory, results, curve, ..] =
+            row;
         // The percentiles document the spread and enter no figure, but a row that gets them wrong is not a row.
         for (low, middle, high) in [(idle_low, idle, idle_high), (full_low, full, full_high)] {
             if let (Ok(low), Ok(middle), Ok(high)) = (low.parse::<f64>(), middle.parse::<f64>(), high.parse::<f64>())
@@ -163,9 +164,9 @@ fn intel_by_brand(name: &str) -> Option<&'static str> {
             .map(|(_, key)| key);
     }
     let scalable = ["platinum", "gold", "silver", "bronze"].iter().any(|metal| name.contains(metal));
-    let number = name.split([' ', '-']).find(|word| {
-        word.chars().count() >= 4 && word.chars().take(4).all(|place| place.is_ascii_digit())
-    })?;
+    let number = name
+        .split([' ', '-'])
+        .find(|word| word.chars().count() >= 4 && word.chars().take(4).all(|place| place.is_ascii_digit()))?;
     if scalable {
         return match number.chars().nth(1)? {
             '1' => Some("xeon-skylake"),

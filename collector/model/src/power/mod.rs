@@ -1,6 +1,6 @@
 //! The power of a machine without a meter, from its processor's family and its load.
 //!
-//! Published results of SPECpower_ssj2008 give watts at the wall for whole servers. Divided by their hardware threads,
+//! Published results of `SPECpower_ssj2008` give watts at the wall for whole servers. Divided by their hardware threads,
 //! they give a curve for each family of processors, and a guest draws as many threads' worth as it has logical CPUs:
 //! never a socket. What a wall shows beyond processor and memory is taken off, so that the parts add up to the wall.
 
@@ -27,7 +27,7 @@ const MEMORY_WATTS_PER_GB: f64 = 0.38;
 /// memory at rest draws less than the constant above, which would else leave nothing.
 const PROCESSOR_SHARE: f64 = 0.30;
 
-/// Curve of a family 0.14 and spread of the servers in it 0.25. Source: 619 results of SPECpower_ssj2008.
+/// Curve of a family 0.14 and spread of the servers in it 0.25. Source: statistics over published results.
 const KNOWN_FAMILY_SIGMA: f64 = 0.29;
 
 /// The 5th and 95th percentile of all results since 2018 at half load are 0.70 and 3.40 W around 2.0 W.
@@ -75,8 +75,7 @@ impl HostPower {
     pub fn of(inventory: &Inventory) -> Self {
         let family = Family::of(inventory);
         let known = family.key != UNKNOWN;
-        let sigma =
-            if known && family::is_own_family(inventory) { KNOWN_FAMILY_SIGMA } else { UNKNOWN_FAMILY_SIGMA };
+        let sigma = if known && family::is_own_family(inventory) { KNOWN_FAMILY_SIGMA } else { UNKNOWN_FAMILY_SIGMA };
         let threads = threads(inventory, family);
         let baseline_gb = family.memory_gb * threads;
         let installed_gb = match inventory.memory_bytes {

@@ -192,7 +192,8 @@ fn an_unknown_machine_follows_the_three_published_points() {
 fn inventories() -> impl Strategy<Value = Inventory> {
     let text = || prop::option::of("\\PC{0,24}|AMD EPYC [0-9R]{0,5}|Intel\\(R\\) Xeon\\(R\\) (Gold )?[0-9]{0,4}[PE]?");
     let number = || prop::option::of(prop_oneof![any::<u32>(), 0u32..256]);
-    let vendor = prop::option::of(prop_oneof![Just("AuthenticAMD".to_owned()), Just("GenuineIntel".to_owned()), "\\PC{0,8}"]);
+    let vendor =
+        prop::option::of(prop_oneof![Just("AuthenticAMD".to_owned()), Just("GenuineIntel".to_owned()), "\\PC{0,8}"]);
     let arch = prop::option::of(prop_oneof![Just("arm64".to_owned()), Just("amd64".to_owned())]);
     let virtualization = prop_oneof![
         Just(Virtualization::Unknown),
@@ -202,15 +203,8 @@ fn inventories() -> impl Strategy<Value = Inventory> {
     let instance = prop::option::of("[a-z]{0,3}[0-9]{0,2}[a-z]{0,3}(\\.[a-z0-9]{0,9})?|\\PC{0,12}");
     ((vendor, text(), number(), number()), (number(), number(), arch), any::<Option<u64>>(), virtualization, instance)
         .prop_map(|((vendor, name, family, model), (logical, cores, arch), memory_bytes, virtualization, instance)| {
-            let cpu = CpuModel {
-                vendor,
-                name,
-                family,
-                model,
-                logical_count: logical,
-                core_count: cores,
-                socket_count: None,
-            };
+            let cpu =
+                CpuModel { vendor, name, family, model, logical_count: logical, core_count: cores, socket_count: None };
             let inventory = Inventory { cpu, arch, memory_bytes, virtualization, ..Inventory::default() };
             match instance {
                 Some(instance) => on_aws(inventory, &instance),

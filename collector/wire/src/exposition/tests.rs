@@ -210,13 +210,6 @@ fn a_label_stands_once_and_the_subject_wins() {
     assert!(text.contains(r#"{hw_id="GPU-1",hw_type="gpu",hw_parent="board"} 1"#), "{text}");
 }
 
-#[test]
-fn a_zero_byte_does_not_end_the_page() {
-    let (text, _) = page(vec![table::HW_ENERGY.sample(&gpu("a\0b"), vec![], period(), Joules::new(1.0))]);
-    assert!(!text.contains('\0'));
-    parse(&text);
-}
-
 proptest! {
     #[test]
     fn parsing_gives_back_what_was_rendered(

@@ -21,7 +21,6 @@ pub(super) struct Group {
     memory: KeptFile,
     memory_absent: bool,
     inactive_file: Option<u64>,
-    throttled_ns: Option<u64>,
     slow_due: Instant,
 }
 
@@ -46,7 +45,6 @@ impl Group {
             memory: KeptFile::default(),
             memory_absent: false,
             inactive_file: None,
-            throttled_ns: None,
             slow_due: Instant::default(),
         }
     }
@@ -97,7 +95,7 @@ impl Group {
         if slow {
             self.inactive_file =
                 once(with, format!("{directory}/memory.stat")).and_then(|text| field(text, "inactive_file"));
-            let io = once(with, format!("{directory}/io.stat")).map(|text| io_stat(text));
+            let io = once(with, format!("{directory}/io.stat")).map(io_stat);
             (reading.read_bytes, reading.written_bytes) = io.unzip();
         }
         Ok(())
@@ -115,8 +113,7 @@ impl Group {
         self.cpu.read(with.root, with.budget, || format!("{cpuacct}{path}/cpuacct.usage"), with.buffer)?;
         reading.cpu_ns = kept::number(with.buffer).ok_or_else(|| unfit("cpuacct.usage"))?;
         if let Some(memory) = memory {
-            reading.memory_bytes =
-                self.read_memory(slow, with, || format!("{memory}{path}/memory.usage_in_bytes"));
+            reading.memory_bytes = self.read_memory(slow, with, || format!("{memory}{path}/memory.usage_in_bytes"));
         }
         if slow {
             if let Some(memory) = memory {
@@ -124,17 +121,16 @@ impl Group {
                 self.inactive_file = text.and_then(|text| field(text, "total_inactive_file"));
             }
             if let Some(cpu) = cpu {
-                self.throttled_ns =
+                reading.throttled_ns =
                     once(with, format!("{cpu}{path}/cpu.stat")).and_then(|text| field(text, "throttled_time"));
             }
             if let Some(blkio) = blkio {
                 // Only the first of the two includes the groups below, and only newer kernels have it.
                 let stem = format!("{blkio}{path}/blkio.throttle.io_service_bytes");
-                let io = once(with, format!("{stem}_recursive")).map(|text| throttled_io(text));
-                let io = io.or_else(|| once(with, stem).map(|text| throttled_io(text)));
+                let io = once(with, format!("{stem}_recursive")).map(throttled_io);
+                let io = io.or_else(|| once(with, stem).map(throttled_io));
                 (reading.read_bytes, reading.written_bytes) = io.unzip();
             }
-            reading.throttled_ns = self.throttled_ns;
         }
         Ok(())
     }
@@ -144,7 +140,8 @@ impl Group {
         if self.memory_absent && !slow {
             return None;
         }
-        let bytes = self.memory.read(with.root, with.budget, path, with.buffer).ok().and_then(|()| kept::number(with.buffer));
+        let bytes =
+            self.memory.read(with.root, with.budget, path, with.buffer).ok().and_then(|()| kept::number(with.buffer));
         self.memory_absent = bytes.is_none();
         bytes
     }
@@ -154,7 +151,11 @@ impl Group {
 /// that the groups found together are not all read together for ever.
 fn next_due(last: Instant, id: u64, with: &Reader<'_>) -> Instant {
     let share = if last == Instant::default() { (id % 16 + 1) as f64 / 16.0 } else { 1.0 };
-    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a period, not negative; `as` saturates")]
+    #[expect(
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
+        reason = "a period, not negative; `as` saturates"
+    )]
     let pause = (with.slow_period.get() * share * 1e9) as u64;
     Instant::from_nanos(with.at.nanos().saturating_add(pause).max(1))
 }

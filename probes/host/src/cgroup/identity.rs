@@ -110,7 +110,8 @@ fn pod_uid(part: &str) -> Option<String> {
     let of_kubelet = before.is_empty() || before.ends_with('-') && before.contains("kubepods");
     let is_uuid = || {
         let mut groups = uid.split(['-', '_']);
-        let lengths_fit = [8, 4, 4, 4, 12].into_iter().all(|length| groups.next().is_some_and(|group| is_hex(group, length)));
+        let lengths_fit =
+            [8, 4, 4, 4, 12].into_iter().all(|length| groups.next().is_some_and(|group| is_hex(group, length)));
         lengths_fit && groups.next().is_none()
     };
     // A pod from a file on the node has the hash of that file for a uid.

@@ -113,7 +113,8 @@ mod tests {
 
     #[test]
     fn a_hybrid_machine_counts_by_version_1() {
-        let layout = found(&["unified/cgroup.controllers", "cpu,cpuacct/cpuacct.usage", "cpu,cpuacct/tasks", "memory/tasks"]);
+        let layout =
+            found(&["unified/cgroup.controllers", "cpu,cpuacct/cpuacct.usage", "cpu,cpuacct/tasks", "memory/tasks"]);
         let both = "sys/fs/cgroup/cpu,cpuacct".to_owned();
         let memory = Some("sys/fs/cgroup/memory".to_owned());
         assert_eq!(layout, Some(Layout::Split { cpuacct: both.clone(), cpu: Some(both), memory, blkio: None }));

@@ -16,7 +16,7 @@ use std::time::Duration;
 use wattline_core::reading::{Reading, Readings, SourceState};
 use wattline_core::{HostRoot, Instant, Seconds};
 
-use crate::health::Fault;
+use crate::health::{Fault, absent};
 use crate::kept::{self, Budget};
 use group::Reader;
 use layout::Layout;
@@ -68,11 +68,11 @@ impl Cgroups {
             self.searched_at = Some(at);
         }
         let Some(layout) = &self.layout else {
-            return SourceState::Absent { looked: "cgroup.controllers or cpuacct below sys/fs/cgroup".to_owned() };
+            return absent(root, "sys/fs/cgroup/{cgroup.controllers,cpuacct}");
         };
         if self.scanned_at.is_none_or(|then| at.since(then).get() >= SCAN_SECONDS) {
             let scanned = self.tree.scan(root, layout.groups(), self.limit);
-            self.scan_fault = scanned.err().map(|error| Fault::reading(layout.groups(), &error));
+            self.scan_fault = scanned.err().map(|error| Fault::reading(root, layout.groups(), &error));
             self.view.locate(root, layout, &self.tree);
             self.scanned_at = Some(at);
         }
@@ -87,7 +87,7 @@ impl Cgroups {
                 // It ended between two scans. Its last instants are lost with it.
                 Err(error) if kept::is_gone(&error) => gone = true,
                 Err(error) => {
-                    fault.get_or_insert_with(|| Fault::reading(&format!("{}{path}", layout.groups()), &error));
+                    fault.get_or_insert_with(|| Fault::reading(root, &format!("{}{path}", layout.groups()), &error));
                 }
             }
         }
@@ -119,18 +119,18 @@ impl Cgroups {
     pub(crate) fn reset(&mut self) {
         self.layout = None;
         self.view = View::default();
-        self.tree = Tree { generation: self.tree.generation + 1, ..Tree::default() };
+        self.tree.clear();
         self.searched_at = None;
         self.scanned_at = None;
     }
 
     fn found(&self, layout: &Layout) -> String {
-        let mut found = format!("{} at {}, {} groups", layout.name(), layout.groups(), self.tree.group_count());
-        if self.tree.left_out > 0 || self.tree.cut {
-            let more = if self.tree.cut { " or more" } else { "" };
-            found.push_str(&format!("; {}{more} beyond max_cgroups left out", self.tree.left_out));
+        let found = format!("{} at {}, {} groups", layout.name(), layout.groups(), self.tree.group_count());
+        if self.tree.left_out == 0 && !self.tree.cut {
+            return found;
         }
-        found
+        let more = if self.tree.cut { " or more" } else { "" };
+        format!("{found}; {}{more} beyond max_cgroups left out", self.tree.left_out)
     }
 }
 

@@ -11,7 +11,7 @@ use wattline_core::HostRoot;
 use super::layout::Layout;
 use super::tree::Tree;
 
-/// The first namespace of every Linux: PROC_CGROUP_INIT_INO in include/linux/proc_ns.h.
+/// The first namespace of every Linux: `PROC_CGROUP_INIT_INO` in the kernel's `proc_ns.h`.
 const WHOLE: &str = "cgroup:[4026531835]";
 
 /// How paths are seen.
@@ -20,6 +20,8 @@ pub(super) struct View {
     cut: bool,
     /// Where the paths begin, once found.
     base: Option<String>,
+    /// The directories among which it was not found.
+    searched: Option<u64>,
     /// What was made of tails, as long as the directories stay.
     tails: BTreeMap<String, Option<u64>>,
     generation: u64,
@@ -34,8 +36,9 @@ impl View {
 
     /// Looks for the reader's own group, if its paths are cut and it was not found before.
     pub(super) fn locate(&mut self, root: &HostRoot, layout: &Layout, tree: &Tree) {
-        if self.cut && self.base.is_none() {
+        if self.cut && self.base.is_none() && self.searched != Some(tree.generation) {
             self.base = base(root, layout, tree);
+            self.searched = Some(tree.generation);
         }
     }
 

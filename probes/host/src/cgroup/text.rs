@@ -17,7 +17,7 @@ pub(super) fn io_stat(text: &[u8]) -> (u64, u64) {
     (sum(b"rbytes="), sum(b"wbytes="))
 }
 
-/// Bytes read and written over all devices in blkio.throttle.io_service_bytes: `8:0 Read 4096`.
+/// Bytes read and written over all devices in `blkio.throttle.io_service_bytes`: `8:0 Read 4096`.
 pub(super) fn throttled_io(text: &[u8]) -> (u64, u64) {
     let sum = |direction: &[u8]| {
         lines(text)

@@ -59,7 +59,7 @@ impl Tree {
         // The limit holds for workloads; what only holds them together is a fraction of them on any honest machine.
         let directory_limit = limit.saturating_mul(8).saturating_add(1_000);
         if self.has_room_again(limit, directory_limit) {
-            *self = Self { generation: self.generation + 1, ..Self::default() };
+            self.clear();
         }
         if !self.directories.contains_key("") {
             let stamp = Stamp::of(root, mount)?;
@@ -124,8 +124,13 @@ impl Tree {
         self.generation += 1;
         let below = format!("{path}/");
         let range = (Bound::Included(below.as_str()), Bound::Unbounded);
-        let mut names: Vec<String> =
-            self.directories.range::<str, _>(range).map(|(name, _)| name).take_while(|name| name.starts_with(&below)).cloned().collect();
+        let mut names: Vec<String> = self
+            .directories
+            .range::<str, _>(range)
+            .map(|(name, _)| name)
+            .take_while(|name| name.starts_with(&below))
+            .cloned()
+            .collect();
         names.push(path.to_owned());
         for name in names {
             if let Some(directory) = self.directories.remove(&name) {
@@ -166,6 +171,11 @@ impl Tree {
             }
         }
         self.directories.insert(path, directory);
+    }
+
+    /// Forgets all directories.
+    pub(super) fn clear(&mut self) {
+        *self = Self { generation: self.generation + 1, ..Self::default() };
     }
 
     /// How many groups are read.

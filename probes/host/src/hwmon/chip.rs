@@ -1,8 +1,9 @@
 //! One chip: its driver, its device and the channels that tell of energy.
 
-use wattline_core::HostRoot;
+use wattline_core::{HostRoot, Text};
 
 use crate::kept;
+use crate::printable::printable;
 
 /// Channels of one kind that are looked for on a chip.
 const CHANNELS_PER_CHIP: u32 = 64;
@@ -21,7 +22,7 @@ pub(super) struct Chip {
 #[derive(Clone, Debug, PartialEq)]
 pub(super) struct Channel {
     /// Driver, device and label.
-    pub(super) id: String,
+    pub(super) id: Text,
     pub(super) chip_name: String,
     pub(super) is_acpi: bool,
     pub(super) path: String,
@@ -56,7 +57,7 @@ impl Quantity {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Role {
     /// A processor, with the id of its row; empty where the chip does not number its sockets.
-    Processor(String),
+    Processor(Text),
     /// The whole machine at its input.
     Machine,
     /// Anything else: shown, never booked. Graphics boards and disks have probes of their own, and nobody knows what
@@ -98,11 +99,12 @@ impl Chip {
             let label = label.map(|label| label.trim().to_owned()).filter(|label| !label.is_empty());
             let label = label.unwrap_or_else(|| stem.clone());
             let Some(mut role) = role(&chip.name, &label) else { continue };
-            if role == Role::Machine && root.read(format!("{base}/{stem}_is_battery")).is_ok_and(|is| is.trim() == "1") {
+            if role == Role::Machine && root.read(format!("{base}/{stem}_is_battery")).is_ok_and(|is| is.trim() == "1")
+            {
                 role = Role::View;
             }
             chip.channels.push(Channel {
-                id: [chip.name.as_str(), &chip.device, &label].join(" "),
+                id: Text::from(printable([chip.name.as_str(), &chip.device, &label].join(" ").as_bytes())),
                 chip_name: chip.name.clone(),
                 is_acpi: chip.name == "power_meter",
                 path: format!("{base}/{file}"),
@@ -134,17 +136,17 @@ fn role(chip: &str, label: &str) -> Option<Role> {
             // Grace holds the cores, the system's parts and the memory of a socket; CPU and SysIO are rails inside
             // it. Module, where there is one, holds the graphics processor too, which is a row of its own. See
             // "Power telemetry" in NVIDIA's Grace Performance Tuning Guide.
-            Some(("Grace", socket)) if is_number(socket) => Role::Processor(format!("package-{socket}")),
+            Some(("Grace", socket)) if is_number(socket) => Role::Processor(Text::from(format!("package-{socket}"))),
             Some(_) => Role::View,
             None => Role::Machine,
         },
         // AMD's driver for kernels without RAPL. A socket holds its cores, of which there are up to 128.
         "amd_energy" => match label.strip_prefix("Esocket") {
-            Some(socket) if is_number(socket) => Role::Processor(format!("package-{socket}")),
+            Some(socket) if is_number(socket) => Role::Processor(Text::from(format!("package-{socket}"))),
             _ => return None,
         },
         // Ampere's management processor: drivers/hwmon/xgene-hwmon.c. "IO power" is a rail beside the processor's.
-        "apm_xgene" if label == "CPU power" => Role::Processor(String::new()),
+        "apm_xgene" if label == "CPU power" => Role::Processor(Text::Static("")),
         _ => Role::View,
     })
 }
@@ -159,7 +161,7 @@ mod tests {
 
     #[test]
     fn labels_say_what_a_channel_measures() {
-        let processor = |id: &str| Some(Role::Processor(id.into()));
+        let processor = |id: &str| Some(Role::Processor(Text::from(id.to_owned())));
         assert_eq!(role("power_meter", "power1"), Some(Role::Machine));
         assert_eq!(role("power_meter", "Grace Power Socket 1"), processor("package-1"));
         for inside in ["Module Power Socket 0", "CPU Power Socket 0", "SysIO Power Socket 0", "Grace Power Socket x"] {
@@ -167,7 +169,7 @@ mod tests {
         }
         assert_eq!(role("amd_energy", "Esocket1"), processor("package-1"));
         assert_eq!(role("amd_energy", "Ecore017"), None);
-        assert_eq!(role("apm_xgene", "CPU power"), processor(""));
+        assert_eq!(role("apm_xgene", "CPU power"), Some(Role::Processor(Text::Static(""))));
         assert_eq!(role("apm_xgene", "IO power"), Some(Role::View));
         assert_eq!(role("amdgpu", "PPT"), Some(Role::View));
     }

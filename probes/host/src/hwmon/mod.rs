@@ -10,7 +10,7 @@ use std::collections::BTreeSet;
 use wattline_core::reading::{EnergyReading, EnergySource, PowerReading, Reading, Readings, Scope, SourceState};
 use wattline_core::{Device, DeviceKind, HostRoot, Instant, Seconds, Text, Watts};
 
-use crate::health::Fault;
+use crate::health::{Fault, absent};
 use crate::kept::{self, Budget, KeptFile};
 use chip::{Channel, Chip, Quantity, Role};
 
@@ -73,7 +73,7 @@ impl Hwmon {
         for meter in &mut self.meters {
             meter.read(root, budget, rapl_gives_cpu, &mut buffer, out);
         }
-        HwmonState { hwmon: self.judge(false), acpi: self.judge(true) }
+        HwmonState { hwmon: self.judge(root, false), acpi: self.judge(root, true) }
     }
 
     /// Closes what is kept open and lists the tree anew at the next reading.
@@ -85,7 +85,7 @@ impl Hwmon {
         let (chips, fault) = match root.list(TREE) {
             Ok(names) => (names.iter().filter_map(|name| Chip::read(root, &format!("{TREE}/{name}"))).collect(), None),
             Err(error) if kept::is_gone(&error) => (Vec::new(), None),
-            Err(error) => (Vec::new(), Some(Fault::reading(TREE, &error))),
+            Err(error) => (Vec::new(), Some(Fault::reading(root, TREE, &error))),
         };
         self.scan_fault = fault;
         let mut channels = assign(chips);
@@ -101,18 +101,18 @@ impl Hwmon {
         }
     }
 
-    fn judge(&self, acpi: bool) -> SourceState {
+    fn judge(&self, root: &HostRoot, acpi: bool) -> SourceState {
         let of_kind = || self.meters.iter().filter(move |meter| meter.channel.is_acpi == acpi);
         let names: BTreeSet<&str> =
             of_kind().filter(|meter| meter.read).map(|meter| meter.channel.chip_name.as_str()).collect();
         let mut found = names.into_iter().collect::<Vec<_>>().join(", ");
         if self.cut > 0 && !acpi {
-            found.push_str(&format!("; {} channels beyond the limit of {CHANNEL_LIMIT} left out", self.cut));
+            found = format!("{found}; {} channels beyond the limit of {CHANNEL_LIMIT} left out", self.cut);
         }
         let fault = of_kind().filter_map(|meter| meter.fault.as_ref()).max_by_key(|fault| fault.denied);
         match fault.or(self.scan_fault.as_ref()) {
             Some(fault) => fault.state(&found, REMEDY),
-            None if of_kind().next().is_none() => SourceState::Absent { looked: TREE.to_owned() },
+            None if of_kind().next().is_none() => absent(root, TREE),
             None => SourceState::Up { found },
         }
     }
@@ -135,11 +135,11 @@ impl Meter {
         }
         if let Err(error) = file.read(root, budget, || channel.path.clone(), buffer) {
             // A chip that went away is no fault: the next scan leaves it out.
-            *fault = (!kept::is_gone(&error)).then(|| Fault::reading(&channel.path, &error));
+            *fault = (!kept::is_gone(&error)).then(|| Fault::reading(root, &channel.path, &error));
             return;
         }
         let reading = channel.reading(buffer, rapl_gives_cpu);
-        *fault = reading.is_none().then(|| Fault::text(&channel.path, channel.quantity.expected()));
+        *fault = reading.is_none().then(|| Fault::text(root, &channel.path, channel.quantity.expected()));
         *read = reading.is_some();
         out.items.extend(reading);
     }
@@ -148,11 +148,9 @@ impl Meter {
 impl Channel {
     fn reading(&self, text: &[u8], rapl_gives_cpu: bool) -> Option<Reading> {
         let scope = match &self.role {
-            Role::Processor(id) if !rapl_gives_cpu => {
-                Scope::Device(Device::new(DeviceKind::Cpu, Text::from(id.clone())))
-            }
+            Role::Processor(id) if !rapl_gives_cpu => Scope::Device(Device::new(DeviceKind::Cpu, id.clone())),
             Role::Machine => Scope::Machine,
-            Role::Processor(_) | Role::View => Scope::Overlapping(Text::from(self.id.clone())),
+            Role::Processor(_) | Role::View => Scope::Overlapping(self.id.clone()),
         };
         let source = if self.is_acpi { EnergySource::AcpiMeter } else { EnergySource::Hwmon };
         Some(match self.quantity {
@@ -188,7 +186,7 @@ fn assign(mut chips: Vec<Chip>) -> Vec<Channel> {
     for mut channel in chips.into_iter().flat_map(|chip| chip.channels) {
         if let Role::Processor(id) = &mut channel.role {
             if id.is_empty() {
-                *id = format!("package-{boards}");
+                *id = Text::from(format!("package-{boards}"));
                 boards += 1;
             }
             if !rows.insert(id.clone()) {

@@ -23,7 +23,7 @@ pub(super) enum AskError {
     /// Nobody answered in time, as in a container that is one network hop too far away.
     #[error(
         "asking {url} for the instance: {reason}; in a container, allow a hop limit of 2 or use the host's network, \
-         or set cloud.mode to never"
+         or set probes.cloud.mode to never"
     )]
     Unreachable { url: String, reason: String },
     /// Somebody answered and refused.
@@ -56,7 +56,8 @@ pub(super) fn ask(endpoint: &str, timeout: Duration) -> Result<CloudInstance, As
         AskError::Garbage { url, reason }
     })?;
     // Whether it is a spot instance is worth having and not worth losing the rest for.
-    instance.life_cycle = service.get("/latest/meta-data/instance-life-cycle", &token).ok().filter(|word| is_word(word));
+    instance.life_cycle =
+        service.get("/latest/meta-data/instance-life-cycle", &token).ok().filter(|word| is_word(word));
     Ok(instance)
 }
 

@@ -32,6 +32,13 @@ impl Default for CloudConfig {
     }
 }
 
+impl CloudConfig {
+    /// Asks nobody. What the firmware tells of the instance is told still.
+    pub fn never() -> Self {
+        Self { mode: CloudMode::Never, ..Self::default() }
+    }
+}
+
 /// When the metadata service is asked.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]

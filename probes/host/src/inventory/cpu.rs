@@ -86,7 +86,7 @@ impl<'a> CpuInfo<'a> {
     }
 }
 
-/// The implementers of the MIDR register (Arm Architecture Reference Manual, MIDR_EL1).
+/// The implementers of the MIDR register (Arm Architecture Reference Manual, `MIDR_EL1`).
 fn implementer_name(implementer: u32) -> Option<&'static str> {
     Some(match implementer {
         0x41 => "ARM",

@@ -122,7 +122,8 @@ mod tests {
 
     #[test]
     fn old_instances_are_known_by_the_id_that_xen_gives_them() {
-        let xen = Firmware { xen_uuid: Some("EC2e1916-9099-7caf-fd21-012345abcdef".into()), ..firmware("Xen", "HVM domU") };
+        let xen =
+            Firmware { xen_uuid: Some("EC2e1916-9099-7caf-fd21-012345abcdef".into()), ..firmware("Xen", "HVM domU") };
         assert!(xen.is_amazon());
         assert!(!firmware("Xen", "HVM domU").is_amazon());
         assert!(firmware("Amazon EC2", "c5.metal").is_amazon());

@@ -31,7 +31,7 @@ pub fn read(root: &HostRoot, cloud: &CloudConfig) -> (Inventory, Vec<SourceHealt
         boot_id: identity::line(root, "proc/sys/kernel/random/boot_id"),
         boot_time: root.read("proc/stat").ok().and_then(|stat| system::boot_time(&stat)),
         cpu: cpu::model(root, &cpuinfo),
-        memory_bytes: root.read("proc/meminfo").ok().and_then(|info| system::installed_memory(&info)),
+        memory_bytes: root.read("proc/meminfo").ok().and_then(|info| system::installed_memory_bytes(&info)),
         virtualization: firmware::virtualization(&firmware, &cpuinfo),
         cloud: instance,
     };

@@ -12,9 +12,9 @@ use std::collections::BTreeMap;
 
 use wattline_core::counter::Range;
 use wattline_core::reading::{EnergyReading, EnergySource, Reading, Readings, Scope, SourceState};
-use wattline_core::{DeviceKind, HostRoot, Instant};
+use wattline_core::{HostRoot, Instant};
 
-use crate::health::Fault;
+use crate::health::{Fault, absent};
 use crate::kept::{self, Budget, KeptFile};
 use mirror::{Mirror, Sight};
 use zone::{Place, Role};
@@ -40,13 +40,14 @@ pub(crate) struct Powercap {
     scanned_at: Option<Instant>,
     scan_fault: Option<Fault>,
     gives_cpu: bool,
-    state: Option<SourceState>,
 }
 
 #[derive(Debug)]
 struct Zone {
     directory: String,
     role: Role,
+    id: String,
+    scope: Scope,
     range: Option<Range>,
     file: KeptFile,
     raw: Option<u64>,
@@ -73,15 +74,13 @@ impl Powercap {
             let (Some(raw), false) = (zone.raw, self.may_be_mirror(zone)) else { continue };
             self.gives_cpu |= zone.role.is_cpu();
             out.items.push(Reading::Energy(EnergyReading {
-                scope: zone.role.scope(),
+                scope: zone.scope.clone(),
                 source: EnergySource::Rapl,
                 counter_uj: raw,
                 range: zone.range,
             }));
         }
-        let state = self.judge();
-        self.state = Some(state.clone());
-        state
+        self.judge(root)
     }
 
     /// True once a package has been read: then nothing else may be a row for the processors.
@@ -109,32 +108,30 @@ impl Powercap {
             });
         }
         self.gives_cpu &= self.zones.iter().any(|zone| zone.role.is_cpu());
-        let present = |name: &String| self.zones.iter().any(|zone| zone.role.id() == *name);
+        let present = |name: &String| self.zones.iter().any(|zone| zone.id == *name);
         self.mirrors.retain(|(earlier, later), _| present(earlier) && present(later));
+        for (index, later) in self.zones.iter().enumerate() {
+            for earlier in self.zones.iter().take(index).filter(|earlier| earlier.role.may_be_mirrored_by(&later.role))
+            {
+                self.mirrors.entry((earlier.id.clone(), later.id.clone())).or_default();
+            }
+        }
     }
 
     /// Compares every die with the earlier dies of its package, until each pair is known to be two counters.
     fn look_for_mirrors(&mut self, root: &HostRoot, budget: &Budget, buffer: &mut Vec<u8>) {
         let Self { zones, mirrors, .. } = self;
-        let pairs: Vec<(usize, usize)> = (0..zones.len())
-            .flat_map(|later| (0..later).map(move |earlier| (earlier, later)))
-            .filter(|&(earlier, later)| match (zones.get(earlier), zones.get(later)) {
-                (Some(earlier), Some(later)) => earlier.role.may_be_mirrored_by(&later.role),
-                _ => false,
-            })
-            .collect();
-        for (earlier, later) in pairs {
-            let Some(shown) = zones.get(later).map(|zone| (zone.role.id(), zone.raw)) else { continue };
-            let Some(zone) = zones.get_mut(earlier) else { continue };
-            let mirror = mirrors.entry((zone.role.id(), shown.0)).or_default();
+        for ((earlier, later), mirror) in mirrors {
             if mirror.is_distinct() {
                 continue;
             }
+            let Some(shown) = zones.iter().find(|zone| zone.id == *later).and_then(|zone| zone.raw) else { continue };
+            let Some(zone) = zones.iter_mut().find(|zone| zone.id == *earlier) else { continue };
             // The earlier die is read once more, so that the reading of the later one lies between two of its own.
             let before = zone.raw;
             zone.read(root, budget, buffer);
             let after = std::mem::replace(&mut zone.raw, before);
-            if let (Some(before), Some(shown), Some(after)) = (before, shown.1, after) {
+            if let (Some(before), Some(after)) = (before, after) {
                 mirror.see(Sight { before, shown, after });
             }
         }
@@ -143,35 +140,35 @@ impl Powercap {
     /// True as long as the zone may show the counter of an earlier die of its package. An earlier die that cannot be
     /// read proves nothing, so that its mirror does not take its place for the time.
     fn may_be_mirror(&self, zone: &Zone) -> bool {
-        self.zones.iter().take_while(|earlier| earlier.directory != zone.directory).any(|earlier| {
-            earlier.role.may_be_mirrored_by(&zone.role)
-                && !self.mirrors.get(&(earlier.role.id(), zone.role.id())).is_some_and(Mirror::is_distinct)
-        })
+        self.mirrors.iter().any(|((_, later), mirror)| *later == zone.id && !mirror.is_distinct())
     }
 
-    fn judge(&self) -> SourceState {
+    fn judge(&self, root: &HostRoot) -> SourceState {
         let found = self.found();
         let fault = self.zones.iter().filter_map(|zone| zone.fault.as_ref()).max_by_key(|fault| fault.denied);
         match fault.or(self.scan_fault.as_ref()) {
             Some(fault) => fault.state(&found, REMEDY),
-            None if self.zones.is_empty() => SourceState::Absent { looked: TREE.to_owned() },
+            None if self.zones.is_empty() => absent(root, TREE),
             None => SourceState::Up { found },
         }
     }
 
     /// The zones that are read, counted by kind, and the dies that are left out.
     fn found(&self) -> String {
-        let mut counts: BTreeMap<&'static str, u32> = BTreeMap::new();
+        let mut counts: BTreeMap<(&'static str, &'static str), u32> = BTreeMap::new();
         let mut left_out = Vec::new();
         for zone in self.zones.iter().filter(|zone| zone.raw.is_some()) {
-            let repeated = self.mirrors.iter().find(|((_, later), mirror)| *later == zone.role.id() && mirror.is_proven());
+            let repeated = self.mirrors.iter().find(|((_, later), mirror)| *later == zone.id && mirror.is_proven());
             match repeated {
                 Some(((earlier, later), _)) => left_out.push(format!("{later} left out, it repeats {earlier}")),
-                None if self.may_be_mirror(zone) => left_out.push(format!("{} held back until it differs", zone.role.id())),
-                None => *counts.entry(zone.role.word()).or_default() += 1,
+                None if self.may_be_mirror(zone) => {
+                    left_out.push(format!("{} held back until it differs", zone.id));
+                }
+                None => *counts.entry(zone.role.words()).or_default() += 1,
             }
         }
-        let counted = counts.iter().map(|(word, count)| format!("{count} {word}"));
+        let counted =
+            counts.iter().map(|((one, many), count)| format!("{count} {}", if *count == 1 { one } else { many }));
         counted.chain(left_out).collect::<Vec<_>>().join(", ")
     }
 }
@@ -181,7 +178,8 @@ impl Zone {
         let max = root.read(format!("{directory}/max_energy_range_uj")).ok();
         let max = max.and_then(|text| kept::number(text.as_bytes())).filter(|&max| max > 0);
         let range = max.map(|max| Range { max, fastest_per_second: role.fastest_uj_per_second() });
-        Self { directory, role, range, file: KeptFile::default(), raw: None, fault: None }
+        let (id, scope) = (role.id(), role.scope());
+        Self { directory, role, id, scope, range, file: KeptFile::default(), raw: None, fault: None }
     }
 
     /// Reads the counter. True when the zone is gone.
@@ -191,11 +189,11 @@ impl Zone {
         match self.file.read(root, budget, path, buffer) {
             Ok(()) => {
                 self.raw = kept::number(buffer);
-                self.fault = self.raw.is_none().then(|| Fault::text(&path(), "a number of microjoules"));
+                self.fault = self.raw.is_none().then(|| Fault::text(root, &path(), "a number of microjoules"));
                 false
             }
             Err(error) => {
-                self.fault = Some(Fault::reading(&path(), &error));
+                self.fault = Some(Fault::reading(root, &path(), &error));
                 kept::is_gone(&error)
             }
         }
@@ -208,13 +206,13 @@ fn find_zones(root: &HostRoot) -> (Vec<(Place, Role)>, Option<Fault>) {
     let names = match root.list(TREE) {
         Ok(names) => names,
         Err(error) if kept::is_gone(&error) => return (Vec::new(), None),
-        Err(error) => return (Vec::new(), Some(Fault::reading(TREE, &error))),
+        Err(error) => return (Vec::new(), Some(Fault::reading(root, TREE, &error))),
     };
     let mut places: Vec<Place> = names.iter().filter_map(|name| Place::parse(name)).collect();
     places.sort_unstable();
     let mut fault = None;
     if places.len() > ZONE_LIMIT {
-        fault = Some(Fault::text(TREE, &format!("a tree of at most {ZONE_LIMIT} zones")));
+        fault = Some(Fault::text(root, TREE, &format!("a tree of at most {ZONE_LIMIT} zones")));
         places.truncate(ZONE_LIMIT);
     }
     let mut labels = BTreeMap::new();
@@ -225,7 +223,7 @@ fn find_zones(root: &HostRoot) -> (Vec<(Place, Role)>, Option<Fault>) {
                 labels.insert(place.clone(), label.trim().to_owned());
             }
             Err(error) if kept::is_gone(&error) => {}
-            Err(error) => fault = Some(Fault::reading(&path, &error)),
+            Err(error) => fault = Some(Fault::reading(root, &path, &error)),
         }
     }
     let mut zones: Vec<(Place, Role)> = Vec::new();

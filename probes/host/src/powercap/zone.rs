@@ -90,7 +90,9 @@ impl Role {
             (_, None) if label.starts_with("psys") => Self::Platform(label.to_owned()),
             (_, None) => match (Socket::parse(label), parent) {
                 (Some(socket), None) => Self::Package(socket),
-                (_, parent) => Self::Part(parent.map_or_else(|| label.to_owned(), |parent| format!("{parent}/{label}"))),
+                (_, parent) => {
+                    Self::Part(parent.map_or_else(|| label.to_owned(), |parent| format!("{parent}/{label}")))
+                }
             },
         }
     }
@@ -126,13 +128,13 @@ impl Role {
         matches!(self, Self::Package(_))
     }
 
-    /// The word in what was found.
-    pub(super) const fn word(&self) -> &'static str {
+    /// The words in what was found, for one and for several.
+    pub(super) const fn words(&self) -> (&'static str, &'static str) {
         match self {
-            Self::Package(_) => "packages",
-            Self::Dram(_) => "dram",
-            Self::Platform(_) => "psys",
-            Self::Part(_) => "parts",
+            Self::Package(_) => ("package", "packages"),
+            Self::Dram(_) => ("dram", "dram"),
+            Self::Platform(_) => ("psys", "psys"),
+            Self::Part(_) => ("part", "parts"),
         }
     }
 
@@ -165,8 +167,10 @@ mod tests {
 
     #[test]
     fn directories_are_ordered_by_number_and_read_back() {
-        let mut places: Vec<Place> =
-            ["intel-rapl-mmio:0", "intel-rapl:10", "intel-rapl:2:1", "intel-rapl:2"].iter().map(|name| Place::parse(name).unwrap()).collect();
+        let mut places: Vec<Place> = ["intel-rapl-mmio:0", "intel-rapl:10", "intel-rapl:2:1", "intel-rapl:2"]
+            .iter()
+            .map(|name| Place::parse(name).unwrap())
+            .collect();
         places.sort();
         let names: Vec<String> = places.iter().map(Place::directory).collect();
         assert_eq!(names, ["intel-rapl:2", "intel-rapl:2:1", "intel-rapl:10", "intel-rapl-mmio:0"]);
@@ -177,18 +181,18 @@ mod tests {
 
     #[test]
     fn names_say_what_a_zone_measures() {
-        let id = |label, parent| (Role::new(label, parent).id(), Role::new(label, parent).word());
-        assert_eq!(id("package-1", None), ("package-1".into(), "packages"));
-        assert_eq!(id("package-0-die-1", None), ("package-0-die-1".into(), "packages"));
+        let id = |label, parent| (Role::new(label, parent).id(), Role::new(label, parent).words().0);
+        assert_eq!(id("package-1", None), ("package-1".into(), "package"));
+        assert_eq!(id("package-0-die-1", None), ("package-0-die-1".into(), "package"));
         assert_eq!(id("dram", Some("package-1")), ("dram-1".into(), "dram"));
         assert_eq!(id("dram", Some("package-0-die-1")), ("dram-0-die-1".into(), "dram"));
-        assert_eq!(id("core", Some("package-1")), ("core-1".into(), "parts"));
+        assert_eq!(id("core", Some("package-1")), ("core-1".into(), "part"));
         assert_eq!(id("psys", None), ("psys".into(), "psys"));
         assert_eq!(id("psys-1", None), ("psys-1".into(), "psys"));
         // Nothing undocumented may become a row.
-        assert_eq!(id("dram", Some("psys")), ("psys/dram".into(), "parts"));
-        assert_eq!(id("package-x", None), ("package-x".into(), "parts"));
-        assert_eq!(id("package-0", Some("psys")), ("psys/package-0".into(), "parts"));
-        assert_eq!(id("", None), (String::new(), "parts"));
+        assert_eq!(id("dram", Some("psys")), ("psys/dram".into(), "part"));
+        assert_eq!(id("package-x", None), ("package-x".into(), "part"));
+        assert_eq!(id("package-0", Some("psys")), ("psys/package-0".into(), "part"));
+        assert_eq!(id("", None), (String::new(), "part"));
     }
 }

@@ -1,6 +1,6 @@
 //! CPU time by mode from `/proc/stat`, load averages, and the counts of tasks that stand in the same file.
 //!
-//! The meaning of the columns is that of proc_stat(5): ticks of `_SC_CLK_TCK`, guest time already inside user and
+//! The meaning of the columns is that of `proc_stat(5)`: ticks of `_SC_CLK_TCK`, guest time already inside user and
 //! nice. Counters of idle and I/O wait may go back; they are passed on as they are, since only the model knows
 //! what it last saw.
 
@@ -17,7 +17,7 @@ use super::whole_file::WholeFile;
 pub(super) struct Cpu {
     stat: WholeFile,
     load: WholeFile,
-    per_cpu: bool,
+    tell_each: bool,
 }
 
 /// Counts of tasks.
@@ -33,11 +33,7 @@ pub(super) struct Tasks {
 
 impl Cpu {
     pub(super) fn new(root: &HostRoot, per_cpu: bool) -> Self {
-        Self {
-            stat: WholeFile::new(root, "proc/stat"),
-            load: WholeFile::new(root, "proc/loadavg"),
-            per_cpu,
-        }
+        Self { stat: WholeFile::new(root, "proc/stat"), load: WholeFile::new(root, "proc/loadavg"), tell_each: per_cpu }
     }
 
     /// Appends CPU times and load, and gives the counts of tasks if they are there.
@@ -51,7 +47,7 @@ impl Cpu {
             Ok(text) => text,
             Err(error) => return (unreadable(&error, &self.stat.place()), None),
         };
-        let stat = parse_stat(&text, self.per_cpu);
+        let stat = parse_stat(&text, self.tell_each);
         let state = match (stat.total, stat.odd_line) {
             (None, _) => not_understood(&self.stat.place(), "there is no row of the sum over CPUs"),
             (_, Some(line)) => not_understood(&self.stat.place(), &format!("line {line} is not a row of CPU times")),
@@ -89,7 +85,7 @@ struct Stat {
     odd_line: Option<usize>,
 }
 
-fn parse_stat(text: &str, keep_each: bool) -> Stat {
+fn parse_stat(text: &str, tell_each: bool) -> Stat {
     let mut stat = Stat::default();
     let (mut running, mut blocked, mut created) = (None, None, None);
     for (number, line) in (1..).zip(text.lines()) {
@@ -108,7 +104,7 @@ fn parse_stat(text: &str, keep_each: bool) -> Stat {
                     ("", _, Some(times)) => stat.total = Some(times),
                     (_, Ok(cpu), Some(times)) => {
                         stat.online = stat.online.saturating_add(1);
-                        if keep_each {
+                        if tell_each {
                             stat.per_cpu.push((cpu, times));
                         }
                     }

@@ -6,9 +6,9 @@ use wattline_core::reading::{DiskReading, SourceState};
 use wattline_core::{HostRoot, Reading, Readings};
 
 use super::Config;
+use super::names::{Names, Patterns};
 use super::state::{counted, not_understood, unreadable};
 use super::whole_file::WholeFile;
-use super::names::{Names, Patterns};
 
 /// The kernel counts in sectors of this size, whatever the sectors of the disk are
 /// (Documentation/admin-guide/iostats.rst).

@@ -14,10 +14,10 @@ use std::time::Duration;
 use wattline_core::reading::{FilesystemReading, SourceState};
 use wattline_core::{HostRoot, Instant, Reading, Readings};
 
-use super::state::{counted, unreadable};
-use super::whole_file::WholeFile;
 use super::mounts::{self, Mount};
 use super::names::Patterns;
+use super::state::{counted, unreadable};
+use super::whole_file::WholeFile;
 use super::{Config, Every, has_passed};
 
 /// The most threads that are left alone with a filesystem. When all wait, nothing more is asked.
@@ -215,13 +215,16 @@ impl Filesystems {
             let Mount { mountpoint, kind, .. } = mount;
             let others = and_others(self.stuck.len());
             let all = if self.stuck.len() >= STUCK_LIMIT { "; nothing more is measured until one answers" } else { "" };
-            let what = format!("asking {mountpoint} ({kind}){others} for its space: no answer in {seconds} s, left out until it comes{all}");
+            let what = format!(
+                "asking {mountpoint} ({kind}){others} for its space: no answer in {seconds} s, left out until it comes{all}"
+            );
             return SourceState::Failed { what };
         }
         match self.troubles.values().next() {
-            Some(SourceState::Denied { what, remedy }) => {
-                SourceState::Denied { what: format!("{what}{}", and_others(self.troubles.len())), remedy: remedy.clone() }
-            }
+            Some(SourceState::Denied { what, remedy }) => SourceState::Denied {
+                what: format!("{what}{}", and_others(self.troubles.len())),
+                remedy: remedy.clone(),
+            },
             Some(SourceState::Failed { what }) => {
                 SourceState::Failed { what: format!("{what}{}", and_others(self.troubles.len())) }
             }

@@ -1,7 +1,7 @@
 //! Memory from `/proc/meminfo`, paging from `/proc/vmstat`.
 
 use wattline_core::reading::{MemoryReading, PagingReading, SourceState};
-use wattline_core::{Bytes, HostRoot, Reading, Readings};
+use wattline_core::{HostRoot, Reading, Readings};
 
 use super::state::{not_understood, of_both, unreadable};
 use super::whole_file::WholeFile;
@@ -106,10 +106,10 @@ fn parse_paging(text: &str) -> PagingReading {
     paging
 }
 
-/// The memory that the kernel manages, from the text of `/proc/meminfo`.
-pub(crate) fn installed(info: &str) -> Option<Bytes> {
+/// The memory that the kernel manages, in bytes, from the text of `/proc/meminfo`.
+pub(crate) fn installed_bytes(info: &str) -> Option<u64> {
     let line = info.lines().find_map(|line| line.strip_prefix("MemTotal:"))?;
-    parse_size(line).map(|bytes| Bytes::new(bytes as f64))
+    parse_size(line)
 }
 
 #[cfg(test)]

@@ -30,7 +30,7 @@ use self::network::Network;
 use self::pressure::Pressure;
 
 pub(crate) use self::cpu::boot_time;
-pub(crate) use self::memory::installed as installed_memory;
+pub(crate) use self::memory::installed_bytes as installed_memory_bytes;
 
 /// What is read of the machine as a whole.
 ///
@@ -38,18 +38,20 @@ pub(crate) use self::memory::installed as installed_memory;
 #[derive(Clone, Debug, PartialEq, Eq, serde::Deserialize, serde::Serialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Config {
-    /// Whether partitions are told beside the disks that they are part of.
+    /// Whether CPU time is also told for each CPU. false.
+    pub per_cpu: bool,
+    /// Whether partitions are told beside the disks that they are part of. false.
     pub partitions: bool,
-    /// Block devices that are left out.
+    /// Block devices that are left out. By default loop and RAM disks.
     pub skip_disks: Vec<String>,
     /// Network interfaces that are left out: by default loopback and the host's ends of the links of containers.
     pub skip_interfaces: Vec<String>,
     /// Types of filesystems that are left out: by default those without a disk and those of other machines.
     pub skip_filesystems: Vec<String>,
-    /// How often filesystems are measured.
+    /// How often filesystems are measured. 30 s.
     #[serde(with = "humantime_serde")]
     pub filesystem_period: Duration,
-    /// How long a filesystem may take to answer before it is left out until it does.
+    /// How long a filesystem may take to answer before it is left out until it does. 5 s.
     #[serde(with = "humantime_serde")]
     pub filesystem_timeout: Duration,
 }
@@ -58,6 +60,7 @@ impl Default for Config {
     fn default() -> Self {
         let list = |names: &[&str]| names.iter().map(|&name| name.to_owned()).collect();
         Self {
+            per_cpu: false,
             partitions: false,
             skip_disks: list(&["loop*", "ram*"]),
             skip_interfaces: list(&["lo", "veth*", "cali*", "lxc*", "eni*", "azv*", "gke*"]),
@@ -89,10 +92,10 @@ impl System {
     /// A reader of the machine whose files are below `root`. Opens nothing yet: what is missing is told by the
     /// first reading.
     pub(crate) fn open(config: &crate::Config, root: &HostRoot) -> Self {
-        let crate::Config { per_cpu, system: config, .. } = config;
+        let config = &config.system;
         Self {
             root: root.clone(),
-            cpu: Cpu::new(root, *per_cpu),
+            cpu: Cpu::new(root, config.per_cpu),
             memory: Memory::new(root),
             disks: Disks::new(root, config),
             network: Network::new(root, config),

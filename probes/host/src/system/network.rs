@@ -7,9 +7,9 @@ use wattline_core::reading::{NetworkReading, SourceState};
 use wattline_core::{HostRoot, Reading, Readings};
 
 use super::Config;
+use super::names::{Names, Patterns};
 use super::state::{counted, not_understood, unreadable};
 use super::whole_file::WholeFile;
-use super::names::{Names, Patterns};
 
 /// The most interfaces that are told. A machine with more has a kind of interface that should be left out.
 const LIMIT: usize = 512;

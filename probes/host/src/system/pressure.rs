@@ -59,7 +59,8 @@ mod tests {
 
     use super::*;
 
-    const TEXT: &str = "some avg10=4.50 avg60=0.91 avg300=0.00 total=681245\nfull avg10=2.10 avg60=0.12 avg300=0.00 total=391926\n";
+    const TEXT: &str =
+        "some avg10=4.50 avg60=0.91 avg300=0.00 total=681245\nfull avg10=2.10 avg60=0.12 avg300=0.00 total=391926\n";
 
     #[test]
     fn totals_are_read_and_averages_are_not() {

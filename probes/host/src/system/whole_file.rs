@@ -1,7 +1,7 @@
 //! A file of the kernel that stays open and is read to its end.
 //!
 //! Files of many records, such as `diskstats`, `net/dev` and `mountinfo`, are handed out in pieces of about a page
-//! however large the buffer is (seq_file), so that the single call which does for a file of one record would cut
+//! however large the buffer is (`seq_file`), so that the single call which does for a file of one record would cut
 //! them.
 
 use std::borrow::Cow;

@@ -15,22 +15,58 @@ const CONTAINERS: &[Case] = &[
     ("/system.slice/docker-{a}.scope", "docker", 'a', false, false),
     ("/docker/{a}/docker/{b}", "docker", 'b', false, false),
     // Kubernetes, systemd driver: burstable, guaranteed, and a kubelet with a root of its own (kind).
-    ("/kubepods.slice/kubepods-burstable.slice/kubepods-burstable-pod{u_id}.slice/cri-containerd-{a}.scope", "containerd", 'a', true, false),
+    (
+        "/kubepods.slice/kubepods-burstable.slice/kubepods-burstable-pod{u_id}.slice/cri-containerd-{a}.scope",
+        "containerd",
+        'a',
+        true,
+        false,
+    ),
     ("/kubepods.slice/kubepods-pod{u_id}.slice/crio-{a}.scope", "cri-o", 'a', true, false),
-    ("/kubelet.slice/kubelet-kubepods.slice/kubelet-kubepods-burstable.slice/kubelet-kubepods-burstable-pod{u_id}.slice/cri-containerd-{a}.scope", "containerd", 'a', true, false),
-    ("/system.slice/docker-{a}.scope/kubelet.slice/kubelet-kubepods.slice/kubelet-kubepods-besteffort.slice/kubelet-kubepods-besteffort-pod{u_id}.slice/cri-containerd-{b}.scope", "containerd", 'b', true, false),
-    ("/kubepods.slice/kubepods-besteffort.slice/kubepods-besteffort-pod{u_id}.slice/docker-{a}.scope", "docker", 'a', true, false),
+    (
+        "/kubelet.slice/kubelet-kubepods.slice/kubelet-kubepods-burstable.slice/kubelet-kubepods-burstable-pod{u_id}.slice/cri-containerd-{a}.scope",
+        "containerd",
+        'a',
+        true,
+        false,
+    ),
+    (
+        "/system.slice/docker-{a}.scope/kubelet.slice/kubelet-kubepods.slice/kubelet-kubepods-besteffort.slice/kubelet-kubepods-besteffort-pod{u_id}.slice/cri-containerd-{b}.scope",
+        "containerd",
+        'b',
+        true,
+        false,
+    ),
+    (
+        "/kubepods.slice/kubepods-besteffort.slice/kubepods-besteffort-pod{u_id}.slice/docker-{a}.scope",
+        "docker",
+        'a',
+        true,
+        false,
+    ),
     // Kubernetes, cgroupfs driver.
     ("/kubepods/burstable/pod{uid}/{a}", "unknown", 'a', true, false),
     ("/kubepods/pod{uid}/{a}", "unknown", 'a', true, false),
     // A runtime that was told to use systemd and does not.
-    ("/system.slice/containerd.service/kubepods-burstable-pod{u_id}.slice:cri-containerd:{a}", "containerd", 'a', true, false),
+    (
+        "/system.slice/containerd.service/kubepods-burstable-pod{u_id}.slice:cri-containerd:{a}",
+        "containerd",
+        'a',
+        true,
+        false,
+    ),
     ("/kubepods-burstable-pod{u_id}.slice:crio:{a}", "cri-o", 'a', true, false),
     // A container inside a container of a pod belongs to the pod.
     ("/kubepods/burstable/pod{uid}/{a}/docker/{b}", "docker", 'b', true, false),
     // Podman, of the machine and of a user, with what runs inside.
     ("/machine.slice/libpod-{a}.scope/container", "podman", 'a', false, false),
-    ("/user.slice/user-1000.slice/user@1000.service/user.slice/libpod-{a}.scope/container", "podman", 'a', false, false),
+    (
+        "/user.slice/user-1000.slice/user@1000.service/user.slice/libpod-{a}.scope/container",
+        "podman",
+        'a',
+        false,
+        false,
+    ),
     ("/system.slice/box.service/libpod-payload-{a}", "podman", 'a', false, false),
     // systemd inside a container: its services are the container's.
     ("/system.slice/docker-{a}.scope/system.slice/sshd.service", "docker", 'a', false, false),
@@ -62,8 +98,8 @@ fn containers_are_known_by_their_paths() {
         let expected = Container {
             id: Text::from(if id == 'a' { a } else { b }),
             runtime: Text::Static(runtime),
-            pod: has_pod.then(|| Pod { uid: UID.into(), namespace: None, name: None, container: None }),
-            ecs_task: has_task.then(|| TASK.into()),
+            pod: has_pod.then(|| Pod { uid: Text::from(UID.to_owned()), namespace: None, name: None, container: None }),
+            ecs_task: has_task.then(|| Text::from(TASK.to_owned())),
         };
         assert_eq!(classify(&path), Some(Workload::Container(expected)), "{path}");
     }
@@ -73,14 +109,14 @@ fn containers_are_known_by_their_paths() {
 fn a_pod_from_a_file_has_a_uid_without_hyphens() {
     let path = format!("/kubepods/burstable/pod{TASK}/{}", "a1".repeat(32));
     let Some(Workload::Container(container)) = classify(&path) else { panic!("{path}") };
-    assert_eq!(container.pod.map(|pod| pod.uid), Some(TASK.into()));
+    assert_eq!(container.pod.unwrap().uid.as_str(), TASK);
 }
 
 #[test]
 fn a_fargate_container_is_known_inside_its_task_only() {
     let id = format!("{TASK}-2495160603");
     let Some(Workload::Container(container)) = classify(&format!("/ecs/{TASK}/{id}")) else { panic!("{id}") };
-    assert_eq!((&*container.id, &*container.runtime, container.ecs_task), (id.as_str(), "ecs", Some(TASK.into())));
+    assert_eq!((&*container.id, &*container.runtime, &*container.ecs_task.unwrap()), (id.as_str(), "ecs", TASK));
     assert_eq!(classify(&format!("/elsewhere/{id}")), None);
 }
 
@@ -92,7 +128,10 @@ fn units_are_services_and_scopes_and_the_innermost_counts() {
         ("/init.scope", Some("init.scope")),
         ("/system.slice/system-getty.slice/getty@tty1.service", Some("getty@tty1.service")),
         ("/system.slice/ollama.service/runner", Some("ollama.service")),
-        ("/user.slice/user-1000.slice/user@1000.service/app.slice/tmux-spawn-e780eea5.scope", Some("tmux-spawn-e780eea5.scope")),
+        (
+            "/user.slice/user-1000.slice/user@1000.service/app.slice/tmux-spawn-e780eea5.scope",
+            Some("tmux-spawn-e780eea5.scope"),
+        ),
         ("/user.slice/user-1000.slice/user@1000.service/app.slice", Some("user@1000.service")),
         ("/../system.slice/cron.service", Some("cron.service")),
         ("/system.slice/evil\n.service", Some("evil\\n.service")),
@@ -115,7 +154,12 @@ fn units_are_services_and_scopes_and_the_innermost_counts() {
 
 #[test]
 fn a_slice_that_only_looks_like_a_pod_gives_no_uid() {
-    for slice in ["tripod2c9f8a79", "kubepods-podx.slice", "pod2c9f8a79-5391-454b-88cb", "mypod2c9f8a79_5391_454b_88cb_86190881cb96.slice"] {
+    for slice in [
+        "tripod2c9f8a79",
+        "kubepods-podx.slice",
+        "pod2c9f8a79-5391-454b-88cb",
+        "mypod2c9f8a79_5391_454b_88cb_86190881cb96.slice",
+    ] {
         let path = format!("/{slice}/cri-containerd-{}.scope", "a1".repeat(32));
         let Some(Workload::Container(container)) = classify(&path) else { panic!("{path}") };
         assert_eq!(container.pod, None, "{path}");

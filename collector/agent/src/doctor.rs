@@ -1,0 +1,209 @@
+//! `wattline doctor` and `wattline check`: what works, what does not, why, and what to do.
+
+use std::fmt::Write;
+use std::net::TcpListener;
+
+use serde::Serialize;
+use wattline_core::reading::{SourceHealth, SourceState};
+use wattline_core::{DeviceKind, HostRoot, Method, Probe, Readings, Telemetry};
+use wattline_probe_host::{HostProbe, inventory};
+use wattline_probe_llm::otlp;
+
+use crate::config::{ADMIN_DEFAULT, Config};
+use crate::report::Report;
+use crate::{clock, run, snapshot, telemetry};
+
+/// What works and what does not.
+#[derive(Debug, Serialize)]
+pub struct Findings {
+    /// The agent's version.
+    pub version: &'static str,
+    /// The machine in one line.
+    pub host: String,
+    /// Each kind of energy row: how it is known.
+    pub energy: Vec<Energy>,
+    /// Each source.
+    pub sources: Vec<Line>,
+    /// Listeners, destinations and files of the agent.
+    pub agent: Vec<Line>,
+    /// The tables in use.
+    pub tables: Vec<Line>,
+}
+
+/// How one device's energy is known.
+#[derive(Debug, Serialize)]
+pub struct Energy {
+    /// `hw.type` and `hw.id`.
+    pub device: String,
+    /// `measured`, `modelled` or `assumed`.
+    pub method: Method,
+    /// The meter or the model.
+    pub model: String,
+    /// f of the 90 % range x/f to x*f.
+    pub factor: f64,
+}
+
+/// One finding.
+#[derive(Debug, Serialize)]
+pub struct Line {
+    /// What it is about.
+    pub name: String,
+    /// `up`, `absent`, `denied` or `failed`.
+    pub state: &'static str,
+    /// What was found, or why not.
+    pub detail: String,
+    /// What to do.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub remedy: Option<String>,
+}
+
+impl Line {
+    fn up(name: impl Into<String>, detail: impl Into<String>) -> Self {
+        Self { name: name.into(), state: "up", detail: detail.into(), remedy: None }
+    }
+
+    fn failed(name: impl Into<String>, detail: impl Into<String>, remedy: &str) -> Self {
+        Self { name: name.into(), state: "failed", detail: detail.into(), remedy: Some(remedy.to_owned()) }
+    }
+}
+
+impl From<SourceHealth> for Line {
+    fn from(health: SourceHealth) -> Self {
+        let (state, detail, remedy) = match health.state {
+            SourceState::Up { found } => ("up", found, None),
+            SourceState::Absent { looked } => ("absent", looked, None),
+            SourceState::Denied { what, remedy } => ("denied", what, Some(remedy)),
+            SourceState::Failed { what } => ("failed", what, None),
+        };
+        Self { name: health.part.to_owned(), state, detail, remedy }
+    }
+}
+
+/// Opens every source, listener and destination once.
+pub fn examine(config: &Config) -> anyhow::Result<Findings> {
+    let root = HostRoot::new(&config.host.root);
+    let mut sources: Vec<Line> = read_once(config, &root).into_iter().map(Line::from).collect();
+    let (_, cloud) = inventory::read(&root, &config.probes.cloud);
+    sources.extend(cloud.into_iter().map(Line::from));
+    let report = snapshot::measure(config, std::time::Duration::from_secs(1))?;
+    let energy = report
+        .devices
+        .iter()
+        .map(|device| Energy {
+            device: format!("{} {}", device.kind, device.id),
+            method: device.figure.method,
+            model: device.model.clone(),
+            factor: if device.figure.power_w > 0.0 { device.figure.power_high_w / device.figure.power_w } else { 1.0 },
+        })
+        .collect();
+    Ok(Findings {
+        version: report.version,
+        host: format!("{}: {}", report.host.name, report.host.description),
+        energy,
+        sources,
+        agent: agent(config),
+        tables: tables(&report),
+    })
+}
+
+fn read_once(config: &Config, root: &HostRoot) -> Vec<SourceHealth> {
+    let mut probe = HostProbe::open(config.probes.host.clone(), root);
+    let tick = clock::tick();
+    let mut readings = Readings::new(probe.name(), tick);
+    // A failure of the whole is in the states of the parts.
+    probe.read(tick, &mut readings).ok();
+    probe.sources()
+}
+
+fn agent(config: &Config) -> Vec<Line> {
+    let mut lines = Vec::new();
+    if config.admin.enabled {
+        lines.push(port("admin.listen", &config.admin.listen.to_string(), config.admin.listen == ADMIN_DEFAULT));
+    }
+    let (otlp, default) = (&config.probes.otlp, otlp::Config::default());
+    if otlp.grpc.enabled {
+        lines.push(port("probes.otlp.grpc.listen", &otlp.grpc.listen, otlp.grpc == default.grpc));
+    }
+    if otlp.http.enabled {
+        lines.push(port("probes.otlp.http.listen", &otlp.http.listen, otlp.http == default.http));
+    }
+    match run::exporters(config, &Telemetry::none()) {
+        Ok(exporters) if exporters.is_empty() => lines.push(Line {
+            name: "destinations".to_owned(),
+            state: "absent",
+            detail: "none is configured: figures are shown here and served at /metrics only".to_owned(),
+            remedy: Some("set OTEL_EXPORTER_OTLP_ENDPOINT or [[exporters.otlp]]".to_owned()),
+        }),
+        Ok(exporters) => lines.extend(exporters.iter().map(|exporter| Line::up(exporter.name(), "configured"))),
+        Err(error) => lines.push(Line::failed("destinations", format!("{error:#}"), "correct the key")),
+    }
+    let directory = config.state.directory();
+    let written = std::fs::create_dir_all(&directory).and_then(|()| tempfile_in(&directory));
+    lines.push(match written {
+        Ok(()) => Line::up("state.directory", directory.display().to_string()),
+        Err(error) => Line::failed(
+            "state.directory",
+            format!("{}: {error}", directory.display()),
+            "set state.directory to a directory this user may write; until then nothing survives a restart",
+        ),
+    });
+    if let Some(limit) = telemetry::descriptor_limit() {
+        lines.push(Line::up("open files", format!("up to {limit}")));
+    }
+    lines
+}
+
+fn tempfile_in(directory: &std::path::Path) -> std::io::Result<()> {
+    let probe = directory.join(".doctor");
+    std::fs::write(&probe, b"")?;
+    std::fs::remove_file(probe)
+}
+
+fn port(key: &str, address: &str, default: bool) -> Line {
+    match TcpListener::bind(address) {
+        Ok(_listener) => Line::up(key, format!("{address} is free")),
+        Err(error) if default => Line::failed(
+            key,
+            format!("{address}: {error}"),
+            "the default port is taken, so this listener will be off; another wattline, or choose another port",
+        ),
+        Err(error) => Line::failed(key, format!("{address}: {error}"), "choose a free port"),
+    }
+}
+
+fn tables(report: &Report) -> Vec<Line> {
+    let carbon = &report.carbon;
+    vec![
+        Line::up("carbon intensity", format!("{:.0} gCO2e/kWh, {} ({})", carbon.intensity, carbon.zone, carbon.source)),
+        Line::up("grid tables", wattline_model::grid::Grid::version()),
+    ]
+}
+
+impl Findings {
+    /// True when nothing is denied and nothing failed.
+    pub fn fine(&self) -> bool {
+        self.sources.iter().chain(&self.agent).all(|line| matches!(line.state, "up" | "absent"))
+    }
+
+    /// As a page for a terminal.
+    pub fn text(&self) -> String {
+        let mut page = format!("wattline {} on {}\n\nENERGY\n", self.version, self.host);
+        for Energy { device, method, model, factor } in &self.energy {
+            writeln!(page, "  {device:<24} {:<11} by {model}, within a factor of {factor:.2} nine times in ten", method.as_str())
+                .ok();
+        }
+        if !self.energy.iter().any(|row| row.device.starts_with(DeviceKind::Cpu.as_str()) && row.method == Method::Measured) {
+            page.push_str("  No meter of the processor can be read here, so its energy is modelled and says so.\n");
+        }
+        for (title, lines) in [("SOURCES", &self.sources), ("AGENT", &self.agent), ("TABLES", &self.tables)] {
+            writeln!(page, "\n{title}").ok();
+            for Line { name, state, detail, remedy } in lines {
+                writeln!(page, "  {state:<7} {name:<22} {detail}").ok();
+                if let Some(remedy) = remedy {
+                    writeln!(page, "  {:<7} {:<22} -> {remedy}", "", "").ok();
+                }
+            }
+        }
+        page
+    }
+}

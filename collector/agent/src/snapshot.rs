@@ -1,0 +1,53 @@
+//! `wattline snapshot`: one measured window.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::{Result, bail};
+use wattline_core::{HostRoot, Probe, ReadError, Reading, Readings};
+use wattline_probe_host::{HostProbe, ProcessScan, inventory};
+
+use crate::clock;
+use crate::config::Config;
+use crate::pipeline::Pipeline;
+use crate::report::Report;
+
+/// Measures this machine for `window`, reading every process at every tick.
+pub fn measure(config: &Config, window: Duration) -> Result<Report> {
+    let mut config = config.clone();
+    // One window: it is settled by hand when the time is over.
+    config.sampling.window = window + Duration::from_secs(3600);
+    config.probes.host.process_scan = ProcessScan::EveryTick;
+    let root = HostRoot::new(&config.host.root);
+    let mut pipeline = Pipeline::new(&config, Some(std::process::id()));
+    let mut described = Readings::new("inventory", clock::tick());
+    let (inventory, health) = inventory::read(&root, &config.probes.cloud);
+    described.items.push(Reading::Inventory(Arc::new(inventory)));
+    described.items.extend(health.into_iter().map(Reading::Health));
+    pipeline.ingest(&described);
+    let mut probe = HostProbe::open(config.probes.host.clone(), &root);
+
+    let begin = clock::tick();
+    let mut elapsed = Duration::ZERO;
+    loop {
+        let tick = clock::tick();
+        let mut readings = Readings::new(probe.name(), tick);
+        match probe.read(tick, &mut readings) {
+            Ok(()) | Err(ReadError::Transient { .. }) => {}
+            Err(error) => bail!("measuring failed: {error}"),
+        }
+        pipeline.ingest(&readings);
+        if elapsed >= window {
+            break;
+        }
+        let next = (elapsed + config.sampling.interval).min(window);
+        let now = Duration::from_secs_f64(clock::tick().at.since(begin.at).get());
+        std::thread::sleep(next.saturating_sub(now));
+        elapsed = next;
+    }
+    pipeline.settle_now();
+    match Report::of(&pipeline) {
+        Some(report) => Ok(report),
+        None => bail!("nothing could be read below {}: is it the root of a Linux host?", config.host.root.display()),
+    }
+}

@@ -1,0 +1,128 @@
+//! One call: who served it, what that drew and emitted, what it cost, and what no table knows.
+
+use wattline_core::reading::{Inference, TokenUsage};
+use wattline_core::{GramsCo2e, Joules, Timestamp, Uncertainty, Usd};
+
+use super::place::{LocalAddresses, Origin, RemotePlace, origin};
+use super::price::{NoPrice, price};
+use super::{ecologits, models};
+use crate::grid::Grid;
+
+/// Published figures for making servers and GPUs differ this much: the logarithm's standard deviation.
+/// Source: GPUs 164 to 575 kg by maker's declaration and parametric model, servers likewise.
+const EMBODIED_SIGMA: f64 = 0.45;
+
+/// What must be known beside the call itself.
+#[derive(Clone, Copy, Debug)]
+pub struct Context<'a> {
+    /// When the call is booked: no series starts later than this.
+    pub now: Timestamp,
+    /// The carbon intensities of grids.
+    pub grid: &'a Grid,
+    /// Which addresses are engines of one's own.
+    pub local: &'a LocalAddresses,
+}
+
+/// What no table knows of a call: the value of `wattline.reason` on `inference.unknown`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Unknown {
+    /// The model's size, so there is no energy.
+    ModelParameters,
+    /// The price.
+    Price,
+    /// How many tokens there were: none are stated for a call that succeeded, or they contradict each other.
+    TokenCounts,
+}
+
+impl Unknown {
+    /// The word in attributes.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::ModelParameters => "model_parameters",
+            Self::Price => "price",
+            Self::TokenCounts => "token_counts",
+        }
+    }
+}
+
+/// What a remote call drew and emitted, by the model named [`ecologits::NAME`].
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct RemoteEnergy {
+    /// Energy of the machines, without the facility's overhead.
+    pub energy: Joules,
+    /// Carbon of the electricity of machines and facility.
+    pub operational: GramsCo2e,
+    /// The call's share of what making the machines emitted.
+    pub embodied: GramsCo2e,
+    /// How wrong the energy may be.
+    pub energy_uncertainty: Uncertainty,
+    /// How wrong the sum of both carbons may be.
+    pub carbon_uncertainty: Uncertainty,
+}
+
+/// What is made of one call as it was seen, before it is scaled by its sampling probability.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Assessment {
+    /// Who served it.
+    pub origin: Origin,
+    /// Its energy and carbon; `None` for a local call, and where the model is unknown.
+    pub energy: Option<RemoteEnergy>,
+    /// Its list price; `None` for a local call, and where the price is unknown.
+    pub cost: Option<Usd>,
+    /// What could not be told. Empty for a local call, whose energy is told elsewhere.
+    pub unknown: Vec<Unknown>,
+}
+
+/// Assesses one call. A call that failed before any token came back draws and costs nothing; one that stopped halfway
+/// is assessed by the tokens it has.
+pub fn assess(call: &Inference, context: &Context<'_>) -> Assessment {
+    let mut assessment =
+        Assessment { origin: origin(call, context.local), energy: None, cost: None, unknown: Vec::new() };
+    let TokenUsage { input, output, .. } = call.usage;
+    if assessment.origin == Origin::Local || (call.error.is_some() && output == 0) {
+        return assessment;
+    }
+    if input == 0 && output == 0 {
+        assessment.unknown.push(Unknown::TokenCounts);
+        return assessment;
+    }
+    assessment.energy = remote_energy(call, context.grid);
+    if assessment.energy.is_none() {
+        assessment.unknown.push(Unknown::ModelParameters);
+    }
+    match price_of(call) {
+        Ok(usd) => assessment.cost = Some(usd),
+        Err(NoPrice::UnknownModel) => assessment.unknown.push(Unknown::Price),
+        Err(NoPrice::TokenCounts) => assessment.unknown.push(Unknown::TokenCounts),
+    }
+    assessment
+}
+
+/// The model that answered decides; one asked for under another name helps where the answer's name says nothing.
+fn remote_energy(call: &Inference, grid: &Grid) -> Option<RemoteEnergy> {
+    let model = models::find(&call.key.model).or_else(|| call.request_model.as_deref().and_then(models::find))?;
+    let estimate = ecologits::estimate(&model.parameters, call.usage.output, call.duration);
+    let place = RemotePlace::of(grid, &call.key.provider, call.region.as_deref());
+    let (energy, embodied) = (estimate.energy(), estimate.embodied());
+    let operational = energy * place.pue.ratio.get() * place.intensity.grams;
+    let operational_uncertainty = estimate.uncertainty.times(place.pue.uncertainty).times(place.intensity.uncertainty);
+    let embodied_uncertainty = estimate.uncertainty.times(Uncertainty::from_sigma(EMBODIED_SIGMA));
+    Some(RemoteEnergy {
+        energy,
+        operational,
+        embodied,
+        energy_uncertainty: estimate.uncertainty,
+        carbon_uncertainty: Uncertainty::of_sum([
+            (operational.get(), operational_uncertainty),
+            (embodied.get(), embodied_uncertainty),
+        ]),
+    })
+}
+
+fn price_of(call: &Inference) -> Result<Usd, NoPrice> {
+    let of = |model: &str| price(&call.key.provider, model, &call.usage, call.start);
+    match (of(&call.key.model), call.request_model.as_deref()) {
+        (Err(NoPrice::UnknownModel), Some(asked)) => of(asked),
+        (price, _) => price,
+    }
+}

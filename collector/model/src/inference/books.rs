@@ -1,0 +1,275 @@
+//! The books over calls of language models: exact sums by model, provider, service, agent and operation.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use wattline_core::attribute::key;
+use wattline_core::reading::Inference;
+use wattline_core::sample::Period;
+use wattline_core::subject::InferenceKey;
+use wattline_core::{
+    Attribute, Count, ExponentialHistogram, Method, MicroJoules, NanoUsd, Nanograms, Ratio, Sample, Subject, Text,
+    Timestamp, Uncertainty, metrics,
+};
+
+use super::assess::{Assessment, Context, RemoteEnergy, Unknown, assess};
+use super::ecologits;
+use super::place::Origin;
+
+/// Calls are counted in millionths, so that a call seen with probability 0.3 counts as 3.333333.
+const MILLION: u64 = 1_000_000;
+
+/// A call seen stands for no more than this many.
+const MOST_CALLS: f64 = 1e6;
+
+/// The word for what is beyond a limit, as the semantic conventions have it for `error.type`.
+const OTHER_ERROR: &str = "_OTHER";
+
+/// The word for what is beyond a limit in the other attributes.
+const OTHER: &str = "other";
+
+/// Sums over calls, each booked once and never revised.
+///
+/// Of a sampled call, count, energy, carbon and cost are multiplied by what the call stands for, 1/probability. The
+/// histograms of tokens and durations count it as many times, rounded to a whole number: their counts differ from
+/// `inference.calls` by less than half a call for each call seen.
+#[derive(Debug, Default)]
+pub struct InferenceBooks {
+    entries: BTreeMap<InferenceKey, Entry>,
+    folded: u64,
+}
+
+/// Everything booked under one key.
+#[derive(Debug)]
+struct Entry {
+    subject: Arc<Subject>,
+    start: Timestamp,
+    remote: Option<Remote>,
+    cost: Option<NanoUsd>,
+    outcomes: BTreeMap<Option<Text>, Outcome>,
+    unknown: BTreeMap<Unknown, u64>,
+    input: Arc<ExponentialHistogram>,
+    output: Arc<ExponentialHistogram>,
+}
+
+/// Modelled energy and carbon. The errors are sums of amount times uncertainty, both as integers, so that they do not
+/// depend on the order of the calls.
+#[derive(Clone, Copy, Debug, Default)]
+struct Remote {
+    energy: MicroJoules,
+    operational: Nanograms,
+    embodied: Nanograms,
+    energy_error: u128,
+    carbon_error: u128,
+}
+
+/// The calls that ended in one way: well, or with one kind of error.
+#[derive(Debug, Default)]
+struct Outcome {
+    millionths: u64,
+    durations: Arc<ExponentialHistogram>,
+}
+
+impl InferenceBooks {
+    /// Keys kept apart; calls of further keys are booked together under `other`.
+    pub const MAX_KEYS: usize = 2000;
+    /// Kinds of error kept apart under one key; further ones are booked together under `_OTHER`.
+    pub const MAX_ERRORS: usize = 16;
+
+    /// Books in which nothing stands.
+    pub const fn new() -> Self {
+        Self { entries: BTreeMap::new(), folded: 0 }
+    }
+
+    /// Books one call, and returns what was made of it before scaling.
+    pub fn book(&mut self, call: &Inference, context: &Context<'_>) -> Assessment {
+        let assessment = assess(call, context);
+        let millionths = stands_for(call.probability);
+        let start = if call.start == Timestamp::default() { context.now } else { call.start.min(context.now) };
+        self.entry(&call.key, start).book(call, &assessment, millionths);
+        assessment
+    }
+
+    /// Calls seen that lost their key to the limit and stand under `other`.
+    pub const fn folded(&self) -> u64 {
+        self.folded
+    }
+
+    /// Keys that have a series.
+    pub fn len(&self) -> usize {
+        self.entries.len()
+    }
+
+    /// True when nothing is booked.
+    pub fn is_empty(&self) -> bool {
+        self.entries.is_empty()
+    }
+
+    /// All figures as they stand at `at`, each counted from the start of the first call booked under its key.
+    pub fn samples(&self, at: Timestamp) -> Vec<Sample> {
+        let mut samples = Vec::with_capacity(self.entries.len() * 8);
+        for entry in self.entries.values() {
+            entry.samples(at, &mut samples);
+        }
+        samples
+    }
+
+    fn entry(&mut self, key: &InferenceKey, start: Timestamp) -> &mut Entry {
+        let full = self.entries.len() >= Self::MAX_KEYS && !self.entries.contains_key(key);
+        let key = if full {
+            self.folded = self.folded.saturating_add(1);
+            other_key()
+        } else {
+            key.clone()
+        };
+        self.entries.entry(key.clone()).or_insert_with(|| Entry::new(key, start))
+    }
+}
+
+impl Entry {
+    fn new(key: InferenceKey, start: Timestamp) -> Self {
+        Self {
+            subject: Arc::new(Subject::Inference(key)),
+            start,
+            remote: None,
+            cost: None,
+            outcomes: BTreeMap::new(),
+            unknown: BTreeMap::new(),
+            input: Arc::default(),
+            output: Arc::default(),
+        }
+    }
+
+    fn book(&mut self, call: &Inference, assessment: &Assessment, millionths: u64) {
+        let scale = millionths as f64 / MILLION as f64;
+        let times = (millionths + MILLION / 2) / MILLION;
+        if let Some(energy) = &assessment.energy {
+            self.remote.get_or_insert_default().book(energy, scale);
+        }
+        if let Some(cost) = assessment.cost {
+            *self.cost.get_or_insert_default() += NanoUsd::round(cost * scale);
+        }
+        for reason in &assessment.unknown {
+            let count = self.unknown.entry(*reason).or_default();
+            *count = count.saturating_add(millionths);
+        }
+        for (histogram, tokens) in [(&mut self.input, call.usage.input), (&mut self.output, call.usage.output)] {
+            // No tokens of a kind means that none were stated: an embedding has no output, a refused call neither.
+            if tokens > 0 {
+                Arc::make_mut(histogram).record_many(tokens as f64, times);
+            }
+        }
+        let outcome = self.outcome(call.error.clone());
+        outcome.millionths = outcome.millionths.saturating_add(millionths);
+        if call.duration.get() > 0.0 {
+            Arc::make_mut(&mut outcome.durations).record_many(call.duration.get(), times);
+        }
+    }
+
+    fn outcome(&mut self, error: Option<Text>) -> &mut Outcome {
+        let full = self.outcomes.len() > InferenceBooks::MAX_ERRORS && !self.outcomes.contains_key(&error);
+        let error = if full { error.map(|_| Text::Static(OTHER_ERROR)) } else { error };
+        self.outcomes.entry(error).or_default()
+    }
+
+    fn samples(&self, at: Timestamp, samples: &mut Vec<Sample>) {
+        let period = Period { start: self.start, at: at.max(self.start) };
+        let subject = &self.subject;
+        for (error, outcome) in &self.outcomes {
+            let labels =
+                || error.iter().map(|error| Attribute::new(key::ERROR_TYPE, error.clone())).collect::<Vec<_>>();
+            samples.push(metrics::INFERENCE_CALLS.sample(subject, labels(), period, calls(outcome.millionths)));
+            if outcome.durations.count() > 0 {
+                let durations = Arc::clone(&outcome.durations);
+                samples.push(metrics::GEN_AI_DURATION.distribution(subject, labels(), period, durations));
+            }
+        }
+        for (reason, millionths) in &self.unknown {
+            let label = vec![Attribute::new(key::WATTLINE_REASON, reason.as_str())];
+            samples.push(metrics::INFERENCE_UNKNOWN.sample(subject, label, period, calls(*millionths)));
+        }
+        for (kind, histogram) in [("input", &self.input), ("output", &self.output)] {
+            if histogram.count() > 0 {
+                let label = vec![Attribute::new(key::GEN_AI_TOKEN_TYPE, kind)];
+                samples.push(metrics::GEN_AI_TOKEN_USAGE.distribution(subject, label, period, Arc::clone(histogram)));
+            }
+        }
+        if let Some(cost) = self.cost {
+            samples.push(metrics::INFERENCE_COST.sample(subject, vec![remote_origin()], period, cost.quantity()));
+        }
+        if let Some(remote) = &self.remote {
+            remote.samples(subject, period, samples);
+        }
+    }
+}
+
+impl Remote {
+    fn book(&mut self, call: &RemoteEnergy, scale: f64) {
+        let energy = MicroJoules::round(call.energy * scale);
+        let operational = Nanograms::round(call.operational * scale);
+        let embodied = Nanograms::round(call.embodied * scale);
+        let carbon = u128::from(operational.get()) + u128::from(embodied.get());
+        self.energy += energy;
+        self.operational += operational;
+        self.embodied += embodied;
+        let weighted = |amount: u128, error: Uncertainty| amount.saturating_mul(u128::from(millionths(error.sigma())));
+        let energy_error = weighted(u128::from(energy.get()), call.energy_uncertainty);
+        self.energy_error = self.energy_error.saturating_add(energy_error);
+        self.carbon_error = self.carbon_error.saturating_add(weighted(carbon, call.carbon_uncertainty));
+    }
+
+    fn samples(&self, subject: &Arc<Subject>, period: Period, samples: &mut Vec<Sample>) {
+        let method = || Attribute::new(key::ENERGY_METHOD, Method::Modelled.as_str());
+        let energy = vec![remote_origin(), method(), Attribute::new(key::ENERGY_MODEL, ecologits::NAME)];
+        samples.push(metrics::INFERENCE_ENERGY.sample(subject, energy, period, self.energy.quantity()));
+        for (kind, carbon) in [("operational", self.operational), ("embodied", self.embodied)] {
+            let labels = vec![remote_origin(), method(), Attribute::new(key::CARBON_KIND, kind)];
+            samples.push(metrics::INFERENCE_CARBON.sample(subject, labels, period, carbon.quantity()));
+        }
+        let carbon = u128::from(self.operational.get()) + u128::from(self.embodied.get());
+        for (quantity, error, amount) in [
+            (metrics::INFERENCE_ENERGY.descriptor().name, self.energy_error, u128::from(self.energy.get())),
+            (metrics::INFERENCE_CARBON.descriptor().name, self.carbon_error, carbon),
+        ] {
+            if amount > 0 {
+                let sigma = error as f64 / amount as f64 / MILLION as f64;
+                let factor = Ratio::new(Uncertainty::from_sigma(sigma).factor());
+                let label = vec![Attribute::new(key::UNCERTAINTY_QUANTITY, quantity)];
+                samples.push(metrics::UNCERTAINTY.sample(subject, label, period, factor));
+            }
+        }
+    }
+}
+
+/// How many calls a call seen with `probability` stands for, in millionths. A probability that is none counts as 1.
+fn stands_for(probability: Ratio) -> u64 {
+    let probability = probability.get();
+    if probability > 0.0 && probability < 1.0 { millionths((1.0 / probability).min(MOST_CALLS)) } else { MILLION }
+}
+
+/// A small number in millionths, rounded; zero for what is no number.
+#[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "`as` saturates, and a NaN becomes zero")]
+fn millionths(number: f64) -> u64 {
+    (number * MILLION as f64).round() as u64
+}
+
+fn calls(millionths: u64) -> Count {
+    Count::new(millionths as f64 / MILLION as f64)
+}
+
+fn remote_origin() -> Attribute {
+    Attribute::new(key::ENERGY_ORIGIN, Origin::Remote.as_str())
+}
+
+fn other_key() -> InferenceKey {
+    InferenceKey {
+        model: Text::Static(OTHER),
+        provider: Text::Static(OTHER),
+        service: Text::Static(OTHER),
+        agent: None,
+        operation: Text::Static(OTHER),
+    }
+}
+
+#[cfg(test)]
+mod tests;

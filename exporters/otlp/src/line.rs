@@ -1,0 +1,141 @@
+//! Sending one signal: the oldest request first, one in flight at a time.
+
+use bytes::Bytes;
+use std::time::Duration;
+use tracing::{debug, info, warn};
+use wattline_export_delivery::{Backoff, Chance, DropReason, Pending, Verdict};
+
+use crate::body::compressed;
+use crate::config::Retry;
+use crate::plan::{Route, Transport};
+use crate::shared::Shared;
+
+pub(crate) struct Line {
+    route: Route,
+    timeout: Duration,
+    unauthorized: Duration,
+    backoff: Backoff,
+    chance: Chance,
+    condition: Condition,
+    /// A remark on data that the destination takes was told since it last failed.
+    remarked: bool,
+}
+
+/// What was last told about the destination, so that each change is told once.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Condition {
+    Fresh,
+    Well,
+    Failing,
+}
+
+impl Line {
+    pub(crate) fn new(route: Route, timeout: Duration, retry: &Retry, seed: u64) -> Self {
+        Self {
+            // Lines of one machine should not draw the same waits.
+            chance: Chance::seeded(seed.wrapping_add(route.signal as u64)),
+            route,
+            timeout,
+            unauthorized: retry.unauthorized,
+            backoff: Backoff::new(retry.initial, retry.max),
+            condition: Condition::Fresh,
+            remarked: false,
+        }
+    }
+
+    /// Sends until the feed has ended and nothing is left, or time is up.
+    pub(crate) async fn run(mut self, shared: &Shared) {
+        while let Some(pending) = shared.next(self.route.signal).await {
+            let verdict = tokio::select! {
+                verdict = self.attempt(&pending) => verdict,
+                () = shared.out_of_time() => {
+                    shared.settle(pending, &Verdict::Retry { after: None, cause: String::new() });
+                    return;
+                }
+            };
+            self.tell(shared, &verdict);
+            shared.settle(pending, &verdict);
+            let pause = self.pause_after(&verdict);
+            if !pause.is_zero() && !shared.pause(pause).await {
+                return;
+            }
+        }
+    }
+
+    async fn attempt(&mut self, pending: &Pending) -> Verdict {
+        let body = match compressed(pending.body.clone(), self.route.compression).await {
+            Ok(body) => body,
+            Err(error) => {
+                let cause = format!("the request cannot be compressed: {error}");
+                return Verdict::Refused { reason: DropReason::Encoding, cause };
+            }
+        };
+        let answer = tokio::time::timeout(self.timeout, self.route.transport.send(body)).await;
+        answer.unwrap_or_else(|_elapsed| {
+            self.route.transport.forget_connection();
+            Verdict::Retry { after: None, cause: format!("no answer within {:?}", self.timeout) }
+        })
+    }
+
+    fn pause_after(&mut self, verdict: &Verdict) -> Duration {
+        match verdict {
+            Verdict::Delivered { .. } | Verdict::Refused { .. } | Verdict::TooLarge { .. } => {
+                self.backoff.reset();
+                Duration::ZERO
+            }
+            Verdict::Retry { after, .. } => self.backoff.after_failure(self.chance.draw(), *after),
+            Verdict::Unauthorized { .. } => self.unauthorized,
+        }
+    }
+
+    /// The first failure, the recovery and the first remark of the destination are told; what repeats them is for
+    /// those who debug.
+    fn tell(&mut self, shared: &Shared, verdict: &Verdict) {
+        let destination = shared.name.as_str();
+        let signal = self.route.signal.as_str();
+        let endpoint = &self.route.endpoint;
+        let (now, what, words) = match verdict {
+            Verdict::Delivered { rejected: 0, message } => (Condition::Well, "warns", message),
+            Verdict::Delivered { message, .. } => (Condition::Well, "rejects a part for good", message),
+            Verdict::TooLarge { cause } => (Condition::Well, "wants smaller requests", cause),
+            Verdict::Retry { cause, .. } => (Condition::Failing, "fails and will be tried again", cause),
+            Verdict::Refused { cause, .. } => (Condition::Failing, "refuses data for good", cause),
+            Verdict::Unauthorized { cause } => (Condition::Failing, "refuses the credential; data is kept", cause),
+        };
+        let is_plain = matches!(verdict, Verdict::Delivered { rejected: 0, message } if message.is_empty());
+        match (std::mem::replace(&mut self.condition, now), now) {
+            (Condition::Fresh, Condition::Well) => info!(destination, signal, %endpoint, "destination takes data"),
+            (Condition::Failing, Condition::Well) => {
+                self.remarked = false;
+                info!(destination, signal, %endpoint, "destination takes data again");
+            }
+            (Condition::Failing, _) => debug!(destination, signal, words, "destination {what}"),
+            (_, Condition::Failing) => warn!(destination, signal, %endpoint, words, "destination {what}"),
+            _ => {}
+        }
+        if now == Condition::Well && !is_plain {
+            if std::mem::replace(&mut self.remarked, true) {
+                debug!(destination, signal, words, "destination {what}");
+            } else {
+                warn!(destination, signal, %endpoint, words, "destination {what}; further remarks are not told");
+            }
+        }
+    }
+}
+
+impl Transport {
+    async fn send(&mut self, body: Bytes) -> Verdict {
+        match self {
+            Self::Http(transport) => transport.send(body).await,
+            Self::Grpc(transport) => transport.send(body).await,
+        }
+    }
+
+    fn forget_connection(&mut self) {
+        match self {
+            // A connection of HTTP/1.1 dies with its request, and one of HTTP/2 by the socket's own time limit.
+            Self::Http(_) => {}
+            Self::Grpc(transport) => transport.forget_connection(),
+        }
+    }
+}

@@ -1,0 +1,84 @@
+//! Takes telemetry in over the OpenTelemetry protocol: gRPC, and HTTP with protobuf or JSON.
+//!
+//! A request is judged whole before anything of it is kept: size after decompression, well-formed protobuf, number of
+//! items and of attributes. Then it is put into both queues, to the pipeline and to the relay, or into none, and only
+//! then is it acknowledged: a sender that is told to come again finds nothing booked twice. Every refusal is the
+//! protocol's own answer, is counted with its reason, and leaves the connection usable where HTTP allows.
+//!
+//! Both listeners speak plain text. Beyond loopback they open only on an explicit word.
+
+mod bind;
+mod body;
+mod config;
+mod connections;
+mod grpc;
+mod http;
+mod intake;
+mod refusal;
+
+use std::sync::Arc;
+
+use tokio::net::TcpListener;
+use tokio_util::sync::CancellationToken;
+use wattline_core::{Outlet, Receiver, Telemetry, Tick};
+
+pub use bind::{Addresses, BindError, Bound, bind};
+pub use config::{Config, GrpcConfig, HttpConfig};
+
+use connections::Connections;
+use intake::Intake;
+
+/// Tells the time on both clocks.
+pub type Clock = Arc<dyn Fn() -> Tick + Send + Sync>;
+
+/// The receiver, with its listeners open.
+pub struct OtlpReceiver {
+    bound: Bound,
+    telemetry: Telemetry,
+    clock: Clock,
+}
+
+impl OtlpReceiver {
+    /// A receiver on open listeners. Connections wait in the system's backlog until it runs.
+    pub fn new(bound: Bound, telemetry: Telemetry, clock: Clock) -> Self {
+        Self { bound, telemetry, clock }
+    }
+
+    async fn serve(self, outlet: Outlet, stop: CancellationToken) {
+        let Self { bound: Bound { grpc, http, config }, telemetry, clock } = self;
+        let intake = Arc::new(Intake::new(&config, outlet, telemetry, clock));
+        let connections = Connections::new(&config, stop);
+        let grpc = grpc.and_then(registered).map(|listener| {
+            let intake = Arc::clone(&intake);
+            connections.serve_http2(listener, move |request| grpc::answer(Arc::clone(&intake), request))
+        });
+        let http = http.and_then(registered).map(|listener| {
+            let intake = Arc::clone(&intake);
+            connections.serve_http1(listener, move |request| http::answer(Arc::clone(&intake), request))
+        });
+        let serving: Vec<_> = grpc.into_iter().chain(http).map(tokio::spawn).collect();
+        for task in serving {
+            if let Err(error) = task.await {
+                tracing::error!("the OTLP receiver failed: {error}");
+            }
+        }
+        connections.drain().await;
+    }
+}
+
+/// Hands a listener to the runtime.
+fn registered(listener: std::net::TcpListener) -> Option<TcpListener> {
+    TcpListener::from_std(listener)
+        .inspect_err(|error| tracing::error!("an OTLP listener could not be registered with the runtime: {error}"))
+        .ok()
+}
+
+impl Receiver for OtlpReceiver {
+    fn name(&self) -> &'static str {
+        "otlp"
+    }
+
+    fn run(self: Box<Self>, outlet: Outlet, stop: CancellationToken) -> wattline_core::flow::Task<()> {
+        Box::pin(self.serve(outlet, stop))
+    }
+}

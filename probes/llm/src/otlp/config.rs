@@ -1,0 +1,83 @@
+//! What can be configured.
+
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+/// How telemetry is taken in.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Config {
+    /// OTLP over gRPC.
+    pub grpc: GrpcConfig,
+    /// OTLP over HTTP, with protobuf or JSON.
+    pub http: HttpConfig,
+    /// The largest request in bytes, as sent and after decompression. Larger ones are refused for good. 20 MiB, as the
+    /// OpenTelemetry Collector's HTTP receiver.
+    pub max_body_bytes: u32,
+    /// Bytes of requests that are being read at one time, over all connections. Beyond, senders are told to come
+    /// again. 128 MiB.
+    pub max_inflight_bytes: u32,
+    /// Spans, log records or points in one request. A request with more is refused for good. 100,000.
+    pub max_items: u32,
+    /// Attributes of one span, event, log record, point, scope or resource. A request with more is refused for
+    /// good. 4096.
+    pub max_attributes: u32,
+    /// Connections of both listeners together. Further ones wait. 256.
+    pub max_connections: u32,
+    /// The time that a sender has for the head of a request, and again for its body; also how long requests in flight
+    /// are waited for at the end. 30 s.
+    #[serde(with = "humantime_serde")]
+    pub read_timeout: Duration,
+    /// Whether the listeners may open beyond loopback although they speak plain text and ask nobody for a
+    /// token. False.
+    pub plaintext_beyond_loopback: bool,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Self {
+            grpc: GrpcConfig::default(),
+            http: HttpConfig::default(),
+            max_body_bytes: 20 << 20,
+            max_inflight_bytes: 128 << 20,
+            max_items: 100_000,
+            max_attributes: 4096,
+            max_connections: 256,
+            read_timeout: Duration::from_secs(30),
+            plaintext_beyond_loopback: false,
+        }
+    }
+}
+
+/// OTLP over gRPC.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct GrpcConfig {
+    /// Whether to listen. True.
+    pub enabled: bool,
+    /// Host and port. 127.0.0.1:4317.
+    pub listen: String,
+}
+
+impl Default for GrpcConfig {
+    fn default() -> Self {
+        Self { enabled: true, listen: "127.0.0.1:4317".to_owned() }
+    }
+}
+
+/// OTLP over HTTP.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct HttpConfig {
+    /// Whether to listen. True.
+    pub enabled: bool,
+    /// Host and port. 127.0.0.1:4318.
+    pub listen: String,
+}
+
+impl Default for HttpConfig {
+    fn default() -> Self {
+        Self { enabled: true, listen: "127.0.0.1:4318".to_owned() }
+    }
+}

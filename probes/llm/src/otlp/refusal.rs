@@ -1,0 +1,108 @@
+//! Why a request is refused, and what each protocol says to that.
+
+use http::StatusCode;
+use tonic::Code;
+use wattline_core::queue::Refused;
+use wattline_wire::json::JsonError;
+use wattline_wire::protobuf;
+
+/// A request that was not taken. Its text is what the sender is told.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum Refusal {
+    #[error("only POST is taken here")]
+    Method,
+    #[error("the content type is neither application/x-protobuf nor application/json")]
+    ContentType,
+    #[error("the content encoding is none of gzip, zstd, deflate and identity")]
+    ContentEncoding,
+    #[error("the request is larger than {limit} bytes after decompression")]
+    TooLarge { limit: usize },
+    #[error("the request holds more than {limit} items")]
+    TooManyItems { limit: u64 },
+    #[error("{0}")]
+    TooManyAttributes(protobuf::Error),
+    #[error("the request is not a valid message: {0}")]
+    Protobuf(protobuf::Error),
+    #[error("the request is not a valid message: {0}")]
+    Json(serde_json::Error),
+    #[error("the request does not decompress: {0}")]
+    Decompression(std::io::Error),
+    #[error("the request is not one length-prefixed gRPC message")]
+    Framing,
+    #[error("the request did not arrive within {seconds} s")]
+    Slow { seconds: u64 },
+    #[error("the request ended early")]
+    Aborted,
+    #[error("too many requests are being read; come again")]
+    Busy,
+    #[error("the queue is full; come again")]
+    QueueFull,
+    #[error("the receiver is stopping; come again")]
+    Stopping,
+}
+
+/// What a refusal is in both protocols.
+pub(super) struct Answer {
+    /// The word in `wattline.reason`.
+    pub(super) reason: &'static str,
+    pub(super) http: StatusCode,
+    pub(super) grpc: Code,
+    /// Whole seconds after which the sender should come again; `None` if that would not help.
+    pub(super) retry_after_seconds: Option<u32>,
+}
+
+impl Refusal {
+    pub(super) fn answer(&self) -> Answer {
+        let for_good = |reason, http, grpc| Answer { reason, http, grpc, retry_after_seconds: None };
+        let for_now = |reason, http, grpc| Answer { reason, http, grpc, retry_after_seconds: Some(1) };
+        match self {
+            Self::Method => for_good("method", StatusCode::METHOD_NOT_ALLOWED, Code::Unimplemented),
+            Self::ContentType => for_good("content_type", StatusCode::UNSUPPORTED_MEDIA_TYPE, Code::InvalidArgument),
+            Self::ContentEncoding => {
+                for_good("content_encoding", StatusCode::UNSUPPORTED_MEDIA_TYPE, Code::Unimplemented)
+            }
+            Self::TooLarge { .. } => for_good("too_large", StatusCode::PAYLOAD_TOO_LARGE, Code::ResourceExhausted),
+            Self::TooManyItems { .. } => {
+                for_good("too_many_items", StatusCode::PAYLOAD_TOO_LARGE, Code::ResourceExhausted)
+            }
+            Self::TooManyAttributes(_) => {
+                for_good("too_many_attributes", StatusCode::PAYLOAD_TOO_LARGE, Code::ResourceExhausted)
+            }
+            Self::Protobuf(_) | Self::Json(_) | Self::Decompression(_) | Self::Framing => {
+                for_good("undecodable", StatusCode::BAD_REQUEST, Code::InvalidArgument)
+            }
+            Self::Slow { .. } => for_good("slow", StatusCode::REQUEST_TIMEOUT, Code::DeadlineExceeded),
+            Self::Aborted => for_good("aborted", StatusCode::BAD_REQUEST, Code::Cancelled),
+            Self::Busy => for_now("busy", StatusCode::TOO_MANY_REQUESTS, Code::ResourceExhausted),
+            Self::QueueFull => for_now("queue_full", StatusCode::TOO_MANY_REQUESTS, Code::ResourceExhausted),
+            Self::Stopping => for_now("stopping", StatusCode::SERVICE_UNAVAILABLE, Code::Unavailable),
+        }
+    }
+}
+
+impl From<protobuf::Error> for Refusal {
+    fn from(error: protobuf::Error) -> Self {
+        match error.problem {
+            protobuf::Problem::Attributes(_) => Self::TooManyAttributes(error),
+            _ => Self::Protobuf(error),
+        }
+    }
+}
+
+impl From<JsonError> for Refusal {
+    fn from(error: JsonError) -> Self {
+        match error {
+            JsonError::Invalid(error) => Self::Json(error),
+            JsonError::TooLarge { limit } => Self::TooLarge { limit },
+        }
+    }
+}
+
+impl From<Refused> for Refusal {
+    fn from(refused: Refused) -> Self {
+        match refused {
+            Refused::Full => Self::QueueFull,
+            Refused::Closed => Self::Stopping,
+        }
+    }
+}

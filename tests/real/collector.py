@@ -1,0 +1,170 @@
+"""What the OpenTelemetry Collector makes of wattline's metrics, over HTTP and over gRPC."""
+
+from collections import Counter, defaultdict
+from pathlib import Path
+
+import closure
+import expected
+import exposition
+import otlp
+import wattline
+from checks import Checks
+from components import Collector, start_collector
+from otlp import CUMULATIVE, Point
+from program import fetch, until
+from wattline import Destination, Row
+
+# So many snapshots show whether sums go back and whether start times move.
+SNAPSHOTS = 4
+
+# What every Resource must say about the machine.
+RESOURCE = ("host.name", "host.id", "service.name", "service.version", "service.instance.id")
+
+# The words of the Prometheus page for the table's instruments.
+PROMETHEUS_TYPES = {"counter": "counter", "updowncounter": "gauge", "gauge": "gauge", "histogram": "histogram"}
+
+
+def play(checks: Checks, folder: Path) -> None:
+    """Both protocols, each with a Collector of its own."""
+    for protocol in ("http/protobuf", "grpc"):
+        scene = folder / f"collector-{protocol.split('/')[0]}"
+        scene.mkdir()
+        with checks.of(f"collector over {protocol}"):
+            _play_over(checks, scene, protocol)
+
+
+def destination(collector: Collector, protocol: str) -> Destination:
+    """The Collector as wattline's destination."""
+    port = collector.grpc if protocol == "grpc" else collector.http
+    return Destination(f"http://127.0.0.1:{port}", protocol)
+
+
+def _play_over(checks: Checks, folder: Path, protocol: str) -> None:
+    table = wattline.table()
+    collector = start_collector(folder)
+    agent = wattline.start(folder, [destination(collector, protocol)])
+    wanted = expected.metrics(set(table), calls=False)
+    try:
+        until(
+            "every expected metric and enough snapshots have arrived",
+            lambda: _has_all(collector.metrics, wanted),
+            45,
+            [collector.program, agent.program],
+        )
+        late: list[str] = []
+    except TimeoutError as error:
+        late = [str(error)]
+    status = agent.program.stop()
+    page_status, page = fetch(collector.page)
+    collector.program.stop()
+
+    points = otlp.points(collector.metrics)
+    checks.that("every metric that this machine can show arrives", missing(points, wanted) + late)
+    checks.that("each metric has the unit and the instrument of the table", untabled(points, table))
+    checks.that("no two points of a snapshot have one identity", doubles(points))
+    checks.that("sums are cumulative, never go back and keep their start", backward(points))
+    checks.that("every Resource tells machine and service", anonymous(points))
+    checks.that("the books close to the microjoule in every snapshot", unclosed(points))
+    checks.that("the Prometheus page has the table's names and types", misnamed(page_status, page, points, table))
+    checks.that("the Collector has nothing to complain of", collector.complaints())
+    checks.that("wattline ends well when asked to", [] if status == 0 else [f"its exit status is {status}"])
+
+
+def _has_all(path: Path, wanted: set[str]) -> bool:
+    points = otlp.points(path)
+    return len(energy_snapshots(points)) >= SNAPSHOTS and not missing(points, wanted)
+
+
+def energy_snapshots(points: list[Point]) -> dict[int, list[Point]]:
+    """The snapshots that hold the books."""
+    by_time = otlp.snapshots(points)
+    return {time: each for time, each in by_time.items() if any(point.metric == "hw.energy" for point in each)}
+
+
+def missing(points: list[Point], wanted: set[str]) -> list[str]:
+    """Metrics that should have come and did not."""
+    return sorted(wanted - {point.metric for point in points})
+
+
+def untabled(points: list[Point], table: dict[str, Row]) -> list[str]:
+    """Metrics that are not in the table, or that differ from it."""
+    faults = set()
+    for point in points:
+        row = table.get(point.metric)
+        if row is None:
+            faults.add(f"{point.metric} is not in the table")
+        elif (point.instrument, point.unit) != (row.instrument, row.unit):
+            came, tabled = f"{point.instrument} in {point.unit}", f"{row.instrument} in {row.unit}"
+            faults.add(f"{point.metric} came as {came}, the table has {tabled}")
+    return sorted(faults)
+
+
+def doubles(points: list[Point]) -> list[str]:
+    """Series that a store which ignores the Resource would merge."""
+    counts = Counter((point.time, *point.identity) for point in points)
+    twice = {identity[1:] for identity, count in counts.items() if count > 1}
+    return sorted(f"{metric} {dict(attributes)}" for metric, attributes in twice)
+
+
+def backward(points: list[Point]) -> list[str]:
+    """Sums that are not what a cumulative sum must be."""
+    series: dict[tuple, list[Point]] = defaultdict(list)
+    for point in points:
+        if point.instrument != "gauge":
+            series[point.identity].append(point)
+    faults = []
+    for each in series.values():
+        each.sort(key=lambda point: point.time)
+        first = each[0]
+        if {point.temporality for point in each} != {CUMULATIVE}:
+            faults.append(f"{first} is not cumulative")
+        if first.instrument != "counter":
+            continue
+        starts = {point.start for point in each}
+        if len(starts) != 1 or 0 in starts or first.start > first.time:
+            faults.append(f"{first} has the start times {sorted(starts)}, its first time is {first.time}")
+        values = [point.value for point in each]
+        if values != sorted(values) or values[0] < 0:
+            faults.append(f"{first} goes back: {values}")
+    return faults
+
+
+def anonymous(points: list[Point]) -> list[str]:
+    """Resources that do not tell what every Resource must."""
+    return sorted(
+        {f"no {key} on the Resource of {point.metric}" for point in points for key in RESOURCE if not _has(point, key)}
+    )
+
+
+def _has(point: Point, key: str) -> bool:
+    return bool(dict(point.resource).get(key))
+
+
+def unclosed(points: list[Point]) -> list[str]:
+    """What does not add up, in any snapshot."""
+    snapshots = energy_snapshots(points)
+    faults = [fault for time in sorted(snapshots) for fault in closure.faults(snapshots[time])]
+    joules = sum(point.value or 0 for point in points if point.metric == "hw.energy")
+    return faults + ([] if joules > 0 else ["no energy was booked, so that nothing was tested"])
+
+
+def misnamed(status: int, text: str, points: list[Point], table: dict[str, Row]) -> list[str]:
+    """Where the Collector's Prometheus page differs from the table's own idea of its names."""
+    if status != 200:
+        return [f"the page answers {status}: {text[:2000]}"]
+    page = exposition.read(text)
+    wanted = {
+        table[point.metric].prometheus: PROMETHEUS_TYPES[table[point.metric].instrument]
+        for point in points
+        if point.metric in table
+    }
+    # `target_info` is the Collector's own way to show Resources.
+    shown = {name: kind for name, kind in page.types.items() if name != "target_info"}
+    faults = [f"{name} is missing" for name in sorted(wanted.keys() - shown.keys())]
+    faults += [f"{name} is not of the table" for name in sorted(shown.keys() - wanted.keys())]
+    faults += [
+        f"{name} is a {shown[name]}, not a {wanted[name]}"
+        for name in sorted(wanted.keys() & shown.keys())
+        if wanted[name] != shown[name]
+    ]
+    return faults + page.faults

@@ -1,0 +1,58 @@
+"""Which metrics of the table must arrive from the machine that the suite runs on."""
+
+from pathlib import Path
+
+# Metrics that need something to have happened, or hardware. Every other line of the table must arrive: a metric
+# that is new in the table is expected until it is written down here with its reason.
+ONLY_AFTER_AN_EVENT = {
+    "hw.energy.lost": "a meter jumped or was reset",
+    "workload.retired.energy": "a workload's series ended",
+    "workload.cpu.throttled.time": "a quota held a workload back",
+    "wattline.probe.errors": "a reading failed",
+    "wattline.probe.overruns": "a reading took longer than its interval",
+    "wattline.dropped": "something was lost",
+    "wattline.refused": "a sender was refused",
+    "wattline.received": "somebody sent something",
+    "inference.unknown": "a call's model is in no table",
+}
+
+# Metrics about calls of language models, which come when there were calls.
+ONLY_WITH_CALLS = ("inference.", "gen_ai.")
+
+
+def metrics(table: set[str], calls: bool) -> set[str]:
+    """The metrics that must arrive; with `calls`, those about calls of language models among them."""
+    absent = {name for name, present in _present().items() if not present}
+    return {
+        name
+        for name in table
+        if name not in ONLY_AFTER_AN_EVENT
+        and not any(name.startswith(prefix) for prefix in absent)
+        and (calls or not name.startswith(ONLY_WITH_CALLS))
+    }
+
+
+def _present() -> dict[str, bool]:
+    """What this machine shows, by the metrics that come of it."""
+    return {
+        "system.pressure.": Path("/proc/pressure/cpu").exists(),
+        "system.disk.": any(_is_disk(device) for device in Path("/sys/block").glob("*")),
+        "workload.disk.io": _controls("io"),
+        "workload.memory.usage": _controls("memory"),
+        "system.filesystem.": any(line.startswith("/dev/") for line in _lines("/proc/mounts")),
+        "system.network.": any(each.name != "lo" for each in Path("/sys/class/net").glob("*")),
+    }
+
+
+def _is_disk(device: Path) -> bool:
+    return not device.name.startswith(("loop", "ram", "zram", "dm-", "md"))
+
+
+def _controls(controller: str) -> bool:
+    """Whether control groups of this machine account for this resource."""
+    return any(controller in line.split() for line in _lines("/sys/fs/cgroup/cgroup.controllers"))
+
+
+def _lines(path: str) -> list[str]:
+    file = Path(path)
+    return file.read_text().splitlines() if file.exists() else []

@@ -1,0 +1,141 @@
+"""Whether what Prometheus scrapes from wattline and what wattline sends it by OTLP are one and the same."""
+
+import subprocess
+from pathlib import Path
+from urllib.parse import quote
+
+import expected
+import wattline
+from checks import Checks
+from collector import PROMETHEUS_TYPES
+from components import Prometheus, paths, start_prometheus
+from program import free_ports, until
+from wattline import Destination, Row
+
+# Twice in a window, so that every snapshot is scraped at least once.
+SCRAPE_EVERY = "500ms"
+SCRAPED = "scrape"
+SENT = "wattline"
+LOOK_BACK = "10m"
+
+# What Prometheus adds to say where a series came from.
+ADDED = {"__name__", "job", "instance"}
+
+# Series that Prometheus makes up itself: about each scrape, and about each Resource.
+ITS_OWN = ("up", "target_info", "scrape_")
+
+# After this many snapshots by OTLP there is enough to compare.
+SNAPSHOTS = 5
+
+Series = dict[tuple[str, tuple[tuple[str, str], ...]], list[tuple[float, float]]]
+
+
+def play(checks: Checks, folder: Path) -> None:
+    """One Prometheus that gets the same figures in two ways."""
+    scene = folder / "prometheus"
+    scene.mkdir()
+    with checks.of("prometheus"):
+        _play(checks, scene)
+
+
+def _play(checks: Checks, folder: Path) -> None:
+    table = wattline.table()
+    (admin,) = free_ports(1)
+    prometheus = start_prometheus(folder, f"127.0.0.1:{admin}", SCRAPE_EVERY)
+    agent = wattline.start(folder, [Destination(prometheus.otlp, "http/protobuf", ["metrics"])], admin)
+    until(
+        "Prometheus has enough of both",
+        lambda: min(snapshots(prometheus, SENT), snapshots(prometheus, SCRAPED)) >= SNAPSHOTS,
+        60,
+        [prometheus.program, agent.program],
+    )
+    target = prometheus.api("targets")["activeTargets"][0]
+    lint = subprocess.run(
+        [paths()["promtool"], "check", "metrics"], input=agent.metrics_page()[1], capture_output=True, text=True, timeout=30
+    )
+    agent.program.stop()
+    scraped, sent = series(prometheus, SCRAPED), series(prometheus, SENT)
+    kinds = prometheus.api("metadata?limit=10000")
+    complaints = prometheus.complaints()
+    prometheus.program.stop()
+
+    wanted = {table[name].prometheus for name in expected.metrics(set(table), calls=False)}
+    for way, got in (("scraping", scraped), ("OTLP", sent)):
+        names = {name for name, _ in got}
+        checks.that(f"every metric that this machine can show comes by {way}", sorted(wanted - names))
+    checks.that("scraping works", [] if target["health"] == "up" else [target["lastError"]])
+    checks.that("promtool finds no fault with the page", [] if lint.returncode == 0 else lint.stderr.splitlines())
+    checks.that("scraped types are those of the table", mistyped(kinds, table))
+    checks.that("both ways have the same names and labels", unlike(scraped, sent))
+    checks.that("each value sent is one that was scraped, of the same snapshot", unequal(scraped, sent))
+    checks.that("Prometheus has nothing to complain of", complaints)
+
+
+def snapshots(prometheus: Prometheus, job: str) -> int:
+    """How many points the counter of the machine has, by one of the ways."""
+    got = query(prometheus, f'hw_host_energy_joules_total{{job="{job}"}}[{LOOK_BACK}]')
+    return max((len(each["values"]) for each in got), default=0)
+
+
+def query(prometheus: Prometheus, expression: str) -> list[dict]:
+    """Series with all raw points that the expression selects."""
+    return prometheus.api(f"query?query={quote(expression)}")["result"]
+
+
+def series(prometheus: Prometheus, job: str) -> Series:
+    """Every series that came by one of the ways, under what tells it apart, with its points."""
+    found: Series = {}
+    for each in query(prometheus, f'{{__name__!="",job="{job}"}}[{LOOK_BACK}]'):
+        labels = each["metric"]
+        name = labels["__name__"]
+        if not name.startswith(ITS_OWN):
+            key = name, tuple(sorted((label, value) for label, value in labels.items() if label not in ADDED))
+            found.setdefault(key, []).extend((time, float(value)) for time, value in each.get("values", []))
+    return found
+
+
+def mistyped(kinds: dict[str, list[dict]], table: dict[str, Row]) -> list[str]:
+    """Scraped families whose type or help is not that of the table."""
+    faults = []
+    for row in table.values():
+        # Prometheus keeps the metadata of a counter with or without `_total`, by the format that it scraped.
+        for kind in kinds.get(row.prometheus) or kinds.get(row.prometheus.removesuffix("_total")) or []:
+            if kind["type"] != PROMETHEUS_TYPES[row.instrument]:
+                faults.append(f"{row.prometheus} is a {kind['type']}, not a {PROMETHEUS_TYPES[row.instrument]}")
+            if not kind["help"]:
+                faults.append(f"{row.prometheus} has no help")
+    return faults
+
+
+def unlike(scraped: Series, sent: Series) -> list[str]:
+    """Series that came by one way only. What lived too short to be seen by both is not counted: one point is no series."""
+    faults = [f"scraped only: {_show(key)}" for key in sorted(_lasting(scraped) - sent.keys())]
+    return faults + [f"sent only: {_show(key)}" for key in sorted(_lasting(sent) - scraped.keys())]
+
+
+def _lasting(got: Series) -> set[tuple]:
+    return {key for key, points in got.items() if len(points) > 2}
+
+
+def unequal(scraped: Series, sent: Series) -> list[str]:
+    """Points sent whose value was not scraped at their time.
+
+    A snapshot that was sent with the time t can be scraped from t until the next snapshot, so its value is the one
+    before t, where the scrape came first, or one of those after it.
+    """
+    faults = []
+    compared = 0
+    for key, points in sent.items():
+        seen = scraped.get(key, [])
+        for time, value in points:
+            near = [other for at, other in seen if time - wattline.WINDOW_SECONDS <= at <= time + 3 * wattline.WINDOW_SECONDS]
+            if seen and seen[0][0] <= time <= seen[-1][0] - 3 * wattline.WINDOW_SECONDS:
+                compared += 1
+                if value not in near:
+                    faults.append(f"{_show(key)} was sent as {value!r} at {time}; scraped about then: {sorted(set(near))}")
+    return faults + ([] if compared else ["nothing could be compared"])
+
+
+def _show(key: tuple[str, tuple[tuple[str, str], ...]]) -> str:
+    name, labels = key
+    return name + "{" + ", ".join(f'{label}="{value}"' for label, value in labels) + "}"

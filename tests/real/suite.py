@@ -1,0 +1,42 @@
+"""Plays the scenes one after the other. Started by `run`."""
+
+import os
+import shutil
+import sys
+import tempfile
+from pathlib import Path
+
+import collector
+import program
+import prometheus
+import python_sdk
+from checks import Checks
+
+SCENES = {"collector": collector.play, "prometheus": prometheus.play, "python_sdk": python_sdk.play}
+
+
+def main(names: list[str]) -> int:
+    """Plays the scenes named, or all, and returns the exit status."""
+    unknown = [name for name in names if name not in SCENES]
+    if unknown:
+        print(f"no such scene: {', '.join(unknown)}; there are {', '.join(SCENES)}", file=sys.stderr)
+        return 2
+    program.end_on_signals()
+    keep = os.environ.get("WATTLINE_KEEP")
+    folder = Path(tempfile.mkdtemp(prefix="wattline-real-", dir=keep))
+    checks = Checks()
+    try:
+        for name in names or SCENES:
+            SCENES[name](checks, folder)
+            program.stop_all()
+    finally:
+        program.stop_all()
+        if keep:
+            print(f"kept in {folder}")
+        else:
+            shutil.rmtree(folder, ignore_errors=True)
+    return checks.end()
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

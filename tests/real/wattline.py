@@ -1,0 +1,124 @@
+"""The only place that knows wattline's command line, its configuration and the shape of its JSON."""
+
+import json
+import os
+import subprocess
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from program import Program, fetch, free_ports, until
+
+ROOT = Path(__file__).resolve().parents[2]
+
+# A window settles every second, so that a scene is over in seconds.
+WINDOW_SECONDS = 1
+EXPORT_SECONDS = 1
+
+# Where the suite says the machine stands, so that carbon does not depend on where the suite runs.
+INTENSITY = 400
+PUE = 1.25
+ELECTRICITY = 0.30
+
+
+@dataclass(frozen=True)
+class Row:
+    """One line of the metric table."""
+
+    name: str
+    instrument: str
+    unit: str
+    prometheus: str
+
+
+@dataclass
+class Wattline:
+    """A running wattline and its addresses."""
+
+    program: Program
+    admin: int
+    grpc: int
+    http: int
+
+    def metrics_page(self) -> tuple[int, str]:
+        """What Prometheus would scrape."""
+        return fetch(self.metrics_url)
+
+    @property
+    def metrics_url(self) -> str:
+        """Where Prometheus scrapes."""
+        return f"http://127.0.0.1:{self.admin}/metrics"
+
+
+@dataclass(frozen=True)
+class Destination:
+    """Where wattline sends OTLP."""
+
+    endpoint: str
+    protocol: str
+    signals: list[str] = field(default_factory=lambda: ["metrics", "traces", "logs"])
+
+
+def binary() -> Path:
+    """The program under test; $WATTLINE names another build of it."""
+    return Path(os.environ.get("WATTLINE") or ROOT / "target" / "debug" / "wattline")
+
+
+def table() -> dict[str, Row]:
+    """The metric table, as the program itself prints it."""
+    printed = subprocess.run([binary(), "metrics", "--json"], check=True, capture_output=True, timeout=30, text=True)
+    rows = json.loads(printed.stdout)
+    return {
+        row["name"]: Row(row["name"], row["instrument"], row["unit"], row["prometheus"])
+        for row in (rows["metrics"] if isinstance(rows, dict) else rows)
+    }
+
+
+def start(folder: Path, destinations: list[Destination], admin: int | None = None) -> Wattline:
+    """Starts wattline in `folder`, with its page at the port `admin`, and waits until it has figures and listens."""
+    page, grpc, http = free_ports(3)
+    admin = admin or page
+    config = folder / "wattline.toml"
+    config.write_text(_config(folder, destinations, admin, grpc, http))
+    program = Program("wattline", [binary(), "run", "--config", config], folder)
+    ready = f"http://127.0.0.1:{admin}/readyz"
+    until("wattline says that it is ready", lambda: fetch(ready)[0] == 200, 30, [program])
+    return Wattline(program, admin, grpc, http)
+
+
+def _config(folder: Path, destinations: list[Destination], admin: int, grpc: int, http: int) -> str:
+    # No look for a cloud: the suite talks to loopback only.
+    text = f"""
+[state]
+directory = "{folder}/state"
+
+[sampling]
+interval = "500ms"
+window = "{WINDOW_SECONDS}s"
+
+[carbon]
+intensity = {INTENSITY}
+pue = {PUE}
+
+[cost]
+electricity = {ELECTRICITY}
+
+[admin]
+listen = "127.0.0.1:{admin}"
+
+[probes.cloud]
+enabled = false
+
+[probes.otlp]
+grpc = "127.0.0.1:{grpc}"
+http = "127.0.0.1:{http}"
+"""
+    for number, each in enumerate(destinations):
+        text += f"""
+[[exporters.otlp]]
+name = "real-{number}"
+endpoint = "{each.endpoint}"
+protocol = "{each.protocol}"
+interval = "{EXPORT_SECONDS}s"
+signals = {json.dumps(each.signals)}
+"""
+    return text
