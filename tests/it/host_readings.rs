@@ -2,7 +2,9 @@
 //! look at each change by hand against the fixture.
 
 use expect_test::{ExpectFile, expect_file};
-use wattline_core::reading::{Reading, Readings, SourceState};
+use proptest::prelude::*;
+use wattline_core::counter::{Counter, Step};
+use wattline_core::reading::{Reading, Readings, Scope};
 use wattline_core::{Instant, Probe, Tick};
 use wattline_probe_host::inventory::CloudConfig;
 use wattline_probe_host::{Config, HostProbe, ProcessScan, inventory};
@@ -89,4 +91,90 @@ fn ecs() {
 #[test]
 fn broken() {
     check("broken", expect_file!["../golden/readings/broken.txt"]);
+}
+
+fn energy(readings: &Readings, device: &str) -> Option<wattline_core::reading::EnergyReading> {
+    readings.items.iter().find_map(|item| match item {
+        Reading::Energy(energy) if matches!(&energy.scope, Scope::Device(found) if *found.id == *device) => {
+            Some(energy.clone())
+        }
+        _ => None,
+    })
+}
+
+#[test]
+fn a_counter_that_passes_the_end_of_its_range_is_a_wrap_with_the_range_that_the_host_states() {
+    let host = unpack("rapl-wrap");
+    let mut probe = probe(&host);
+    let mut counter = Counter::new();
+    let mut step = |readings: &Readings| {
+        let energy = energy(readings, "package-0").unwrap();
+        counter.step(energy.counter_uj, readings.tick.at, energy.range)
+    };
+    assert_eq!(step(&read(&mut probe, 0)), Step::First);
+    host.set("sys/class/powercap/intel-rapl:0/energy_uj", "99999149\n");
+    // 262,143,328,850 - 262,143,328,000 + 99,999,149 + 1 microjoules: a hundred watts.
+    let wrapped = step(&read(&mut probe, 1));
+    assert!(matches!(wrapped, Step::Wrapped { amount: 100_000_000, .. }), "{wrapped:?}");
+}
+
+#[test]
+fn a_die_that_repeats_another_is_never_counted_and_one_that_differs_is() {
+    let host = unpack("amd-multi-die");
+    let mut probe = probe(&host);
+    let set = |die: u64, counter: u64| {
+        host.set(&format!("sys/class/powercap/intel-rapl:{die}/energy_uj"), &format!("{counter}\n"))
+    };
+    for second in 0..10 {
+        set(0, 40_000_000_000 + second * 50_000_000);
+        set(1, 40_000_000_900 + second * 50_000_000);
+        let readings = read(&mut probe, second);
+        assert!(energy(&readings, "package-0-die-0").is_some());
+        assert_eq!(energy(&readings, "package-0-die-1"), None);
+    }
+    set(1, 41_000_000_000);
+    assert!(energy(&read(&mut probe, 10), "package-0-die-1").is_some());
+}
+
+#[test]
+fn a_container_that_ends_takes_only_its_own_readings_along() {
+    let host = unpack("kubernetes-v2");
+    let mut probe = probe(&host);
+    let groups = |readings: &Readings| readings.items.iter().filter(|item| matches!(item, Reading::Cgroup(_))).count();
+    let processes =
+        |readings: &Readings| readings.items.iter().filter(|item| matches!(item, Reading::Process(_))).count();
+    let before = read(&mut probe, 0);
+    host.remove("sys/fs/cgroup/kubepods.slice/kubepods-besteffort.slice");
+    host.remove("proc/7001");
+    let after = read(&mut probe, 100);
+    assert_eq!((groups(&before) - groups(&after), processes(&before) - processes(&after)), (1, 1));
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(32))]
+
+    /// Whatever the kernel, a filesystem in user space or a hostile container puts into the files of a host.
+    #[test]
+    fn no_file_of_a_host_makes_the_probe_panic(
+        name in prop::sample::select(vec!["metal-two-socket", "ec2-2vcpu", "cgroup-v1"]),
+        damages in prop::collection::vec((any::<prop::sample::Index>(), 0..5u8, any::<prop::sample::Index>(), "\\PC{0,40}"), 1..40),
+    ) {
+        let host = unpack(name);
+        let mut probe = probe(&host);
+        for (second, (file, damage, place, garbage)) in (0..).zip(&damages) {
+            let path = file.get(host.files()).clone();
+            let text = host.root().read(&path).unwrap();
+            let cut = text.char_indices().nth(place.index(text.len() + 1)).map_or(text.len(), |(at, _)| at);
+            let (start, end) = text.split_at(cut);
+            match damage {
+                0 => host.set(&path, start),
+                1 => host.set(&path, &format!("{start}{garbage}{end}")),
+                2 => host.set(&path, garbage),
+                3 => host.set(&path, &text.replace(|letter: char| letter.is_ascii_digit(), "9").repeat(2)),
+                _ => host.set(&path, &text.replace([' ', '\t'], "")),
+            }
+            read(&mut probe, second);
+        }
+        inventory::read(host.root(), &CloudConfig::never());
+    }
 }

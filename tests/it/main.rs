@@ -1,1 +1,5 @@
+mod arrows;
 mod host_readings;
+mod sample_config;
+mod tidy;
+mod whole_agent;

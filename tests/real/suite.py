@@ -22,6 +22,10 @@ def main(names: list[str]) -> int:
         print(f"no such scene: {', '.join(unknown)}; there are {', '.join(SCENES)}", file=sys.stderr)
         return 2
     program.end_on_signals()
+    # The SDK in this process, too, must see nothing of the caller's settings, and no proxy.
+    for name in [name for name in os.environ if name.startswith("OTEL_")]:
+        del os.environ[name]
+    os.environ["NO_PROXY"] = os.environ["no_proxy"] = "127.0.0.1"
     keep = os.environ.get("WATTLINE_KEEP")
     folder = Path(tempfile.mkdtemp(prefix="wattline-real-", dir=keep))
     checks = Checks()

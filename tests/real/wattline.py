@@ -10,6 +10,9 @@ from program import Program, fetch, free_ports, until
 
 ROOT = Path(__file__).resolve().parents[2]
 
+# The tables of factors that are built into the program.
+FACTORS = ROOT / "collector" / "model" / "data"
+
 # A window settles every second, so that a scene is over in seconds.
 WINDOW_SECONDS = 1
 EXPORT_SECONDS = 1
@@ -66,10 +69,9 @@ def binary() -> Path:
 def table() -> dict[str, Row]:
     """The metric table, as the program itself prints it."""
     printed = subprocess.run([binary(), "metrics", "--json"], check=True, capture_output=True, timeout=30, text=True)
-    rows = json.loads(printed.stdout)
     return {
         row["name"]: Row(row["name"], row["instrument"], row["unit"], row["prometheus"])
-        for row in (rows["metrics"] if isinstance(rows, dict) else rows)
+        for row in json.loads(printed.stdout)
     }
 
 
@@ -106,11 +108,11 @@ electricity = {ELECTRICITY}
 listen = "127.0.0.1:{admin}"
 
 [probes.cloud]
-enabled = false
+mode = "never"
 
 [probes.otlp]
-grpc = "127.0.0.1:{grpc}"
-http = "127.0.0.1:{http}"
+grpc.listen = "127.0.0.1:{grpc}"
+http.listen = "127.0.0.1:{http}"
 """
     for number, each in enumerate(destinations):
         text += f"""

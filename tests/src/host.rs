@@ -28,6 +28,7 @@ use wattline_core::HostRoot;
 pub struct FixtureHost {
     folder: TempDir,
     root: HostRoot,
+    files: Vec<String>,
 }
 
 /// Unpacks the archive `fixtures/hosts/NAME.txt`. Panics when it is not there or not well formed.
@@ -43,14 +44,14 @@ impl FixtureHost {
     pub fn of_text(text: &str) -> io::Result<Self> {
         let folder = TempDir::new()?;
         let root = HostRoot::new(folder.path());
-        let host = Self { folder, root };
+        let mut host = Self { folder, root, files: Vec::new() };
         let mut section: Option<(Section<'_>, String)> = None;
         for line in text.lines() {
             match (line.strip_prefix("--- "), &mut section) {
                 (Some(heading), _) => {
                     let new = (Section::parse(heading)?, String::new());
                     if let Some((done, content)) = section.replace(new) {
-                        done.make(&host, &content)?;
+                        done.make(&mut host, &content)?;
                     }
                 }
                 (None, Some((_, content))) => {
@@ -61,7 +62,7 @@ impl FixtureHost {
             }
         }
         if let Some((last, content)) = section {
-            last.make(&host, &content)?;
+            last.make(&mut host, &content)?;
         }
         Ok(host)
     }
@@ -69,6 +70,11 @@ impl FixtureHost {
     /// Where the machine's files are.
     pub fn root(&self) -> &HostRoot {
         &self.root
+    }
+
+    /// The paths of the files that the archive held, in its order.
+    pub fn files(&self) -> &[String] {
+        &self.files
     }
 
     /// The folder that stands for `/`.
@@ -136,7 +142,7 @@ impl<'a> Section<'a> {
         Ok(Self { path, kind: Kind::File { escaped, mode } })
     }
 
-    fn make(&self, host: &FixtureHost, content: &str) -> io::Result<()> {
+    fn make(&self, host: &mut FixtureHost, content: &str) -> io::Result<()> {
         let place = host.place(self.path);
         make_parent(&place)?;
         match self.kind {
@@ -151,6 +157,7 @@ impl<'a> Section<'a> {
                     return Err(malformed(format!("{} is there twice", self.path)));
                 }
                 fs::write(&place, bytes)?;
+                host.files.push(self.path.to_owned());
                 mode.map_or(Ok(()), |mode| fs::set_permissions(&place, fs::Permissions::from_mode(mode)))
             }
         }
@@ -199,7 +206,14 @@ mod tests {
 
     #[test]
     fn a_malformed_archive_is_refused() {
-        for text in ["--- a mode=9\n", "--- a odd\n", "--- a/\ntext\n", "--- a -> b\ntext\n", "--- a escaped\n\\xg0\n", "--- a\n--- a\n"] {
+        for text in [
+            "--- a mode=9\n",
+            "--- a odd\n",
+            "--- a/\ntext\n",
+            "--- a -> b\ntext\n",
+            "--- a escaped\n\\xg0\n",
+            "--- a\n--- a\n",
+        ] {
             assert!(FixtureHost::of_text(text).is_err(), "{text:?}");
         }
     }

@@ -1,4 +1,5 @@
 //! Support code of the integration tests.
 
 pub mod host;
+pub mod load;
 pub mod rendering;

@@ -40,7 +40,8 @@ pub fn render_readings(readings: &Readings, host: &FixtureHost) -> String {
 pub fn render_inventory(inventory: &Inventory, host: &FixtureHost) -> String {
     let mut inventory = inventory.clone();
     inventory.arch = inventory.arch.map(|_| "(own)".to_owned());
-    without_folder(&format!("{inventory:#?}\n"), host)
+    let text = serde_json::to_string_pretty(&inventory).unwrap_or_else(|error| error.to_string());
+    without_folder(&format!("{text}\n"), host)
 }
 
 fn without_folder(text: &str, host: &FixtureHost) -> String {

@@ -43,11 +43,13 @@ pub struct Config {
 pub struct Host {
     /// Where the host's `/proc` and `/sys` are found: `/host` in a container that mounts them there.
     pub root: PathBuf,
+    /// Whether a second agent on this machine is refused, so that no joule is booked twice.
+    pub lease: bool,
 }
 
 impl Default for Host {
     fn default() -> Self {
-        Self { root: PathBuf::from("/") }
+        Self { root: PathBuf::from("/"), lease: true }
     }
 }
 

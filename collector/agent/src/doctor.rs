@@ -189,10 +189,18 @@ impl Findings {
     pub fn text(&self) -> String {
         let mut page = format!("wattline {} on {}\n\nENERGY\n", self.version, self.host);
         for Energy { device, method, model, factor } in &self.energy {
-            writeln!(page, "  {device:<24} {:<11} by {model}, within a factor of {factor:.2} nine times in ten", method.as_str())
-                .ok();
+            writeln!(
+                page,
+                "  {device:<24} {:<11} by {model}, within a factor of {factor:.2} nine times in ten",
+                method.as_str()
+            )
+            .ok();
         }
-        if !self.energy.iter().any(|row| row.device.starts_with(DeviceKind::Cpu.as_str()) && row.method == Method::Measured) {
+        if !self
+            .energy
+            .iter()
+            .any(|row| row.device.starts_with(DeviceKind::Cpu.as_str()) && row.method == Method::Measured)
+        {
             page.push_str("  No meter of the processor can be read here, so its energy is modelled and says so.\n");
         }
         for (title, lines) in [("SOURCES", &self.sources), ("AGENT", &self.agent), ("TABLES", &self.tables)] {

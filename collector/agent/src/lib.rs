@@ -7,6 +7,7 @@ pub mod clock;
 pub mod config;
 pub mod doctor;
 pub mod env;
+pub mod lease;
 pub mod log;
 pub mod metric_table;
 pub mod pipeline;

@@ -34,7 +34,9 @@ pub fn json() -> serde_json::Result<String> {
 
 /// As a Markdown page.
 pub fn markdown() -> String {
-    let mut page = String::from("# Metrics\n\nEvery name that wattline emits. Attributes of the subject stand on every point as well.\n\n");
+    let mut page = String::from(
+        "# Metrics\n\nEvery name that wattline emits. Attributes of the subject stand on every point as well.\n\n",
+    );
     page.push_str("| metric | instrument | unit | in Prometheus | attributes | meaning |\n|---|---|---|---|---|---|\n");
     for row in rows() {
         let attributes = row.attributes.iter().map(|name| format!("`{name}`")).collect::<Vec<_>>().join(" ");

@@ -234,9 +234,10 @@ fn place(carbon: &Carbon, inventory: &Inventory) -> (Intensity, Pue) {
     let (provider, region) =
         (cloud.map(|cloud| cloud.provider.as_str()), cloud.and_then(|cloud| cloud.region.as_deref()));
     let intensity = match carbon.intensity {
-        Some(grams) => {
-            Intensity::configured(GramsPerKwh::new(grams), carbon.zone.clone().unwrap_or_else(|| "configured".to_owned()))
-        }
+        Some(grams) => Intensity::configured(
+            GramsPerKwh::new(grams),
+            carbon.zone.clone().unwrap_or_else(|| "configured".to_owned()),
+        ),
         None => Grid::builtin().intensity(&Place { zone: carbon.zone.as_deref(), country: None, provider, region }),
     };
     let pue = carbon.pue.map_or_else(|| pue(provider, region), |ratio| Pue::configured(Ratio::new(ratio)));

@@ -214,7 +214,8 @@ impl Report {
         if count > 0 {
             writeln!(out, "{:<38}{:>9} {:>29} {:>12}", format!("{count} more"), watts(power), "", joules(energy))?;
         }
-        for (name, figure) in [("idle: at rest, nobody's", self.idle), ("unattributed: no witness", self.unattributed)] {
+        for (name, figure) in [("idle: at rest, nobody's", self.idle), ("unattributed: no witness", self.unattributed)]
+        {
             writeln!(out, "{name:<38}{:>9} {:>29} {:>12}", watts(figure.power_w), "", joules(figure.energy_j))?;
         }
         writeln!(out)?;

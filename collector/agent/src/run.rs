@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use anyhow::{Context as _, Result};
+use anyhow::{Context as _, Result, bail};
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
@@ -18,11 +18,12 @@ use wattline_core::{
     Envelope, Exporter, Feed, HostRoot, Outlet, Probe, Reading, Readings, Receiver, Signal, Snapshot, Telemetry, queue,
 };
 use wattline_export_file::FileExporter;
-use wattline_export_otlp::{Context, OtlpExporter};
+use wattline_export_otlp::{Context, OtlpExporter, loops_back};
 use wattline_probe_host::{HostProbe, inventory};
 use wattline_probe_llm::otlp::{self, BindError, OtlpReceiver};
 
 use crate::config::{ADMIN_DEFAULT, Config};
+use crate::lease::Lease;
 use crate::pipeline::Pipeline;
 use crate::report::Report;
 use crate::state::StateDirectory;
@@ -59,6 +60,8 @@ pub async fn run(
     logs: queue::Receiver<Envelope>,
     reports: Option<watch::Sender<Option<Report>>>,
 ) -> Result<()> {
+    let root = HostRoot::new(&config.host.root);
+    let _lease = config.host.lease.then(|| Lease::take(&root)).transpose()?;
     let own = OwnTelemetry::start(config.sampling.window);
     let pipeline = Pipeline::new(&config, Some(std::process::id()));
     let mut lasting = Lasting { pipeline, own, logs, reports };
@@ -136,9 +139,23 @@ pub fn exporters(config: &Config, telemetry: &Telemetry) -> Result<Vec<Box<dyn E
     Ok(exporters)
 }
 
+/// A destination that is this agent's own receiver would get everything back for ever.
+fn refuse_loops(config: &Config, listeners: &Listeners) -> Result<()> {
+    let otlp::Addresses { grpc, http } = listeners.otlp.addresses();
+    let own: Vec<_> = grpc.into_iter().chain(http).collect();
+    match config.exporters.otlp.iter().find_map(|destination| loops_back(destination, &own)) {
+        Some(endpoint) => bail!(
+            "exporters.otlp: the endpoint {endpoint} is this agent's own receiver; name your collector's address, or \
+             give probes.otlp another port"
+        ),
+        None => Ok(()),
+    }
+}
+
 async fn round(path: &Option<PathBuf>, config: &Config, lasting: &mut Lasting) -> Result<End> {
     let telemetry = lasting.own.telemetry.clone();
     let listeners = Listeners::bind(config).await?;
+    refuse_loops(config, &listeners)?;
     let exporters = exporters(config, &telemetry)?;
     let stop = CancellationToken::new();
     let (snapshots, watched) = watch::channel(Arc::new(Snapshot::default()));
@@ -350,7 +367,9 @@ impl Lasting {
         let state = StateDirectory::new(config.state.directory());
         match state.load(boot_id.trim()) {
             Ok(counters) => self.pipeline.resume(&counters),
-            Err(error) => warn!(path = %state.path().display(), %error, "the kept counters cannot be read; starting anew"),
+            Err(error) => {
+                warn!(path = %state.path().display(), %error, "the kept counters cannot be read; starting anew")
+            }
         }
     }
 }

@@ -22,8 +22,8 @@ use tokio::sync::watch;
 use wattline_core::attribute::key;
 use wattline_core::sample::Period;
 use wattline_core::{
-    Attribute, Bytes, Descriptor, Envelope, HostRoot, Sample, Seconds, Signal, Subject, Telemetry, Text, Tick, Timestamp,
-    Value, metrics, queue,
+    Attribute, Bytes, Descriptor, Envelope, HostRoot, Sample, Seconds, Signal, Subject, Telemetry, Text, Tick,
+    Timestamp, Value, metrics, queue,
 };
 
 use crate::clock;
@@ -43,7 +43,8 @@ impl OwnTelemetry {
     pub fn start(interval: Duration) -> Self {
         let (out, samples) = watch::channel(Arc::default());
         let reader = PeriodicReader::builder(IntoSamples { out }).with_interval(interval).build();
-        let provider = SdkMeterProvider::builder().with_resource(Resource::builder_empty().build()).with_reader(reader).build();
+        let provider =
+            SdkMeterProvider::builder().with_resource(Resource::builder_empty().build()).with_reader(reader).build();
         let telemetry = Telemetry::new(&provider.meter("wattline"));
         Self { telemetry, samples, provider }
     }
@@ -136,7 +137,8 @@ struct IntoEnvelopes {
 impl LogExporter for IntoEnvelopes {
     async fn export(&self, batch: LogBatch<'_>) -> OTelSdkResult {
         let items = batch.iter().count() as u64;
-        let request = ExportLogsServiceRequest { resource_logs: group_logs_by_resource_and_scope(&batch, &self.resource) };
+        let request =
+            ExportLogsServiceRequest { resource_logs: group_logs_by_resource_and_scope(&batch, &self.resource) };
         let body = request.encode_to_vec().into();
         // A full queue is counted by the queue itself; a log about it would only make it fuller.
         self.out.offer(Envelope { signal: Signal::Logs, body, items, at: clock::wall() }).ok();

@@ -87,7 +87,7 @@ impl ExponentialHistogram {
             self.halve();
         }
         if let Some(last) = i32::try_from(other.counts.len()).ok().filter(|&len| len > 0) {
-            while !(self.make_room(other.offset) && self.make_room(other.offset + last - 1)) {
+            if !(self.make_room(other.offset) && self.make_room(other.offset + last - 1)) {
                 self.halve();
                 other.halve();
                 return self.merge(&other);

@@ -39,7 +39,7 @@ impl Appender {
             None => self.reopen()?,
         };
         let file = if self.is_full(&file, line.len())? { self.rotate()? } else { file };
-        self.write_whole(&file, line)?;
+        self.write(&file, line)?;
         self.open = Some(file);
         Ok(())
     }
@@ -103,34 +103,48 @@ impl Appender {
         self.reopen()
     }
 
-    fn write_whole(&mut self, file: &File, line: &[u8]) -> io::Result<()> {
+    fn write(&mut self, mut file: &File, line: &[u8]) -> io::Result<()> {
         let before = file.metadata()?;
         let cuttable = before.is_file() && matches!(self.target, Target::Path(_));
-        let was_torn = self.torn;
-        let mut out = file;
-        if was_torn {
-            out.write_all(b"\n")?;
+        let mut end = before.len();
+        if self.torn {
+            file.write_all(b"\n")?;
             self.torn = false;
+            end += 1;
         }
-        let mut rest = line;
-        while !rest.is_empty() {
-            let step = match out.write(rest) {
-                Ok(0) => Err(io::ErrorKind::WriteZero.into()),
-                Err(error) if error.kind() == io::ErrorKind::Interrupted => Ok(0),
-                step => step,
-            };
-            match step {
-                Ok(written) => rest = rest.get(written..).unwrap_or_default(),
-                Err(error) => {
-                    let begun = rest.len() < line.len();
-                    let cut = begun && cuttable && file.set_len(before.len()).is_ok();
-                    self.torn = if cut { was_torn } else { begun };
-                    return Err(error);
-                }
-            }
-        }
-        Ok(())
+        write_whole(&mut file, line, |file| cuttable && file.set_len(end).is_ok()).map_err(|Cut { error, torn }| {
+            self.torn = torn;
+            error
+        })
     }
+}
+
+/// A write that failed.
+#[derive(Debug)]
+struct Cut {
+    error: io::Error,
+    /// Part of the line was written and stays.
+    torn: bool,
+}
+
+/// Writes a line in as few writes as the system allows, which for a file is one. What a failed write left is taken
+/// away by `cut`, which says whether it could.
+fn write_whole<W: io::Write>(out: &mut W, line: &[u8], cut: impl FnOnce(&mut W) -> bool) -> Result<(), Cut> {
+    let mut rest = line;
+    while !rest.is_empty() {
+        let error = match out.write(rest) {
+            Ok(0) => io::ErrorKind::WriteZero.into(),
+            Ok(written) => {
+                rest = rest.get(written..).unwrap_or_default();
+                continue;
+            }
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
+            Err(error) => error,
+        };
+        let begun = rest.len() < line.len();
+        return Err(Cut { error, torn: begun && !cut(out) });
+    }
+    Ok(())
 }
 
 fn numbered(path: &Path, number: u32) -> PathBuf {

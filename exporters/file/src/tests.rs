@@ -47,7 +47,7 @@ struct Running {
 fn start() -> Running {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("out.jsonl");
-    let config = Config { path: path.to_str().unwrap().into(), interval: Duration::from_secs(60), ..Config::default() };
+    let config = Config { path: path.to_str().unwrap().into(), interval: Duration::from_mins(1), ..Config::default() };
     let exporter = FileExporter::new(config, Telemetry::none()).unwrap();
     assert_eq!(exporter.name(), "file");
     let (snapshots, newest) = watch::channel(Arc::default());
@@ -64,7 +64,7 @@ async fn each_interval_writes_the_newest_snapshot_and_none_twice() {
         running.snapshots.send(snapshot(second)).unwrap();
     }
     // No new snapshots for three intervals: nothing to write.
-    tokio::time::sleep(Duration::from_secs(180)).await;
+    tokio::time::sleep(Duration::from_mins(3)).await;
     let told = told(&running.path);
     assert_eq!(told.len(), 3, "{told:?}");
     assert!((59.0..=60.0).contains(&told[0].unwrap()) && (119.0..=120.0).contains(&told[1].unwrap()), "{told:?}");

@@ -219,3 +219,7 @@ fn grpc_endpoint(
     }
     Ok((uri, channel))
 }
+
+#[cfg(test)]
+#[path = "plan_tests.rs"]
+mod tests;

@@ -112,3 +112,6 @@ impl Probe for HostProbe {
         processes.reset();
     }
 }
+
+#[cfg(test)]
+mod tests;

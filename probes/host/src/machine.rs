@@ -58,11 +58,11 @@ impl Machine {
     }
 
     pub(crate) fn process(&self, pid: u32, comm: &[u8], start: u64, cpu_ticks: u64, group: &str) -> &Self {
-        let mut stat = format!("{pid} (").into_bytes();
-        stat.extend_from_slice(comm);
+        let mut line = format!("{pid} (").into_bytes();
+        line.extend_from_slice(comm);
         let rest = format!(") S 1 1 1 0 -1 0 1 0 0 0 {cpu_ticks} 0 0 0 20 0 2 0 {start} 1000 7 18446744073709551615\n");
-        stat.extend_from_slice(rest.as_bytes());
-        self.write(&format!("proc/{pid}/stat"), stat).write(&format!("proc/{pid}/cgroup"), format!("0::{group}\n"))
+        line.extend_from_slice(rest.as_bytes());
+        self.write(&format!("proc/{pid}/stat"), line).write(&format!("proc/{pid}/cgroup"), format!("0::{group}\n"))
     }
 }
 

@@ -1,6 +1,8 @@
 //! The few protobuf writes that metrics need. Lengths come first in protobuf, so inner messages are written before
 //! the outer ones; field numbers are below 16 throughout, so that every key is one byte.
 
+pub(super) use crate::protobuf::put_varint as varint;
+
 /// The longest a length can be.
 pub(super) const LONGEST_LENGTH: usize = 10;
 
@@ -11,16 +13,6 @@ const LENGTH_DELIMITED: u8 = 2;
 /// The key of a field that is a message, a string or packed.
 pub(super) const fn delimited(field: u8) -> u8 {
     (field << 3) | LENGTH_DELIMITED
-}
-
-pub(super) fn varint(out: &mut Vec<u8>, mut value: u64) {
-    while value >= 0x80 {
-        #[expect(clippy::cast_possible_truncation, reason = "the low seven bits are what is meant")]
-        out.push(value as u8 | 0x80);
-        value >>= 7;
-    }
-    #[expect(clippy::cast_possible_truncation, reason = "below 0x80 here")]
-    out.push(value as u8);
 }
 
 pub(super) const fn varint_len(value: usize) -> usize {

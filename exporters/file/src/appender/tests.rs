@@ -98,3 +98,62 @@ fn a_full_disk_is_an_error_each_time() {
         assert_eq!(appender.append(b"line\n").unwrap_err().kind(), io::ErrorKind::StorageFull);
     }
 }
+
+/// A disk with room for so many bytes.
+struct Disk {
+    bytes: Vec<u8>,
+    room: usize,
+}
+
+impl io::Write for Disk {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        let fits = bytes.len().min(self.room - self.bytes.len());
+        self.bytes.extend_from_slice(&bytes[..fits]);
+        if fits == 0 { Err(io::ErrorKind::StorageFull.into()) } else { Ok(fits) }
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+#[test]
+fn what_a_failed_write_left_is_cut_off_where_that_is_possible() {
+    let mut disk = Disk { bytes: b"one\n".to_vec(), room: 6 };
+    let cut = |disk: &mut Disk| {
+        disk.bytes.truncate(4);
+        true
+    };
+    let failed = write_whole(&mut disk, b"three\n", cut).unwrap_err();
+    assert_eq!(
+        (failed.error.kind(), failed.torn, disk.bytes.as_slice()),
+        (io::ErrorKind::StorageFull, false, &b"one\n"[..])
+    );
+    assert!(write_whole(&mut disk, b"2\n", cut).is_ok());
+
+    let mut device = Disk { bytes: Vec::new(), room: 3 };
+    assert!(write_whole(&mut device, b"three\n", |_| false).unwrap_err().torn);
+    assert!(!write_whole(&mut device, b"three\n", |_| false).unwrap_err().torn, "nothing of this one was written");
+}
+
+#[test]
+fn a_pipe_that_is_full_refuses_at_once_and_goes_on_with_a_new_line() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("pipe");
+    let mode = rustix::fs::Mode::RUSR | rustix::fs::Mode::WUSR;
+    rustix::fs::mknodat(rustix::fs::CWD, &path, rustix::fs::FileType::Fifo, mode, 0).unwrap();
+    let mut appender = at(&path, 1, 1);
+    assert!(appender.append(b"nobody reads\n").is_err());
+
+    let nonblocking = rustix::fs::OFlags::NONBLOCK.bits().cast_signed();
+    let mut reader = OpenOptions::new().read(true).custom_flags(nonblocking).open(&path).unwrap();
+    let long = vec![b'x'; 1 << 20];
+    assert_eq!(appender.append(&long).unwrap_err().kind(), io::ErrorKind::WouldBlock);
+    let mut read = Vec::new();
+    let _would_block = reader.read_to_end(&mut read);
+    assert!(!read.is_empty() && read.iter().all(|&byte| byte == b'x'), "half of the long line");
+    appender.append(b"next\n").unwrap();
+    let mut read = Vec::new();
+    let _would_block = reader.read_to_end(&mut read);
+    assert_eq!(read, b"\nnext\n");
+}

@@ -3,7 +3,7 @@ use std::sync::{Arc, Mutex};
 
 use bytes::Bytes;
 use opentelemetry::metrics::MeterProvider as _;
-use opentelemetry_sdk::metrics::data::{AggregatedMetrics, MetricData};
+use opentelemetry_sdk::metrics::data::{AggregatedMetrics, MetricData, ResourceMetrics, ScopeMetrics, SumDataPoint};
 use opentelemetry_sdk::metrics::{InMemoryMetricExporter, SdkMeterProvider};
 use wattline_core::sample::Period;
 use wattline_core::{Envelope, Snapshot, Subject, Tick, Timestamp, Watts, metrics};
@@ -28,13 +28,13 @@ impl Counted {
     fn of(&self, metric: &str, attribute: &str) -> u64 {
         self.provider.force_flush().unwrap();
         let finished = self.exporter.get_finished_metrics().unwrap();
-        let scopes = finished.last().into_iter().flat_map(|resource| resource.scope_metrics());
+        let scopes = finished.last().into_iter().flat_map(ResourceMetrics::scope_metrics);
         let mut count = 0;
-        for one in scopes.flat_map(|scope| scope.metrics()).filter(|one| one.name() == metric) {
+        for one in scopes.flat_map(ScopeMetrics::metrics).filter(|one| one.name() == metric) {
             if let AggregatedMetrics::U64(MetricData::Sum(sum)) = one.data() {
                 let points =
                     sum.data_points().filter(|point| point.attributes().any(|own| own.value.as_str() == attribute));
-                count += points.map(|point| point.value()).sum::<u64>();
+                count += points.map(SumDataPoint::value).sum::<u64>();
             }
         }
         count

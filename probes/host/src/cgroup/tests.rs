@@ -203,7 +203,12 @@ fn a_broken_group_is_reported_and_the_others_go_on() {
 #[test]
 fn paths_of_processes_lead_to_the_nearest_workload() {
     let mut fixture = Fixture::new(100);
-    fixture.machine.unified().group("/system.slice/a.service/inner", 1).group("/empty.slice", 1);
+    fixture
+        .machine
+        .unified()
+        .group("/system.slice/a.service", 1)
+        .group("/system.slice/a.service/inner", 1)
+        .group("/empty.slice", 1);
     let id = fixture.read(1).0.first().map(|group| group.id);
     assert!(id.is_some());
     for (path, expected) in [
@@ -227,6 +232,7 @@ fn a_reader_in_a_namespace_of_its_own_finds_itself_and_what_runs_beside_it() {
         .unified()
         .group("/pods.slice/agent.scope", 1)
         .write("sys/fs/cgroup/pods.slice/agent.scope/cgroup.procs", "5\n77\n")
+        .group("/pods.slice/app.scope", 1)
         .group("/pods.slice/app.scope/worker", 1)
         .link("proc/self", "77")
         .link("proc/77/ns/cgroup", "cgroup:[4026532999]")
@@ -245,6 +251,7 @@ fn a_reader_that_cannot_find_itself_goes_by_the_tails_of_paths() {
     fixture
         .machine
         .unified()
+        .group("/pods.slice/app.scope", 1)
         .group("/pods.slice/app.scope/worker", 1)
         .group("/pods.slice/one.slice/twin.service", 1)
         .group("/pods.slice/two.slice/twin.service", 1)

@@ -14,9 +14,9 @@ use std::time::Duration;
 use wattline_core::reading::{FilesystemReading, SourceState};
 use wattline_core::{HostRoot, Instant, Reading, Readings};
 
-use super::mounts::{self, Mount};
+use super::mounts::{self, Mount, Mounts};
 use super::names::Patterns;
-use super::state::{counted, unreadable};
+use super::state::{counted, not_understood, unreadable};
 use super::whole_file::WholeFile;
 use super::{Config, Every, has_passed};
 
@@ -41,6 +41,7 @@ pub(super) struct Filesystems {
     troubles: BTreeMap<Arc<str>, SourceState>,
     measured: usize,
     beyond_limit: usize,
+    odd_line: Option<usize>,
 }
 
 /// Asks for the space below a path. Tests put a filesystem here that never answers.
@@ -107,6 +108,7 @@ impl Filesystems {
             troubles: BTreeMap::new(),
             measured: 0,
             beyond_limit: 0,
+            odd_line: None,
         }
     }
 
@@ -130,13 +132,14 @@ impl Filesystems {
     fn begin_round(&mut self, now: Instant) -> Result<(), SourceState> {
         let text = self.mountinfo.read(&mut Vec::new()).map(std::borrow::Cow::into_owned);
         let text = text.map_err(|error| unreadable(&error, &self.mountinfo.place()))?;
-        let (mounts, beyond_limit) = mounts::parse(&text, &self.skip);
+        let Mounts { found, beyond_limit, odd_line } = mounts::parse(&text, &self.skip);
         self.beyond_limit = beyond_limit;
+        self.odd_line = odd_line;
         self.measured = 0;
         self.troubles.clear();
         let is_stuck = |mount: &Mount| self.stuck.iter().any(|(stuck, _)| stuck.mountpoint == mount.mountpoint);
-        let mounts = mounts.into_iter().filter(|mount| !is_stuck(mount)).collect();
-        self.ask(mounts, now)
+        let asked = found.into_iter().filter(|mount| !is_stuck(mount)).collect();
+        self.ask(asked, now)
     }
 
     /// Puts `mounts` to a worker, which is started if there is none. Its queue holds a whole round, so that nothing
@@ -220,20 +223,20 @@ impl Filesystems {
             );
             return SourceState::Failed { what };
         }
-        match self.troubles.values().next() {
-            Some(SourceState::Denied { what, remedy }) => SourceState::Denied {
-                what: format!("{what}{}", and_others(self.troubles.len())),
-                remedy: remedy.clone(),
-            },
-            Some(SourceState::Failed { what }) => {
-                SourceState::Failed { what: format!("{what}{}", and_others(self.troubles.len())) }
+        let measured = counted(self.measured, "filesystem", "filesystems");
+        let others = format!("{}; read in spite of it: {measured}", and_others(self.troubles.len()));
+        match (self.troubles.values().next(), self.odd_line) {
+            (Some(SourceState::Denied { what, remedy }), _) => {
+                SourceState::Denied { what: format!("{what}{others}"), remedy: remedy.clone() }
             }
-            Some(other) => other.clone(),
-            None if self.beyond_limit > 0 => {
+            (Some(SourceState::Failed { what }), _) => SourceState::Failed { what: format!("{what}{others}") },
+            (Some(other), _) => other.clone(),
+            (None, Some(line)) => not_understood(&self.mountinfo.place(), &format!("line {line} is not a mount")),
+            (None, None) if self.beyond_limit > 0 => {
                 let all = self.measured + self.beyond_limit;
                 SourceState::Up { found: format!("{} of {all} filesystems, the limit", self.measured) }
             }
-            None => SourceState::Up { found: counted(self.measured, "filesystem", "filesystems") },
+            (None, None) => SourceState::Up { found: measured },
         }
     }
 }

@@ -69,20 +69,34 @@ pub(super) struct Mount {
     pub(super) read_only: bool,
 }
 
-/// The filesystems to measure, by mount point, and how many were left out for the limit.
+/// The filesystems to measure.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(super) struct Mounts {
+    /// By mount point.
+    pub(super) found: Vec<Mount>,
+    /// How many were left out for the limit.
+    pub(super) beyond_limit: usize,
+    /// The number of the first line that is not understood. It is one filesystem less, not the loss of all.
+    pub(super) odd_line: Option<usize>,
+}
+
+/// Finds the filesystems to measure in the text of `mountinfo`.
 ///
 /// Of mounts at one place the last one counts, since it covers the others. Of mounts of one device the whole one
 /// counts, then the one with the shortest path: bind mounts tell the same space again.
-pub(super) fn parse(text: &str, skip: &Patterns) -> (Vec<Mount>, usize) {
+pub(super) fn parse(text: &str, skip: &Patterns) -> Mounts {
     let mut by_place = BTreeMap::new();
-    // A line that is not understood is one filesystem less, not the loss of all.
-    for info in text.lines().filter_map(|line| MountInfo::from_line(line).ok()) {
-        by_place.insert(unescape(&info.mount_point.to_string_lossy()), info);
+    let mut odd_line = None;
+    for (number, line) in (1..).zip(text.lines()) {
+        match MountInfo::from_line(line) {
+            Ok(info) => _ = by_place.insert(unescape(&info.mount_point.to_string_lossy()), info),
+            Err(_) => odd_line = odd_line.or(Some(number)),
+        }
     }
     let mut candidates: Vec<_> = by_place.into_iter().filter(|(_, info)| !skip.hold(&info.fs_type)).collect();
     candidates.sort_by_key(|(place, info)| (info.root != "/", place.len()));
     let mut devices = BTreeSet::new();
-    let mut mounts: Vec<Mount> = candidates
+    let mut found: Vec<Mount> = candidates
         .into_iter()
         .filter(|(_, info)| devices.insert(info.majmin.clone()))
         .map(|(place, info)| Mount {
@@ -92,10 +106,10 @@ pub(super) fn parse(text: &str, skip: &Patterns) -> (Vec<Mount>, usize) {
             read_only: info.mount_options.contains_key("ro") || info.super_options.contains_key("ro"),
         })
         .collect();
-    let beyond = mounts.len().saturating_sub(LIMIT);
-    mounts.truncate(LIMIT);
-    mounts.sort();
-    (mounts, beyond)
+    let beyond_limit = found.len().saturating_sub(LIMIT);
+    found.truncate(LIMIT);
+    found.sort();
+    Mounts { found, beyond_limit, odd_line }
 }
 
 /// The kernel writes blanks and backslashes as a backslash and three octal digits.
@@ -121,8 +135,8 @@ mod tests {
     use super::*;
 
     fn places(text: &str) -> Vec<String> {
-        let (mounts, _) = parse(text, &Patterns::new(&crate::system::Config::default().skip_filesystems));
-        mounts.iter().map(|mount| format!("{} {} {}", mount.mountpoint, mount.device, mount.kind)).collect()
+        let mounts = parse(text, &Patterns::new(&crate::system::Config::default().skip_filesystems));
+        mounts.found.iter().map(|mount| format!("{} {} {}", mount.mountpoint, mount.device, mount.kind)).collect()
     }
 
     #[test]
@@ -169,14 +183,15 @@ mod tests {
 
     #[test]
     fn a_line_that_is_not_understood_costs_one_filesystem() {
-        assert_eq!(places("garbage\n\n30 1 8:17 / /data rw - xfs /dev/sdb1 rw\n31 1 8:18 / /cut rw\n").len(), 1);
+        let mounts = parse("30 1 8:17 / /data rw - xfs /dev/sdb1 rw\n31 1 8:18 / /cut rw\n\n", &Patterns::new(&[]));
+        assert_eq!((mounts.found.len(), mounts.odd_line), (1, Some(2)));
     }
 
     #[test]
     fn read_only_is_seen_on_the_mount_and_on_the_filesystem() {
         let text = "30 1 8:1 / /a ro - xfs /dev/a rw\n31 1 8:2 / /b rw - xfs /dev/b ro\n32 1 8:3 / /c rw,errors=remount-ro - xfs /dev/c rw\n";
-        let (mounts, _) = parse(text, &Patterns::new(&[]));
-        assert_eq!(mounts.iter().map(|mount| mount.read_only).collect::<Vec<_>>(), [true, true, false]);
+        let mounts = parse(text, &Patterns::new(&[]));
+        assert_eq!(mounts.found.iter().map(|mount| mount.read_only).collect::<Vec<_>>(), [true, true, false]);
     }
 
     #[test]
@@ -186,8 +201,8 @@ mod tests {
             writeln!(text, "{number} 1 8:{number} / /{number} rw - xfs /dev/{number} rw").unwrap();
             text
         });
-        let (mounts, beyond) = parse(&text, &Patterns::new(&[]));
-        assert_eq!((mounts.len(), beyond), (LIMIT, 7));
+        let mounts = parse(&text, &Patterns::new(&[]));
+        assert_eq!((mounts.found.len(), mounts.beyond_limit), (LIMIT, 7));
     }
 
     proptest! {

@@ -1,0 +1,129 @@
+"""Calls of language models as fixed figures, and what they must come to by sources other than wattline."""
+
+import csv
+from dataclasses import dataclass
+from datetime import datetime, timezone
+from decimal import ROUND_HALF_UP, Decimal
+from functools import cache
+
+from ecologits.impacts.llm import compute_llm_impacts_dag
+from ecologits.model_repository import models
+from genai_prices import Usage, calc_price
+
+import wattline
+
+JOULES_PER_KWH = 3_600_000
+
+
+@dataclass(frozen=True)
+class Call:
+    """One call of a remote model. `input_tokens` includes those read from and written to a cache."""
+
+    provider: str
+    asked: str
+    answered: str
+    address: str
+    seconds: float
+    input_tokens: int
+    cache_read: int
+    cache_write: int
+    output_tokens: int
+
+
+CALLS = [
+    # Long enough for the answer: the published tokens a second tell how long it was in the making.
+    Call("anthropic", "claude-sonnet-4-5", "claude-sonnet-4-5-20250929", "api.anthropic.com", 60.0, 12345, 8000, 1000, 350),
+    # Over before the published rate would be: the call's own duration bounds it.
+    Call("openai", "gpt-4o", "gpt-4o-2024-08-06", "api.openai.com", 3.5, 2048, 1024, 0, 512),
+    # Nothing from a cache, and odd numbers.
+    Call("openai", "gpt-4o", "gpt-4o-2024-08-06", "api.openai.com", 20.25, 777, 0, 0, 1),
+]
+
+
+@dataclass(frozen=True)
+class Bill:
+    """What calls come to, in the books' whole numbers."""
+
+    calls: int
+    input_tokens: int
+    output_tokens: int
+    microjoules: int
+    operational_nanograms: int
+    embodied_nanograms: int
+    nano_dollars: int
+
+
+def bill(calls: list[Call], at: datetime) -> Bill:
+    """The sum over `calls` that began `at`, each rounded to whole numbers by itself, as it is booked."""
+    energy = [_energy(call) for call in calls]
+    return Bill(
+        calls=len(calls),
+        input_tokens=sum(call.input_tokens for call in calls),
+        output_tokens=sum(call.output_tokens for call in calls),
+        microjoules=sum(round(it_kwh * JOULES_PER_KWH * 10**6) for it_kwh, _ in energy),
+        operational_nanograms=sum(
+            round(it_kwh * _pue(call) * _grams_per_kwh(call) * 10**9) for call, (it_kwh, _) in zip(calls, energy)
+        ),
+        embodied_nanograms=sum(round(embodied_kg * 10**12) for _, embodied_kg in energy),
+        nano_dollars=sum(_nano_dollars(call, at) for call in calls),
+    )
+
+
+def _energy(call: Call) -> tuple[float, float]:
+    """IT energy in kWh and embodied carbon in kg by EcoLogits: the middle of what the range of parameters gives."""
+    model = models.find_model(provider=call.provider, model_name=call.asked)
+    parameters = model.architecture.parameters
+    ends = [_impact(call, model, parameters, end) for end in ("min", "max")]
+    return sum(each["request_it_energy"] for each in ends) / 2, sum(each["request_embodied_gwp"] for each in ends) / 2
+
+
+def _impact(call: Call, model: object, parameters: object, end: str) -> dict:
+    """All of EcoLogits' figures at one end of the range. The place of the data centre does not enter those asked for."""
+    total, active = getattr(parameters, "total", parameters), getattr(parameters, "active", parameters)
+    return compute_llm_impacts_dag(
+        model_active_parameter_count=getattr(active, end, active),
+        model_total_parameter_count=getattr(total, end, total),
+        output_token_count=call.output_tokens,
+        request_latency=call.seconds,
+        tps=model.deployment.tps if model.deployment else None,
+        ttft=model.deployment.ttft if model.deployment else None,
+        if_electricity_mix_adpe=0,
+        if_electricity_mix_pe=0,
+        if_electricity_mix_gwp=0,
+        if_electricity_mix_wue=0,
+        datacenter_pue=1,
+        datacenter_wue=0,
+    )
+
+
+def _nano_dollars(call: Call, at: datetime) -> int:
+    """The list price, by the Python package of the price table."""
+    usage = Usage(
+        input_tokens=call.input_tokens,
+        cache_read_tokens=call.cache_read,
+        cache_write_tokens=call.cache_write,
+        output_tokens=call.output_tokens,
+    )
+    price = calc_price(usage, call.answered, provider_id=call.provider, genai_request_timestamp=at.astimezone(timezone.utc))
+    return int((price.total_price * Decimal(10**9)).to_integral_value(ROUND_HALF_UP))
+
+
+def _pue(call: Call) -> float:
+    return float(_provider(call)["pue"])
+
+
+def _grams_per_kwh(call: Call) -> float:
+    """The intensity of where the provider's machines are taken to be."""
+    zone = _provider(call)["zone"]
+    return next(float(row["grams_per_kwh"]) for row in _rows("grid_country") if row["alpha3"] == zone)
+
+
+def _provider(call: Call) -> dict[str, str]:
+    return next(row for row in _rows("api_provider") if row["provider"] == call.provider)
+
+
+@cache
+def _rows(name: str) -> list[dict[str, str]]:
+    """A factor table that wattline ships. The suite tests what is made of the factors, not the factors."""
+    lines = (wattline.FACTORS / f"{name}.csv").read_text().splitlines()
+    return list(csv.DictReader(line for line in lines if not line.startswith("#")))
