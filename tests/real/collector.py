@@ -18,7 +18,7 @@ from wattline import Destination, Row
 SNAPSHOTS = 4
 
 # What every Resource must say about the machine.
-RESOURCE = ("host.name", "host.id", "service.name", "service.version", "service.instance.id")
+RESOURCE = ("host.name", "host.id", "service.name", "service.instance.id")
 
 # The words of the Prometheus page for the table's instruments.
 PROMETHEUS_TYPES = {"counter": "counter", "updowncounter": "gauge", "gauge": "gauge", "histogram": "histogram"}
@@ -100,10 +100,20 @@ def untabled(points: list[Point], table: dict[str, Row]) -> list[str]:
 
 
 def doubles(points: list[Point]) -> list[str]:
-    """Series that a store which ignores the Resource would merge."""
-    counts = Counter((point.time, *point.identity) for point in points)
-    twice = {identity[1:] for identity, count in counts.items() if count > 1}
-    return sorted(f"{metric} {dict(attributes)}" for metric, attributes in twice)
+    """Series that a store which ignores the Resource would merge, and points that were sent again with another value."""
+    faults = set()
+    counts = Counter((point.request, point.time, point.identity) for point in points)
+    faults.update(f"{_show(identity)} stands twice" for (_, _, identity), count in counts.items() if count > 1)
+    values = defaultdict(set)
+    for point in points:
+        values[point.time, point.identity].add(str(point.histogram or point.value))
+    faults.update(f"{_show(identity)} has two values" for (_, identity), each in values.items() if len(each) > 1)
+    return sorted(faults)
+
+
+def _show(identity: tuple[str, otlp.Attributes]) -> str:
+    metric, attributes = identity
+    return f"{metric} {dict(attributes)}"
 
 
 def backward(points: list[Point]) -> list[str]:

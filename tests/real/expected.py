@@ -35,6 +35,8 @@ def metrics(table: set[str], calls: bool) -> set[str]:
 def _present() -> dict[str, bool]:
     """What this machine shows, by the metrics that come of it."""
     return {
+        # The file has a heading.
+        "system.paging.usage": len(_lines("/proc/swaps")) > 1,
         "system.pressure.": Path("/proc/pressure/cpu").exists(),
         "system.disk.": any(_is_disk(device) for device in Path("/sys/block").glob("*")),
         "workload.disk.io": _controls("io"),

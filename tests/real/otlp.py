@@ -12,8 +12,9 @@ Attributes = tuple[tuple[str, object], ...]
 
 @dataclass(frozen=True)
 class Point:
-    """One point of one metric, with everything that came with it."""
+    """One point of one metric, with everything that came with it. `request` counts the export requests."""
 
+    request: int
     metric: str
     unit: str
     description: str
@@ -50,14 +51,16 @@ def requests(path: Path) -> list[dict]:
 
 def points(path: Path) -> list[Point]:
     """All points in the file, in the order in which they came."""
-    return [point for request in requests(path) for point in _points(request)]
+    return [point for number, request in enumerate(requests(path)) for point in _points(number, request)]
 
 
 def snapshots(every: Iterable[Point]) -> dict[int, list[Point]]:
-    """The points by their time: those of one snapshot bear one time."""
+    """The points by their time: those of one snapshot bear one time. A snapshot may be sent again; it counts once."""
     by_time: dict[int, list[Point]] = {}
+    sent_in: dict[tuple, int] = {}
     for point in every:
-        by_time.setdefault(point.time, []).append(point)
+        if sent_in.setdefault((point.time, point.identity), point.request) == point.request:
+            by_time.setdefault(point.time, []).append(point)
     return by_time
 
 
@@ -86,20 +89,21 @@ def _value(value: dict) -> object:
     return None
 
 
-def _points(request: dict) -> Iterable[Point]:
+def _points(number: int, request: dict) -> Iterable[Point]:
     for resource in request.get("resourceMetrics", []):
         described = attributes(resource.get("resource", {}).get("attributes", []))
         for scope in resource.get("scopeMetrics", []):
             name = scope.get("scope", {}).get("name", "")
             for metric in scope.get("metrics", []):
-                yield from _points_of(metric, described, name)
+                yield from _points_of(metric, described, name, number)
 
 
-def _points_of(metric: dict, resource: Attributes, scope: str) -> Iterable[Point]:
+def _points_of(metric: dict, resource: Attributes, scope: str, request: int) -> Iterable[Point]:
     instrument, data = _instrument(metric)
     for point in data.get("dataPoints", []):
         number = point.get("asDouble", point.get("asInt"))
         yield Point(
+            request=request,
             metric=metric["name"],
             unit=metric.get("unit", ""),
             description=metric.get("description", ""),

@@ -179,6 +179,7 @@ async fn round(path: &Option<PathBuf>, config: &Config, lasting: &mut Lasting) -
         sources.spawn(admin::serve(listener, watched.clone(), config.sampling.window, stop.clone()));
     }
     drop((readings, relay));
+    info!(root = %config.host.root.display(), interval = ?config.sampling.interval, "measuring");
 
     let mut sinks = JoinSet::new();
     let outlets = start_exporters(exporters, &watched, &mut sinks);

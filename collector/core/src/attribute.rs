@@ -1,10 +1,12 @@
 //! Attribute names and values, named once.
 
+use std::cmp::Ordering;
 use std::fmt;
+use std::hash::{Hash, Hasher};
 use std::sync::Arc;
 
-/// A shared text: cloning it copies a pointer.
-#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+/// A shared text: cloning it copies a pointer. Two texts of the same characters are equal, wherever they come from.
+#[derive(Clone)]
 pub enum Text {
     /// A word of the program.
     Static(&'static str),
@@ -19,6 +21,32 @@ impl Text {
             Self::Static(text) => text,
             Self::Shared(text) => text,
         }
+    }
+}
+
+impl PartialEq for Text {
+    fn eq(&self, other: &Self) -> bool {
+        self.as_str() == other.as_str()
+    }
+}
+
+impl Eq for Text {}
+
+impl PartialOrd for Text {
+    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+impl Ord for Text {
+    fn cmp(&self, other: &Self) -> Ordering {
+        self.as_str().cmp(other.as_str())
+    }
+}
+
+impl Hash for Text {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        self.as_str().hash(state);
     }
 }
 
@@ -148,4 +176,17 @@ pub mod key {
     pub const WATTLINE_REASON: &str = "wattline.reason";
     pub const WATTLINE_SIGNAL: &str = "wattline.signal";
     pub const WORKLOAD_KIND: &str = "workload.kind";
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::*;
+
+    #[test]
+    fn texts_are_equal_by_their_characters() {
+        let texts = BTreeSet::from([Text::from("package-0"), Text::from("package-0".to_owned())]);
+        assert_eq!(texts.len(), 1, "a word of the program and the same word from outside are one");
+    }
 }

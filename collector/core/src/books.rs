@@ -1,7 +1,7 @@
 //! Integer books. Sums of integers are exact, so what is booked closes to the last unit.
 //!
 //! Energy is booked in microjoules, carbon in nanograms, money in nano-dollars. A `u64` of microjoules holds
-//! 5.1 GWh, one of nanograms 18,446 tonnes, one of nano-dollars 18 billion dollars: enough for one machine's life.
+//! 5.1 `GWh`, one of nanograms 18,446 tonnes, one of nano-dollars 18 billion dollars: enough for one machine's life.
 
 use std::iter::Sum;
 use std::ops::{Add, AddAssign};

@@ -99,11 +99,19 @@ impl<'a> Reader<'a> {
         self.depth_left
     }
 
+    /// Whether all fields were read.
+    #[inline]
+    pub(crate) const fn is_empty(&self) -> bool {
+        self.rest.is_empty()
+    }
+
     /// An error at the next byte.
+    #[cold]
     pub const fn error(&self, problem: Problem) -> Error {
         Error { offset: self.end - self.rest.len(), problem }
     }
 
+    #[inline]
     fn field(&mut self) -> Result<Field<'a>, Error> {
         let (number, wire_type) = self.key()?;
         let value = match wire_type {
@@ -111,17 +119,28 @@ impl<'a> Reader<'a> {
             1 => Value::Fixed64(u64::from_le_bytes(self.array()?)),
             2 => Value::Bytes(self.delimited()?),
             5 => Value::Fixed32(u32::from_le_bytes(self.array()?)),
-            3 => {
-                self.skip_group(number, self.depth_left)?;
+            other => {
+                self.pass_over(number, other)?;
                 Value::Group
             }
-            4 => return Err(self.error(Problem::Group)),
-            _ => return Err(self.error(Problem::Key)),
         };
         Ok(Field { number, value, end: self.end - self.rest.len(), depth_left: self.depth_left })
     }
 
-    fn key(&mut self) -> Result<(u32, u8), Error> {
+    /// The number and the wire type of the next field.
+    #[inline]
+    pub(crate) fn key(&mut self) -> Result<(u32, u8), Error> {
+        match self.rest {
+            // Fields 1 to 15, which nearly all are, have keys of one byte.
+            [key @ 8..0x80, rest @ ..] => {
+                self.rest = rest;
+                Ok((u32::from(*key >> 3), *key & 7))
+            }
+            _ => self.long_key(),
+        }
+    }
+
+    fn long_key(&mut self) -> Result<(u32, u8), Error> {
         let before = *self;
         let key = u32::try_from(self.varint()?).map_err(|_too_large| before.error(Problem::Key))?;
         match key >> 3 {
@@ -130,8 +149,48 @@ impl<'a> Reader<'a> {
         }
     }
 
+    /// Passes over the value of a field.
+    pub(crate) fn pass_over(&mut self, number: u32, wire_type: u8) -> Result<(), Error> {
+        match wire_type {
+            0 => self.varint().map(drop),
+            1 => self.array::<8>().map(drop),
+            2 => self.delimited().map(drop),
+            3 => self.skip_group(number, self.depth_left),
+            4 => Err(self.error(Problem::Group)),
+            5 => self.array::<4>().map(drop),
+            _ => Err(self.error(Problem::Key)),
+        }
+    }
+
+    /// The value of a field as a message.
     #[inline]
-    fn varint(&mut self) -> Result<u64, Error> {
+    pub(crate) fn message(&mut self) -> Result<Self, Error> {
+        let Some(depth_left) = self.depth_left.checked_sub(1) else { return Err(self.error(Problem::Depth)) };
+        let rest = self.delimited()?;
+        Ok(Self { rest, end: self.end - self.rest.len(), depth_left })
+    }
+
+    /// The value of field `number` as a text.
+    #[inline]
+    pub(crate) fn text(&mut self, number: u32) -> Result<&'a str, Error> {
+        let bytes = self.delimited()?;
+        std::str::from_utf8(bytes).map_err(|_not_utf8| self.error(Problem::Text(number)))
+    }
+
+    /// Passes over the value of field `number`, which is a text.
+    #[inline]
+    pub(crate) fn skip_text(&mut self, number: u32) -> Result<(), Error> {
+        let bytes = self.delimited()?;
+        // Nearly all texts are ASCII, which is told faster than UTF-8 in general.
+        if bytes.is_ascii() || std::str::from_utf8(bytes).is_ok() {
+            Ok(())
+        } else {
+            Err(self.error(Problem::Text(number)))
+        }
+    }
+
+    #[inline]
+    pub(crate) fn varint(&mut self) -> Result<u64, Error> {
         match self.rest {
             [byte @ 0..0x80, rest @ ..] => {
                 self.rest = rest;
@@ -159,16 +218,19 @@ impl<'a> Reader<'a> {
         Err(self.error(problem))
     }
 
-    fn array<const N: usize>(&mut self) -> Result<[u8; N], Error> {
-        let (array, rest) = self.rest.split_first_chunk().ok_or(self.error(Problem::Truncated))?;
+    #[inline]
+    pub(crate) fn array<const N: usize>(&mut self) -> Result<[u8; N], Error> {
+        let Some((array, rest)) = self.rest.split_first_chunk() else { return Err(self.error(Problem::Truncated)) };
         self.rest = rest;
         Ok(*array)
     }
 
     #[inline]
-    fn delimited(&mut self) -> Result<&'a [u8], Error> {
+    pub(crate) fn delimited(&mut self) -> Result<&'a [u8], Error> {
         let length = usize::try_from(self.varint()?).unwrap_or(usize::MAX);
-        let (bytes, rest) = self.rest.split_at_checked(length).ok_or(self.error(Problem::Truncated))?;
+        let Some((bytes, rest)) = self.rest.split_at_checked(length) else {
+            return Err(self.error(Problem::Truncated));
+        };
         self.rest = rest;
         Ok(bytes)
     }
@@ -185,12 +247,8 @@ impl<'a> Reader<'a> {
                 return Err(before.error(Problem::Depth));
             }
             match wire_type {
-                0 => self.varint().map(drop)?,
-                1 => self.array::<8>().map(drop)?,
-                2 => self.delimited().map(drop)?,
                 3 => self.skip_group(number, depth_left)?,
-                5 => self.array::<4>().map(drop)?,
-                _ => return Err(before.error(Problem::Key)),
+                _ => self.pass_over(number, wire_type)?,
             }
         }
     }
@@ -261,16 +319,8 @@ impl<'a> Field<'a> {
         }
     }
 
-    /// The values of packed integers of variable length.
-    pub(crate) fn check_packed_varints(&self) -> Result<(), Error> {
-        let mut values = Reader { rest: self.bytes()?, end: self.end, depth_left: 0 };
-        while !values.rest.is_empty() {
-            values.varint()?;
-        }
-        Ok(())
-    }
-
     /// An error just behind this field's value.
+    #[cold]
     pub const fn error(&self, problem: Problem) -> Error {
         Error { offset: self.end, problem }
     }

@@ -7,7 +7,7 @@ mod table;
 
 use wattline_core::Signal;
 
-use crate::protobuf::{Error, Problem, Reader, Value};
+use crate::protobuf::{Error, Problem, Reader};
 
 /// A message: its fields by number.
 #[derive(Debug)]
@@ -15,6 +15,8 @@ pub(crate) struct Message {
     fields: &'static [Field],
     /// Whether each is a span, a log record or a point, which is what is counted.
     item: bool,
+    /// Whether each is an attribute, of which there may be only so many in one place.
+    attribute: bool,
 }
 
 /// A field of a message.
@@ -53,8 +55,10 @@ impl Message {
     #[inline]
     fn field(&self, number: u32) -> Option<&'static Field> {
         // Most messages number their fields without a gap, so the first guess is nearly always right.
-        let guess = self.fields.get((number as usize).wrapping_sub(1)).filter(|field| field.number == number);
-        guess.or_else(|| self.fields.iter().find(|field| field.number == number))
+        match self.fields.get((number as usize).wrapping_sub(1)) {
+            Some(field) if field.number == number => Some(field),
+            _ => self.fields.iter().find(|field| field.number == number),
+        }
     }
 
     pub(crate) fn field_named(&self, name: &str) -> Option<&'static Field> {
@@ -95,46 +99,54 @@ fn check_message(
     items: &mut u64,
 ) -> Result<(), Error> {
     let mut attributes = 0;
-    while let Some(field) = reader.next() {
-        let field = field?;
-        let Some(known) = message.field(field.number) else {
+    while !reader.is_empty() {
+        let (number, wire_type) = reader.key()?;
+        let Some(known) = message.field(number) else {
             // A decoder refuses even to skip a field at the deepest level.
             if reader.depth_left() == 0 {
-                return Err(field.error(Problem::Depth));
+                return Err(reader.error(Problem::Depth));
             }
+            reader.pass_over(number, wire_type)?;
             continue;
         };
-        match (known.kind, field.value) {
-            (Kind::Message(inner), Value::Bytes(_)) => {
-                *items += u64::from(inner.item);
-                if std::ptr::eq(inner, &raw const table::KEY_VALUE) {
-                    attributes += 1;
-                    if attributes > limits.attributes {
-                        return Err(field.error(Problem::Attributes(limits.attributes)));
-                    }
-                }
-                check_message(field.message()?, inner, limits, items)?;
+        if let (Kind::Message(inner), 2) = (known.kind, wire_type) {
+            *items += u64::from(inner.item);
+            attributes += u32::from(inner.attribute);
+            if attributes > limits.attributes {
+                return Err(reader.error(Problem::Attributes(limits.attributes)));
             }
-            (Kind::Text, Value::Bytes(_)) => {
-                field.text()?;
-            }
-            (Kind::Bytes | Kind::Id, Value::Bytes(_))
-            | (Kind::Fixed64 | Kind::Sfixed64 | Kind::Double, Value::Fixed64(_))
-            | (Kind::Fixed32, Value::Fixed32(_)) => {}
-            (
-                Kind::Bool | Kind::Int32 | Kind::Uint32 | Kind::Uint64 | Kind::Int64 | Kind::Sint32 | Kind::Enum(_),
-                Value::Varint(_),
-            ) => {}
-            (Kind::Fixed64 | Kind::Double, Value::Bytes(packed)) if known.repeated => {
-                if packed.len() % 8 != 0 {
-                    return Err(field.error(Problem::Truncated));
-                }
-            }
-            (Kind::Uint64, Value::Bytes(_)) if known.repeated => field.check_packed_varints()?,
-            _ => return Err(field.unexpected()),
+            check_message(reader.message()?, inner, limits, items)?;
+        } else {
+            check_value(&mut reader, known, wire_type)?;
         }
     }
     Ok(())
+}
+
+#[inline]
+fn check_value(reader: &mut Reader<'_>, field: &Field, wire_type: u8) -> Result<(), Error> {
+    match (field.kind, wire_type) {
+        (Kind::Text, 2) => reader.skip_text(field.number),
+        (Kind::Bytes | Kind::Id, 2) => reader.delimited().map(drop),
+        (Kind::Fixed64 | Kind::Sfixed64 | Kind::Double, 1) => reader.array::<8>().map(drop),
+        (Kind::Fixed32, 5) => reader.array::<4>().map(drop),
+        (
+            Kind::Bool | Kind::Int32 | Kind::Uint32 | Kind::Uint64 | Kind::Int64 | Kind::Sint32 | Kind::Enum(_),
+            0,
+        ) => reader.varint().map(drop),
+        (Kind::Fixed64 | Kind::Double, 2) if field.repeated => {
+            if reader.delimited()?.len() % 8 == 0 { Ok(()) } else { Err(reader.error(Problem::Truncated)) }
+        }
+        (Kind::Uint64, 2) if field.repeated => {
+            // Packed numbers are bounded like a message, without keys.
+            let mut packed = reader.message()?;
+            while !packed.is_empty() {
+                packed.varint()?;
+            }
+            Ok(())
+        }
+        _ => Err(reader.error(Problem::WireType(field.number))),
+    }
 }
 
 #[cfg(test)]

@@ -5,7 +5,7 @@
 //! its spans is found first. Where protobuf would merge a message that is given twice, the last one counts here: no
 //! encoder writes one twice.
 
-use crate::protobuf::{Error, Field, Reader};
+use crate::protobuf::{Error, Problem, Reader};
 
 /// The resources of an export request with their spans.
 pub fn resource_spans(request: &[u8]) -> impl Iterator<Item = Result<ResourceSpans<'_>, Error>> {
@@ -126,28 +126,34 @@ impl<'a> Span<'a> {
             attributes: Reader::empty(),
         };
         let mut has_attributes = false;
-        loop {
+        while !fields.is_empty() {
             let here = fields;
-            let Some(field) = fields.next() else { return Ok(span) };
-            let field = field?;
-            match field.number {
-                1 => span.trace_id = field.bytes()?,
-                2 => span.span_id = field.bytes()?,
-                3 => span.trace_state = field.text()?,
-                4 => span.parent_span_id = field.bytes()?,
-                5 => span.name = field.text()?,
-                6 => span.kind = kind(field.varint()?),
-                7 => span.start_unix_nanos = field.fixed64()?,
-                8 => span.end_unix_nanos = field.fixed64()?,
-                9 if !has_attributes => {
-                    has_attributes = true;
-                    span.attributes = here;
+            match fields.key()? {
+                (1, 2) => span.trace_id = fields.delimited()?,
+                (2, 2) => span.span_id = fields.delimited()?,
+                (3, 2) => span.trace_state = fields.text(3)?,
+                (4, 2) => span.parent_span_id = fields.delimited()?,
+                (5, 2) => span.name = fields.text(5)?,
+                (6, 0) => span.kind = kind(fields.varint()?),
+                (7, 1) => span.start_unix_nanos = u64::from_le_bytes(fields.array()?),
+                (8, 1) => span.end_unix_nanos = u64::from_le_bytes(fields.array()?),
+                (9, 2) => {
+                    if !has_attributes {
+                        has_attributes = true;
+                        span.attributes = here;
+                    }
+                    fields.delimited()?;
                 }
-                11 => span.event_count = span.event_count.saturating_add(1),
-                15 => span.failed = is_error(field.message()?)?,
-                _ => {}
+                (11, 2) => {
+                    span.event_count = span.event_count.saturating_add(1);
+                    fields.delimited()?;
+                }
+                (15, 2) => span.failed = is_error(fields.message()?)?,
+                (number @ (1..=9 | 11 | 15), _) => return Err(fields.error(Problem::WireType(number))),
+                (number, wire_type) => fields.pass_over(number, wire_type)?,
             }
         }
+        Ok(span)
     }
 
     /// The attributes, in the order of the bytes.
@@ -168,13 +174,22 @@ impl<'a> Iterator for Attributes<'a> {
 
     #[inline]
     fn next(&mut self) -> Option<Self::Item> {
-        loop {
-            match self.fields.next()? {
-                Ok(field) if field.number != self.number => {}
-                Ok(field) => return Some(Attribute::read(&field)),
-                Err(error) => return Some(Err(error)),
+        while !self.fields.is_empty() {
+            let read = match self.fields.key() {
+                Ok((number, 2)) if number == self.number => self.fields.message().and_then(Attribute::read),
+                Ok((number, _)) if number == self.number => Err(self.fields.error(Problem::WireType(number))),
+                Ok((number, wire_type)) => match self.fields.pass_over(number, wire_type) {
+                    Ok(()) => continue,
+                    Err(error) => Err(error),
+                },
+                Err(error) => Err(error),
+            };
+            if read.is_err() {
+                self.fields = Reader::empty();
             }
+            return Some(read);
         }
+        None
     }
 }
 
@@ -188,14 +203,14 @@ pub struct Attribute<'a> {
 
 impl<'a> Attribute<'a> {
     #[inline]
-    fn read(field: &Field<'a>) -> Result<Self, Error> {
+    fn read(mut fields: Reader<'a>) -> Result<Self, Error> {
         let mut attribute = Self { key: "", value: Reader::empty() };
-        for field in field.message()? {
-            let field = field?;
-            match field.number {
-                1 => attribute.key = field.text()?,
-                2 => attribute.value = field.message()?,
-                _ => {}
+        while !fields.is_empty() {
+            match fields.key()? {
+                (1, 2) => attribute.key = fields.text(1)?,
+                (2, 2) => attribute.value = fields.message()?,
+                (number @ 1..=2, _) => return Err(fields.error(Problem::WireType(number))),
+                (number, wire_type) => fields.pass_over(number, wire_type)?,
             }
         }
         Ok(attribute)
@@ -229,19 +244,20 @@ pub enum AnyValue<'a> {
 }
 
 impl<'a> AnyValue<'a> {
-    fn read(fields: Reader<'a>) -> Result<Self, Error> {
+    #[inline]
+    fn read(mut fields: Reader<'a>) -> Result<Self, Error> {
         let mut value = Self::Empty;
-        for field in fields {
-            let field = field?;
-            match field.number {
-                1 => value = Self::Text(field.text()?),
-                2 => value = Self::Bool(field.varint()? != 0),
-                3 => value = Self::Int(field.varint()?.cast_signed()),
-                4 => value = Self::Double(f64::from_bits(field.fixed64()?)),
-                5 => value = Self::Array(Array { fields: field.message()? }),
-                6 => value = Self::KeyValues(Attributes { fields: field.message()?, number: 1 }),
-                7 => value = Self::Bytes(field.bytes()?),
-                _ => {}
+        while !fields.is_empty() {
+            match fields.key()? {
+                (1, 2) => value = Self::Text(fields.text(1)?),
+                (2, 0) => value = Self::Bool(fields.varint()? != 0),
+                (3, 0) => value = Self::Int(fields.varint()?.cast_signed()),
+                (4, 1) => value = Self::Double(f64::from_le_bytes(fields.array()?)),
+                (5, 2) => value = Self::Array(Array { fields: fields.message()? }),
+                (6, 2) => value = Self::KeyValues(Attributes { fields: fields.message()?, number: 1 }),
+                (7, 2) => value = Self::Bytes(fields.delimited()?),
+                (number @ 1..=7, _) => return Err(fields.error(Problem::WireType(number))),
+                (number, wire_type) => fields.pass_over(number, wire_type)?,
             }
         }
         Ok(value)

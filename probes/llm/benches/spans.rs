@@ -1,7 +1,6 @@
 //! How many spans a second are read and normalised, beside decoding the same bytes into owned structs with prost.
 //!
 //! A request holds 512 spans of calls of about 600 bytes each, as an application with one instrumentation sends them.
-#![expect(missing_docs, reason = "criterion's macros make public functions")]
 
 use std::hint::black_box;
 

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, VecDeque};
 
-use wattline_core::{Device, DeviceKind, Method, MicroJoules, Seconds, Watts};
+use wattline_core::{Device, DeviceKind, Method, MicroJoules, Ratio, Seconds, Watts};
 
 use super::meter::DeviceEnergy;
 use super::witness::Use;
@@ -64,10 +64,13 @@ impl Floors {
                 },
                 None => {
                     let prior = match energy.device.kind {
-                        DeviceKind::Memory => prior.memory_idle,
-                        _ => prior.cpu_idle,
+                        // How much of its power memory draws at rest is better known than how much it draws.
+                        DeviceKind::Memory => {
+                            let share = Ratio::of(prior.memory_idle.get(), prior.memory.get());
+                            energy.inside.quantity() / elapsed * share.get()
+                        }
+                        _ => prior.cpu_idle * (1.0 / metered(energy.device.kind)),
                     };
-                    let prior = prior * (1.0 / metered(energy.device.kind));
                     self.learn_one(energy, prior, use_.witnessed && use_.busy.get() <= REST, elapsed)
                 }
             })
@@ -115,7 +118,7 @@ impl Floor {
 
 #[cfg(test)]
 mod tests {
-    use wattline_core::{Ratio, Uncertainty};
+    use wattline_core::Uncertainty;
 
     use super::*;
 

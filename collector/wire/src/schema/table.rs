@@ -3,7 +3,7 @@
 use super::{Field, Kind, Message};
 
 macro_rules! messages {
-    ($($(#[$item:ident])? $message:ident { $($number:literal $name:literal $([$many:ident])? $kind:ident $(= $of:ident)?;)* })*) => {$(
+    ($($(#[$flag:ident])? $message:ident { $($number:literal $name:literal $([$many:ident])? $kind:ident $(= $of:ident)?;)* })*) => {$(
         pub(super) static $message: Message = Message {
             fields: &[$(Field {
                 number: $number,
@@ -11,14 +11,18 @@ macro_rules! messages {
                 kind: messages!(@kind $kind $($of)?),
                 repeated: messages!(@is $($many)?),
             }),*],
-            item: messages!(@is $($item)?),
+            item: messages!(@flag item $($flag)?),
+            attribute: messages!(@flag attribute $($flag)?),
         };
     )*};
     (@kind Message $of:ident) => { Kind::Message(&$of) };
     (@kind Enum $of:ident) => { Kind::Enum(&$of) };
     (@kind $kind:ident) => { Kind::$kind };
     (@is) => { false };
-    (@is $yes:ident) => { true };
+    (@is many) => { true };
+    (@flag item item) => { true };
+    (@flag attribute attribute) => { true };
+    (@flag $($other:ident)*) => { false };
 }
 
 messages! {
@@ -88,6 +92,7 @@ messages! {
         3 "attributes" [many] Message = KEY_VALUE;
         4 "droppedAttributesCount" Uint32;
     }
+    #[attribute]
     KEY_VALUE {
         1 "key" Text;
         2 "value" Message = ANY_VALUE;
