@@ -2,7 +2,7 @@
 
 import csv
 from dataclasses import dataclass
-from datetime import datetime, timezone
+from datetime import UTC, datetime
 from decimal import ROUND_HALF_UP, Decimal
 from functools import cache
 
@@ -30,13 +30,16 @@ class Call:
     output_tokens: int
 
 
+CLAUDE = ("anthropic", "claude-sonnet-4-5", "claude-sonnet-4-5-20250929", "api.anthropic.com")
+GPT = ("openai", "gpt-4o", "gpt-4o-2024-08-06", "api.openai.com")
+
 CALLS = [
     # Long enough for the answer: the published tokens a second tell how long it was in the making.
-    Call("anthropic", "claude-sonnet-4-5", "claude-sonnet-4-5-20250929", "api.anthropic.com", 60.0, 12345, 8000, 1000, 350),
+    Call(*CLAUDE, seconds=60.0, input_tokens=12345, cache_read=8000, cache_write=1000, output_tokens=350),
     # Over before the published rate would be: the call's own duration bounds it.
-    Call("openai", "gpt-4o", "gpt-4o-2024-08-06", "api.openai.com", 3.5, 2048, 1024, 0, 512),
+    Call(*GPT, seconds=3.5, input_tokens=2048, cache_read=1024, cache_write=0, output_tokens=512),
     # Nothing from a cache, and odd numbers.
-    Call("openai", "gpt-4o", "gpt-4o-2024-08-06", "api.openai.com", 20.25, 777, 0, 0, 1),
+    Call(*GPT, seconds=20.25, input_tokens=777, cache_read=0, cache_write=0, output_tokens=1),
 ]
 
 
@@ -62,7 +65,8 @@ def bill(calls: list[Call], at: datetime) -> Bill:
         output_tokens=sum(call.output_tokens for call in calls),
         microjoules=sum(round(it_kwh * JOULES_PER_KWH * 10**6) for it_kwh, _ in energy),
         operational_nanograms=sum(
-            round(it_kwh * _pue(call) * _grams_per_kwh(call) * 10**9) for call, (it_kwh, _) in zip(calls, energy)
+            round(it_kwh * _pue(call) * _grams_per_kwh(call) * 10**9)
+            for call, (it_kwh, _) in zip(calls, energy, strict=True)
         ),
         embodied_nanograms=sum(round(embodied_kg * 10**12) for _, embodied_kg in energy),
         nano_dollars=sum(_nano_dollars(call, at) for call in calls),
@@ -78,7 +82,7 @@ def _energy(call: Call) -> tuple[float, float]:
 
 
 def _impact(call: Call, model: object, parameters: object, end: str) -> dict:
-    """All of EcoLogits' figures at one end of the range. The place of the data centre does not enter those asked for."""
+    """All of EcoLogits' figures at one end of the range. Where the machines stand does not enter those asked for."""
     total, active = getattr(parameters, "total", parameters), getattr(parameters, "active", parameters)
     return compute_llm_impacts_dag(
         model_active_parameter_count=getattr(active, end, active),
@@ -104,7 +108,7 @@ def _nano_dollars(call: Call, at: datetime) -> int:
         cache_write_tokens=call.cache_write,
         output_tokens=call.output_tokens,
     )
-    price = calc_price(usage, call.answered, provider_id=call.provider, genai_request_timestamp=at.astimezone(timezone.utc))
+    price = calc_price(usage, call.answered, provider_id=call.provider, genai_request_timestamp=at.astimezone(UTC))
     return int((price.total_price * Decimal(10**9)).to_integral_value(ROUND_HALF_UP))
 
 

@@ -4,6 +4,8 @@ import traceback
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+import program
+
 # More than this of one kind says nothing new.
 SHOWN = 12
 
@@ -18,7 +20,7 @@ class Checks:
 
     @contextmanager
     def of(self, scene: str) -> Iterator[None]:
-        """The checks of one scene. A scene that cannot be played to its end is itself a failed check."""
+        """The checks of one scene, whose programs end with it. One that cannot be played to its end has failed."""
         self.scene = scene
         try:
             yield
@@ -26,6 +28,8 @@ class Checks:
             last = traceback.extract_tb(error.__traceback__)[-1]
             where = f"{last.filename.rsplit('/', 1)[-1]}:{last.lineno}"
             self.that("it can be played to its end", [f"{type(error).__name__} at {where}: {error}"])
+        finally:
+            program.stop_all()
 
     def that(self, sentence: str, faults: list[str]) -> None:
         """The check `sentence` holds when there are no faults."""

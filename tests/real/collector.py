@@ -48,13 +48,12 @@ def _play_over(checks: Checks, folder: Path, protocol: str) -> None:
         until(
             "every expected metric and enough snapshots have arrived",
             lambda: _has_all(collector.metrics, wanted),
-            45,
             [collector.program, agent.program],
         )
         late: list[str] = []
     except TimeoutError as error:
         late = [str(error)]
-    status = agent.program.stop()
+    faults = agent.stop()
     page_status, page = fetch(collector.page)
     collector.program.stop()
 
@@ -63,11 +62,12 @@ def _play_over(checks: Checks, folder: Path, protocol: str) -> None:
     checks.that("each metric has the unit and the instrument of the table", untabled(points, table))
     checks.that("no two points of a snapshot have one identity", doubles(points))
     checks.that("sums are cumulative, never go back and keep their start", backward(points))
+    checks.that("no Resource comes with points older than it came with before", stale(points))
     checks.that("every Resource tells machine and service", anonymous(points))
     checks.that("the books close to the microjoule in every snapshot", unclosed(points))
     checks.that("the Prometheus page has the table's names and types", misnamed(page_status, page, points, table))
     checks.that("the Collector has nothing to complain of", collector.complaints())
-    checks.that("wattline ends well when asked to", [] if status == 0 else [f"its exit status is {status}"])
+    checks.that("wattline has nothing to complain of, and ends when asked to", faults)
 
 
 def _has_all(path: Path, wanted: set[str]) -> bool:
@@ -100,7 +100,7 @@ def untabled(points: list[Point], table: dict[str, Row]) -> list[str]:
 
 
 def doubles(points: list[Point]) -> list[str]:
-    """Series that a store which ignores the Resource would merge, and points that were sent again with another value."""
+    """Series that a store without Resources would merge, and points that were sent again with another value."""
     faults = set()
     counts = Counter((point.request, point.time, point.identity) for point in points)
     faults.update(f"{_show(identity)} stands twice" for (_, _, identity), count in counts.items() if count > 1)
@@ -136,6 +136,26 @@ def backward(points: list[Point]) -> list[str]:
         values = [point.value for point in each]
         if values != sorted(values) or values[0] < 0:
             faults.append(f"{first} goes back: {values}")
+    return faults
+
+
+def stale(points: list[Point]) -> list[str]:
+    """Requests in which a Resource has points older than the newest that it had in an earlier request.
+
+    Prometheus makes a series about each Resource from the oldest and the newest of its points, and refuses a whole
+    request in which that series would go back in time.
+    """
+    spans: dict[tuple, list[int]] = {}
+    for point in points:
+        span = spans.setdefault((point.resource, point.request), [point.time, point.time])
+        span[:] = min(span[0], point.time), max(span[1], point.time)
+    newest: dict[otlp.Attributes, int] = {}
+    faults = []
+    for (resource, request), (first, last) in sorted(spans.items(), key=lambda each: each[0][1]):
+        if first < newest.get(resource, 0):
+            behind = (newest[resource] - first) / 1e6
+            faults.append(f"request {request}: {behind:.3f} ms behind what {dict(resource)} had before")
+        newest[resource] = max(last, newest.get(resource, 0))
     return faults
 
 

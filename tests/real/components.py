@@ -41,7 +41,7 @@ def start_collector(folder: Path) -> Collector:
     # YAML takes JSON as it is.
     config.write_text(json.dumps(_collector_config(folder, grpc, http, page), indent=2))
     program = Program("collector", [paths()["collector"], "--config", config], folder)
-    until("the Collector listens", lambda: all(map(listens, (grpc, http, page))), 30, [program])
+    until("the Collector listens", lambda: all(map(listens, (grpc, http, page))), [program])
     return Collector(
         program, grpc, http, f"http://127.0.0.1:{page}/metrics", folder / "metrics.jsonl", folder / "traces.jsonl"
     )
@@ -115,5 +115,5 @@ def start_prometheus(folder: Path, scrape: str, every: str) -> Prometheus:
     ]
     program = Program("prometheus", argv, folder)
     ready = f"http://127.0.0.1:{port}/-/ready"
-    until("Prometheus is ready", lambda: fetch(ready)[0] == 200, 60, [program])
+    until("Prometheus is ready", lambda: fetch(ready)[0] == 200, [program])
     return Prometheus(program, port)

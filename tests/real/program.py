@@ -1,6 +1,7 @@
 """Starts the programs under test on loopback, and ends every one of them however the run ends."""
 
 import atexit
+import contextlib
 import ctypes
 import os
 import signal
@@ -16,6 +17,9 @@ from typing import TypeVar
 Value = TypeVar("Value")
 
 POLL_SECONDS = 0.1
+
+# Deadline of every condition. It is met in seconds; a machine that others keep busy may need much longer.
+PATIENCE_SECONDS = 120
 PR_SET_PDEATHSIG = 1
 LIBC = ctypes.CDLL(None, use_errno=True)
 
@@ -75,10 +79,8 @@ class Program:
 
     def _kill(self) -> None:
         # The whole group: a program may have started others.
-        try:
+        with contextlib.suppress(ProcessLookupError):
             os.killpg(self.process.pid, signal.SIGKILL)
-        except ProcessLookupError:
-            pass
         self.process.wait()
 
 
@@ -104,9 +106,9 @@ def end_on_signals() -> None:
         signal.signal(number, end)
 
 
-def until(what: str, condition: Callable[[], Value], seconds: float, needs: list[Program]) -> Value:
-    """Waits for `condition` to return something true, at most `seconds`, and only while all of `needs` run."""
-    deadline = time.monotonic() + seconds
+def until(what: str, condition: Callable[[], Value], needs: list[Program]) -> Value:
+    """Waits for `condition` to return something true, not for ever, and only while all of `needs` run."""
+    deadline = time.monotonic() + PATIENCE_SECONDS
     while True:
         value = condition()
         if value:
@@ -116,7 +118,7 @@ def until(what: str, condition: Callable[[], Value], seconds: float, needs: list
                 tail = "\n".join(program.lines()[-15:])
                 raise Unmet(f"{program.name} ended with status {program.ended()} before {what}:\n{tail}")
         if time.monotonic() > deadline:
-            raise Unmet(f"not within {seconds:.0f} s: {what}")
+            raise Unmet(f"not within {PATIENCE_SECONDS} s: {what}")
         time.sleep(POLL_SECONDS)
 
 

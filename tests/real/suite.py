@@ -32,7 +32,6 @@ def main(names: list[str]) -> int:
     try:
         for name in names or SCENES:
             SCENES[name](checks, folder)
-            program.stop_all()
     finally:
         program.stop_all()
         if keep:

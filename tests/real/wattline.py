@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import subprocess
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -21,6 +22,10 @@ EXPORT_SECONDS = 1
 INTENSITY = 400
 PUE = 1.25
 ELECTRICITY = 0.30
+
+
+# A line of the log above `info`, after its time.
+COMPLAINT = re.compile(r"^\S+\s+(WARN|ERROR)\b|^wattline: |.*panicked at")
 
 
 @dataclass(frozen=True)
@@ -44,12 +49,13 @@ class Wattline:
 
     def metrics_page(self) -> tuple[int, str]:
         """What Prometheus would scrape."""
-        return fetch(self.metrics_url)
+        return fetch(f"http://127.0.0.1:{self.admin}/metrics")
 
-    @property
-    def metrics_url(self) -> str:
-        """Where Prometheus scrapes."""
-        return f"http://127.0.0.1:{self.admin}/metrics"
+    def stop(self) -> list[str]:
+        """Asks it to end and waits; returns what went wrong: its exit status, warnings and errors in its log."""
+        status = self.program.stop()
+        faults = [line for line in self.program.lines() if COMPLAINT.match(line)]
+        return faults + ([] if status == 0 else [f"its exit status is {status}"])
 
 
 @dataclass(frozen=True)
@@ -83,7 +89,7 @@ def start(folder: Path, destinations: list[Destination], admin: int | None = Non
     config.write_text(_config(folder, destinations, admin, grpc, http))
     program = Program("wattline", [binary(), "run", "--config", config], folder)
     ready = f"http://127.0.0.1:{admin}/readyz"
-    until("wattline says that it is ready", lambda: fetch(ready)[0] == 200, 30, [program])
+    until("wattline says that it is ready", lambda: fetch(ready)[0] == 200, [program])
     return Wattline(program, admin, grpc, http)
 
 
@@ -94,7 +100,7 @@ def _config(folder: Path, destinations: list[Destination], admin: int, grpc: int
 directory = "{folder}/state"
 
 [sampling]
-interval = "500ms"
+interval = "{WINDOW_SECONDS}s"
 window = "{WINDOW_SECONDS}s"
 
 [carbon]

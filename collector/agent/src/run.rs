@@ -60,6 +60,7 @@ pub async fn run(
     logs: queue::Receiver<Envelope>,
     reports: Option<watch::Sender<Option<Report>>>,
 ) -> Result<()> {
+    let mut signals = Signals::listen()?;
     let root = HostRoot::new(&config.host.root);
     let _lease = config.host.lease.then(|| Lease::take(&root)).transpose()?;
     let own = OwnTelemetry::start(config.sampling.window);
@@ -67,7 +68,7 @@ pub async fn run(
     let mut lasting = Lasting { pipeline, own, logs, reports };
     lasting.restore(&config);
     loop {
-        match round(&path, &config, &mut lasting).await? {
+        match round(path.as_deref(), &config, &mut lasting, &mut signals).await? {
             End::Stop => return Ok(()),
             End::Reload(fresh) => {
                 info!("configuration reloaded");
@@ -152,7 +153,7 @@ fn refuse_loops(config: &Config, listeners: &Listeners) -> Result<()> {
     }
 }
 
-async fn round(path: &Option<PathBuf>, config: &Config, lasting: &mut Lasting) -> Result<End> {
+async fn round(path: Option<&Path>, config: &Config, lasting: &mut Lasting, signals: &mut Signals) -> Result<End> {
     let telemetry = lasting.own.telemetry.clone();
     let listeners = Listeners::bind(config).await?;
     refuse_loops(config, &listeners)?;
@@ -186,7 +187,7 @@ async fn round(path: &Option<PathBuf>, config: &Config, lasting: &mut Lasting) -
     drop(watched);
     let fan_out = tokio::spawn(fan_out(relayed, outlets.clone(), telemetry.clone()));
     let end = tokio::select! {
-        end = until_told(path, &stop) => end,
+        end = signals.told(path) => end,
         () = pump(&mut inbox, &snapshots, lasting, config, &outlets) => {
             error!("every source has ended: there is nothing left to measure");
             End::Stop
@@ -277,28 +278,35 @@ fn offer_all(envelope: &Envelope, outlets: &[(Arc<str>, queue::Sender<Envelope>)
     }
 }
 
-/// Waits for a signal: the end, or a reload with a configuration that is fine. A bad one is refused, and the old
-/// one stays.
-async fn until_told(path: &Option<PathBuf>, stop: &CancellationToken) -> End {
-    let signals = (|| -> std::io::Result<_> {
-        Ok((signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?, signal(SignalKind::hangup())?))
-    })();
-    let (mut terminate, mut interrupt, mut hangup) = match signals {
-        Ok(signals) => signals,
-        Err(error) => {
-            error!(%error, "listening for signals failed; only SIGKILL stops this process");
-            stop.cancelled().await;
-            return End::Stop;
-        }
-    };
-    loop {
-        tokio::select! {
-            _ = terminate.recv() => return End::Stop,
-            _ = interrupt.recv() => return End::Stop,
-            _ = hangup.recv() => match Config::load(path.as_deref()) {
-                Ok(config) => return End::Reload(Box::new(config)),
-                Err(error) => error!(%error, "the new configuration is refused, the old one stays"),
-            },
+/// The signals that are heard, from before anything else starts.
+struct Signals {
+    terminate: tokio::signal::unix::Signal,
+    interrupt: tokio::signal::unix::Signal,
+    hangup: tokio::signal::unix::Signal,
+}
+
+impl Signals {
+    fn listen() -> Result<Self> {
+        let listen = |kind| signal(kind).context("listening for signals failed");
+        Ok(Self {
+            terminate: listen(SignalKind::terminate())?,
+            interrupt: listen(SignalKind::interrupt())?,
+            hangup: listen(SignalKind::hangup())?,
+        })
+    }
+
+    /// Waits for the end, or for a reload with a configuration that is fine. A bad one is refused, and the old one
+    /// stays.
+    async fn told(&mut self, path: Option<&Path>) -> End {
+        loop {
+            tokio::select! {
+                _ = self.terminate.recv() => return End::Stop,
+                _ = self.interrupt.recv() => return End::Stop,
+                _ = self.hangup.recv() => match Config::load(path) {
+                    Ok(config) => return End::Reload(Box::new(config)),
+                    Err(error) => error!(%error, "the new configuration is refused, the old one stays"),
+                },
+            }
         }
     }
 }

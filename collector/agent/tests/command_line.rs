@@ -6,6 +6,7 @@ use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
 use std::sync::mpsc::{Receiver, sync_channel};
+use std::time::Duration;
 
 use rustix::process::{Pid, Signal, kill_process};
 use tempfile::TempDir;
@@ -66,6 +67,11 @@ fn configured(more: &str) -> (TempDir, String) {
 
 const NO_LISTENERS: &str =
     "[admin]\nenabled = false\n[probes.otlp.grpc]\nenabled = false\n[probes.otlp.http]\nenabled = false\n";
+/// Every snapshot on standard output, which is how the tests know that something was measured.
+const TO_STDOUT: &str = "[[exporters.file]]\npath = \"-\"\ninterval = \"100ms\"\n";
+
+/// Nothing here takes a second; a machine under load is given this long.
+const DEADLINE: Duration = Duration::from_secs(60);
 
 /// A running agent; it is killed when the test ends, however it ends.
 struct Running {
@@ -94,7 +100,7 @@ impl Running {
 
     /// Waits until a window was settled and written out.
     fn wait_for_figures(&self) {
-        self.measured.recv().expect("the agent ended before it measured anything");
+        self.measured.recv_timeout(DEADLINE).expect("the agent measured nothing");
     }
 
     /// Reads the log up to a line that holds `words`, and returns that line.
@@ -220,12 +226,8 @@ fn a_configured_port_that_is_taken_is_an_error_that_names_the_key() {
 fn a_default_port_that_is_taken_is_off_and_said_and_all_else_goes_on() {
     // Taken by us, or by somebody else on this machine: taken it is.
     let _ours = TcpListener::bind("127.0.0.1:4317");
-    let (folder, path) = configured(
-        "[admin]\nenabled = false\n[probes.otlp.http]\nenabled = false\n[[exporters.file]]\npath = \"OUT\"\n",
-    );
-    let out = folder.path().join("out.jsonl");
-    let config = fs::read_to_string(&path).unwrap().replace("OUT", out.to_str().unwrap());
-    fs::write(&path, config).unwrap();
+    let (_folder, path) =
+        configured(&format!("[admin]\nenabled = false\n[probes.otlp.http]\nenabled = false\n{TO_STDOUT}"));
     let mut agent = Running::start(&["--config", &path]);
     let line = agent.wait_for("default port is taken");
     assert!(line.contains("4317"), "{line}");

@@ -101,12 +101,12 @@ pub fn of_grpc(code: i32, message: &str, details: &[u8], cause: String) -> Verdi
     }
 }
 
-/// gRPC has no code for a message over the receiver's limit, only sentences: those of grpc-go, grpc-java,
-/// gRPC core and tonic, in this order.
+/// gRPC has no code for a message over the receiver's limit, only sentences: those of grpc-go and gRPC core, of
+/// grpc-java, and of tonic before and after decompression.
 fn says_too_large(message: &str) -> bool {
-    message.contains("larger than max")
-        || message.contains("exceeds maximum size")
-        || message.contains("message length too large")
+    ["larger than max", "exceeds maximum size", "message length too large", "exceeded while decompressing"]
+        .iter()
+        .any(|words| message.contains(words))
 }
 
 /// `google.rpc.Status`, which stands in gRPC details and in the bodies of failed OTLP requests over HTTP.
@@ -212,15 +212,17 @@ mod tests {
 
     #[test]
     fn a_full_receiver_is_told_from_a_large_message() {
-        for message in [
-            "grpc: received message larger than max (5242880 vs. 4194304)",
-            "gRPC message exceeds maximum size 4194304: 5242880",
-            "CLIENT: Received message larger than max (5242880 vs. 4194304)",
+        for (code, message) in [
+            (8, "grpc: received message larger than max (5242880 vs. 4194304)"),
+            (8, "grpc: received message after decompression larger than max 4194304"),
+            (8, "Received message larger than max (17777780 vs. 4194304)"),
+            (8, "gRPC message exceeds maximum size 4194304: 5242880"),
+            (8, "Decompressed gRPC message exceeds maximum size 4194304"),
+            (11, "Error, decoded message length too large: found 5 bytes, the limit is: 4 bytes"),
+            (8, "Error decompressing: size limit, of 4 bytes, exceeded while decompressing message"),
         ] {
-            assert_eq!(kind(&of_grpc(8, message, &[], String::new())), "too large", "{message}");
+            assert_eq!(kind(&of_grpc(code, message, &[], String::new())), "too large", "{message}");
         }
-        let tonic = "Error, decoded message length too large: found 5 bytes, the limit is: 4 bytes";
-        assert_eq!(kind(&of_grpc(11, tonic, &[], String::new())), "too large");
     }
 
     fn details(delay: Option<ProtoDuration>) -> Vec<u8> {

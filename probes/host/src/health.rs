@@ -5,6 +5,8 @@ use std::io;
 use wattline_core::HostRoot;
 use wattline_core::reading::{Reading, Readings, SourceHealth, SourceState};
 
+use crate::printable::printable;
+
 /// The last known state of each part.
 #[derive(Debug, Default)]
 pub(crate) struct Health(Vec<SourceHealth>);
@@ -59,20 +61,29 @@ pub(crate) struct Fault {
 
 /// The state of a part that would be at `path`.
 pub(crate) fn absent(root: &HostRoot, path: &str) -> SourceState {
-    SourceState::Absent { looked: root.path(path).display().to_string() }
+    SourceState::Absent { looked: place(root, path) }
+}
+
+/// `3 groups`, `1 group`.
+pub(crate) fn counted(count: usize, one: &str, many: &str) -> String {
+    format!("{count} {}", if count == 1 { one } else { many })
+}
+
+/// Where a path of the host is found. Users choose the names of some directories.
+fn place(root: &HostRoot, path: &str) -> String {
+    printable(root.path(path).as_os_str().as_encoded_bytes())
 }
 
 impl Fault {
     /// Of an attempt to read `path`.
     pub(crate) fn reading(root: &HostRoot, path: &str, error: &io::Error) -> Self {
-        let place = root.path(path);
         let denied = error.kind() == io::ErrorKind::PermissionDenied;
-        Self { what: format!("reading {}: {error}", place.display()), denied }
+        Self { what: format!("reading {}: {error}", place(root, path)), denied }
     }
 
     /// Of a text in `path` that is not what it should be.
     pub(crate) fn text(root: &HostRoot, path: &str, expected: &str) -> Self {
-        Self { what: format!("reading {}: not {expected}", root.path(path).display()), denied: false }
+        Self { what: format!("reading {}: not {expected}", place(root, path)), denied: false }
     }
 
     /// The state of a part of which `found` is read in spite of the fault. `remedy` is what to do about missing

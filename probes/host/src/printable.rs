@@ -2,8 +2,8 @@
 
 use std::fmt::Write;
 
-/// The most characters of a name that are kept.
-const LIMIT: usize = 255;
+/// The most characters that are kept. Names of files have 255 bytes at most, paths to them a few times that.
+const LIMIT: usize = 1_024;
 
 /// The text with everything that does not show or that moves what shows replaced by its escape: control characters,
 /// line separators, and marks that change the direction of writing. Bytes that are no UTF-8 become U+FFFD.
@@ -47,7 +47,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn no_bytes_leave_a_control_character(name in prop::collection::vec(any::<u8>(), 0..300)) {
+        fn no_bytes_leave_a_control_character(name in prop::collection::vec(any::<u8>(), 0..1_500)) {
             let shown = printable(&name);
             prop_assert!(!shown.chars().any(char::is_control));
             prop_assert!(shown.chars().count() <= LIMIT * 10);

@@ -289,7 +289,8 @@ impl HostBooks {
     fn host_samples(&self, host_id: &Text, rates: &Rates, period: Period, samples: &mut Vec<Sample>) {
         let host = Arc::new(Subject::Host);
         let method = self.method();
-        let labels = || vec![Attribute::new(key::HW_ID, host_id.clone()), Attribute::new(key::ENERGY_METHOD, method.as_str())];
+        let labels =
+            || vec![Attribute::new(key::HW_ID, host_id.clone()), Attribute::new(key::ENERGY_METHOD, method.as_str())];
         let with = |name, value: &'static str| {
             let mut attributes = labels();
             attributes.push(Attribute::new(name, value));
@@ -316,7 +317,12 @@ impl HostBooks {
         let wattline = Arc::new(Subject::Wattline);
         let own = vec![Attribute::new(key::ENERGY_METHOD, method.split().as_str())];
         samples.push(metrics::WATTLINE_ENERGY.sample(&wattline, own, period, self.own.quantity()));
-        samples.push(metrics::WATTLINE_SERIES.sample(&wattline, Vec::new(), period, Count::new(self.rows.len() as f64)));
+        samples.push(metrics::WATTLINE_SERIES.sample(
+            &wattline,
+            Vec::new(),
+            period,
+            Count::new(self.rows.len() as f64),
+        ));
     }
 
     fn device_samples(&self, settled: Period, _rates: &Rates, samples: &mut Vec<Sample>) {

@@ -6,11 +6,12 @@ use std::sync::Arc;
 use proptest::prelude::*;
 use wattline_core::counter::Range;
 use wattline_core::reading::{
-    CgroupReading, CpuReading, CpuTimes, EnergyReading, EnergySource, MemoryReading, PowerReading, ProcessReading, Scope,
+    CgroupReading, CpuReading, CpuTimes, EnergyReading, EnergySource, MemoryReading, PowerReading, ProcessReading,
+    Scope,
 };
 use wattline_core::{
-    Device, DeviceKind, GramsPerKwh, Instant, MicroJoules, Ratio, Reading, Readings, Seconds, Tick, Timestamp, UsdPerKwh,
-    Watts, Workload,
+    Device, DeviceKind, GramsPerKwh, Instant, MicroJoules, Ratio, Reading, Readings, Seconds, Tick, Timestamp,
+    UsdPerKwh, Watts, Workload,
 };
 
 use super::{EnergyState, HostModel, Rates, Settings};
@@ -252,7 +253,11 @@ impl Bench {
         }));
         let total = CpuTimes { user_ns: self.busy_ns, idle_ns: self.idle_ns, ..CpuTimes::default() };
         readings.items.push(Reading::Cpu(CpuReading { total, per_cpu: Vec::new(), online: 4 }));
-        readings.items.push(Reading::Memory(MemoryReading { total: 8 << 30, free: 4 << 30, ..MemoryReading::default() }));
+        readings.items.push(Reading::Memory(MemoryReading {
+            total: 8 << 30,
+            free: 4 << 30,
+            ..MemoryReading::default()
+        }));
         readings.items.extend_from_slice(more);
         self.model.ingest(&readings, &rates());
         self.second += 1;
@@ -290,10 +295,8 @@ fn a_group_inside_a_group_is_counted_once() {
         let inner = Reading::Cgroup(group(2, second * 1_500_000_000, 0, Some(1)));
         bench.step(100.0, 2.0, &[outer, inner]);
     }
-    let (outer, inner) = (
-        bench.joules(EnergyState::Active, "unit-1.service"),
-        bench.joules(EnergyState::Active, "unit-2.service"),
-    );
+    let (outer, inner) =
+        (bench.joules(EnergyState::Active, "unit-1.service"), bench.joules(EnergyState::Active, "unit-2.service"));
     assert!((inner / outer - 3.0).abs() < 1e-6, "{inner} J inside, {outer} J around");
 }
 
@@ -369,8 +372,13 @@ fn a_meter_that_was_silent_is_a_gap_and_not_zero() {
     }
     bench.model.settle_now(&rates());
     assert!(bench.model.books().energy() > before);
-    let package: u64 =
-        bench.model.books().devices().filter(|row| row.device.kind == DeviceKind::Cpu).map(|row| row.energy.get()).sum();
+    let package: u64 = bench
+        .model
+        .books()
+        .devices()
+        .filter(|row| row.device.kind == DeviceKind::Cpu)
+        .map(|row| row.energy.get())
+        .sum();
     assert_eq!(package, bench.package_uj, "every microjoule of the counter is on the books");
     check_closure(&bench.model);
 }

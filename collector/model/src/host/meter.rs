@@ -132,7 +132,9 @@ impl Meters {
                 continue;
             }
             match scope {
-                Scope::Device(device) => devices.push(energy.of(device.clone(), *source, COUNTER_UNCERTAINTY)),
+                Scope::Device(device) => {
+                    merge(&mut devices, energy.of(device.clone(), *source, COUNTER_UNCERTAINTY));
+                }
                 Scope::Machine => {
                     let input = Device::new(DeviceKind::Enclosure, "enclosure");
                     machine.get_or_insert(energy.of(input, *source, INPUT_METER_UNCERTAINTY));
@@ -180,7 +182,9 @@ impl Meters {
     }
 
     fn modelled_enclosure(&mut self, devices: &[DeviceEnergy], power: &HostPower) -> DeviceEnergy {
-        let of = |part: fn(&DeviceEnergy) -> MicroJoules| -> Joules { devices.iter().map(part).sum::<MicroJoules>().quantity() };
+        let of = |part: fn(&DeviceEnergy) -> MicroJoules| -> Joules {
+            devices.iter().map(part).sum::<MicroJoules>().quantity()
+        };
         let inside = self.whole(DeviceKind::Enclosure, of(|device| device.inside) * ENCLOSURE_SHARE);
         // What was drawn before the window has no witness inside either.
         let before = MicroJoules::round(of(|device| device.before) * ENCLOSURE_SHARE);
@@ -250,7 +254,31 @@ impl Gathered {
     fn of(self, device: Device, source: EnergySource, uncertainty: Uncertainty) -> DeviceEnergy {
         let Self { inside, before, since, integrated } = self;
         let model = if integrated { format!("{}+integrated", source.as_str()).into() } else { source.as_str().into() };
-        DeviceEnergy { device, inside, before, since, method: Method::Measured, model, uncertainty, modelled_idle: None }
+        DeviceEnergy {
+            device,
+            inside,
+            before,
+            since,
+            method: Method::Measured,
+            model,
+            uncertainty,
+            modelled_idle: None,
+        }
+    }
+}
+
+/// Adds the energy of a device to its row: a device may change its meter while the window is open.
+fn merge(devices: &mut Vec<DeviceEnergy>, energy: DeviceEnergy) {
+    match devices.iter_mut().find(|row| row.device == energy.device) {
+        None => devices.push(energy),
+        Some(row) => {
+            if row.inside < energy.inside {
+                row.model = energy.model;
+            }
+            row.inside += energy.inside;
+            row.before += energy.before;
+            row.since = row.since.into_iter().chain(energy.since).min();
+        }
     }
 }
 

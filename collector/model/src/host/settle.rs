@@ -48,7 +48,8 @@ pub(crate) fn settle(devices: &[DeviceEnergy], idle: &[Idle], use_: &Use, elapse
             DeviceKind::Memory => (&use_.memory, use_.own.1),
             _ => (&use_.cpu, use_.own.0),
         };
-        let resting = idle.iter().find(|idle| idle.device == device.device).map_or(MicroJoules::ZERO, |idle| idle.energy);
+        let resting =
+            idle.iter().find(|idle| idle.device == device.device).map_or(MicroJoules::ZERO, |idle| idle.energy);
         own += pot.book_device(device, resting.min(device.inside), shares, own_share);
     }
     let under = pot.total();
@@ -57,7 +58,12 @@ pub(crate) fn settle(devices: &[DeviceEnergy], idle: &[Idle], use_: &Use, elapse
         own += own * Ratio::of(drawn, under.get() as f64).get();
         pot.follow(device);
     }
-    Settlement { devices: devices.to_vec(), bookings: pot.into_bookings(), elapsed, own: MicroJoules::round(Joules::new(own / 1e6)) }
+    Settlement {
+        devices: devices.to_vec(),
+        bookings: pot.into_bookings(),
+        elapsed,
+        own: MicroJoules::round(Joules::new(own / 1e6)),
+    }
 }
 
 type Key = (DeviceKind, Arc<Workload>, EnergyState, Method);

@@ -10,7 +10,8 @@ use wattline_core::reading::{
 };
 use wattline_core::sample::Period;
 use wattline_core::{
-    Bytes, Count, Inventory, Quantity, Ratio, Reading, Sample, Seconds, Subject, Tick, Timestamp, metrics, sample::Metric,
+    Bytes, Count, Inventory, Quantity, Ratio, Reading, Sample, Seconds, Subject, Tick, Timestamp, metrics,
+    sample::Metric,
 };
 
 /// The newest readings of each kind.
@@ -207,8 +208,7 @@ fn disk_samples(disk: &DiskReading, out: &mut Out<'_>) {
 }
 
 fn network_samples(network: &NetworkReading, out: &mut Out<'_>) {
-    let received =
-        (network.received_bytes, network.received_packets, network.receive_errors, network.receive_drops);
+    let received = (network.received_bytes, network.received_packets, network.receive_errors, network.receive_drops);
     let sent = (network.sent_bytes, network.sent_packets, network.send_errors, network.send_drops);
     for (direction, (bytes, packets, errors, drops)) in [("receive", received), ("transmit", sent)] {
         let labels = || {

@@ -9,8 +9,8 @@ use std::sync::Arc;
 
 use wattline_core::counter::Counter;
 use wattline_core::reading::{CgroupReading, CpuReading, CpuTimes, MemoryReading, ProcessReading};
-use wattline_core::{Instant, Ratio, Sample, Seconds, Subject, Text, Workload, metrics};
 use wattline_core::{Attribute, Bytes, attribute::key, sample::Period, time::Timestamp};
+use wattline_core::{Instant, Ratio, Sample, Seconds, Subject, Text, Workload, metrics};
 
 /// A process or group that was not seen for this long is gone.
 const FORGOTTEN: Seconds = Seconds::new(60.0);
@@ -157,7 +157,8 @@ impl Witness {
             memory: 0,
             seen: at,
         });
-        let step = |counter: &mut Counter, raw: u64| counter.step(raw, at, None).delta().map_or(0, |(amount, _)| amount);
+        let step =
+            |counter: &mut Counter, raw: u64| counter.step(raw, at, None).delta().map_or(0, |(amount, _)| amount);
         let used = &mut group.used;
         used.cpu_ns = used.cpu_ns.saturating_add(step(&mut group.cpu, reading.cpu_ns));
         if let Some(raw) = reading.throttled_ns {
@@ -214,7 +215,8 @@ impl Witness {
         let own_groups = self.exclusive_use();
         let by_name = self.executables();
         let cpu = shares(&own_groups, &by_name, busy_ns, |used| used.0);
-        let in_use = self.memory.map_or(0, |memory| memory.total.saturating_sub(memory.available.unwrap_or(memory.free)));
+        let in_use =
+            self.memory.map_or(0, |memory| memory.total.saturating_sub(memory.available.unwrap_or(memory.free)));
         let memory = shares(&own_groups, &by_name, in_use, |used| used.1);
         self.settle_totals(&own_groups, &by_name, opened);
         for process in self.processes.values_mut() {
@@ -239,7 +241,8 @@ impl Witness {
             let Some(pid) = self.own_pid else { return 0.0 };
             self.processes.range((pid, 0)..=(pid, u64::MAX)).map(|(_, process)| part(process) as f64).sum()
         };
-        let in_use = self.memory.map_or(0, |memory| memory.total.saturating_sub(memory.available.unwrap_or(memory.free)));
+        let in_use =
+            self.memory.map_or(0, |memory| memory.total.saturating_sub(memory.available.unwrap_or(memory.free)));
         let cap = Ratio::new(1.0);
         (
             Ratio::of(own(|process| process.used_ns), busy_ns as f64).min(cap),
@@ -315,7 +318,12 @@ impl Witness {
             let subject = Arc::new(Subject::Workload(Workload::clone(workload)));
             let period = Period { start: total.since, at: settled.at };
             samples.push(metrics::WORKLOAD_CPU_TIME.sample(&subject, Vec::new(), period, nanoseconds(total.cpu_ns)));
-            samples.push(metrics::WORKLOAD_MEMORY.sample(&subject, Vec::new(), period, Bytes::new(total.memory as f64)));
+            samples.push(metrics::WORKLOAD_MEMORY.sample(
+                &subject,
+                Vec::new(),
+                period,
+                Bytes::new(total.memory as f64),
+            ));
             if let Some(throttled) = total.throttled_ns.filter(|&ns| ns > 0) {
                 samples.push(metrics::WORKLOAD_THROTTLED.sample(&subject, Vec::new(), period, nanoseconds(throttled)));
             }
@@ -323,7 +331,12 @@ impl Witness {
             for (direction, bytes) in [("read", read), ("write", written)] {
                 if bytes > 0 {
                     let attributes = vec![Attribute::new(key::DISK_IO_DIRECTION, direction)];
-                    samples.push(metrics::WORKLOAD_DISK_IO.sample(&subject, attributes, period, Bytes::new(bytes as f64)));
+                    samples.push(metrics::WORKLOAD_DISK_IO.sample(
+                        &subject,
+                        attributes,
+                        period,
+                        Bytes::new(bytes as f64),
+                    ));
                 }
             }
         }

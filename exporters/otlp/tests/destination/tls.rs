@@ -100,7 +100,7 @@ async fn a_server_of_an_unknown_authority_gets_nothing() {
     rig.relay(Signal::Traces, &spans(3), 3);
     let (connection, _) = listener.accept().await.unwrap();
     assert!(other.acceptor().accept(connection).await.is_err());
-    rig.told("UnknownIssuer").await;
+    rig.told("invalid peer certificate").await;
     assert_eq!(rig.finish().await, counts(&[("shutdown traces", 3)]));
 }
 

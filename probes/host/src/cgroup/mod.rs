@@ -16,7 +16,7 @@ use std::time::Duration;
 use wattline_core::reading::{Reading, Readings, SourceState};
 use wattline_core::{HostRoot, Instant, Seconds};
 
-use crate::health::{Fault, absent};
+use crate::health::{Fault, absent, counted};
 use crate::kept::{self, Budget};
 use group::Reader;
 use layout::Layout;
@@ -125,7 +125,8 @@ impl Cgroups {
     }
 
     fn found(&self, layout: &Layout) -> String {
-        let found = format!("{} at {}, {} groups", layout.name(), layout.groups(), self.tree.group_count());
+        let groups = counted(self.tree.group_count(), "group", "groups");
+        let found = format!("{} at {}, {groups}", layout.name(), layout.groups());
         if self.tree.left_out == 0 && !self.tree.cut {
             return found;
         }

@@ -135,7 +135,7 @@ fn a_hybrid_machine_is_read_from_version_1() {
     assert_eq!((group.cpu_ns, group.cpu_user_ns, group.throttled_ns), (123_456_789, None, Some(42)));
     assert_eq!((group.memory_bytes, group.working_set_bytes), (Some(1_000), Some(700)));
     assert_eq!((group.read_bytes, group.written_bytes), (Some(5), Some(6)));
-    assert_eq!(state, SourceState::Up { found: "cgroup v1 at sys/fs/cgroup/cpu,cpuacct, 1 groups".into() });
+    assert_eq!(state, SourceState::Up { found: "cgroup v1 at sys/fs/cgroup/cpu,cpuacct, 1 group".into() });
     assert_eq!(fixture.cgroups.path_of("2:cpu,cpuacct:/x\n0::/y\n"), Some("/x"));
     // What is counted below a group belongs to it on this kernel too.
     let recursive = format!("sys/fs/cgroup/blkio{DOCKER}/blkio.throttle.io_service_bytes_recursive");
@@ -233,7 +233,7 @@ fn a_reader_in_a_namespace_of_its_own_finds_itself_and_what_runs_beside_it() {
         .group("/pods.slice/agent.scope", 1)
         .write("sys/fs/cgroup/pods.slice/agent.scope/cgroup.procs", "5\n77\n")
         .group("/pods.slice/app.scope", 1)
-        .group("/pods.slice/app.scope/worker", 1)
+        .group("/pods.slice/app.scope/inner", 1)
         .link("proc/self", "77")
         .link("proc/77/ns/cgroup", "cgroup:[4026532999]")
         .write("proc/77/cgroup", "0::/\n");
@@ -241,7 +241,7 @@ fn a_reader_in_a_namespace_of_its_own_finds_itself_and_what_runs_beside_it() {
     assert_eq!(found.len(), 2);
     assert_eq!(fixture.cgroups.resolve("/"), Some(found[0].id));
     assert_eq!(fixture.cgroups.resolve("/inner"), Some(found[0].id));
-    assert_eq!(fixture.cgroups.resolve("/../app.scope/worker"), Some(found[1].id));
+    assert_eq!(fixture.cgroups.resolve("/../app.scope/inner"), Some(found[1].id));
     assert_eq!(fixture.cgroups.resolve("/../.."), None);
 }
 
@@ -252,7 +252,7 @@ fn a_reader_that_cannot_find_itself_goes_by_the_tails_of_paths() {
         .machine
         .unified()
         .group("/pods.slice/app.scope", 1)
-        .group("/pods.slice/app.scope/worker", 1)
+        .group("/pods.slice/app.scope/inner", 1)
         .group("/pods.slice/one.slice/twin.service", 1)
         .group("/pods.slice/two.slice/twin.service", 1)
         .link("proc/self", "77")
@@ -260,7 +260,7 @@ fn a_reader_that_cannot_find_itself_goes_by_the_tails_of_paths() {
     let (found, _) = fixture.read(1);
     let app = found.iter().find(|group| group.workload.to_string() == "app.scope").map(|group| group.id);
     assert!(app.is_some());
-    assert_eq!(fixture.cgroups.resolve("/../../app.scope/worker"), app);
+    assert_eq!(fixture.cgroups.resolve("/../../app.scope/inner"), app);
     assert_eq!(fixture.cgroups.resolve("/../app.scope/unknown"), app);
     // Nothing is guessed.
     assert_eq!(fixture.cgroups.resolve("/../twin.service"), None);

@@ -53,7 +53,7 @@ struct Stamp {
 
 impl Tree {
     /// Brings the directories up to date with those below `mount`. `limit` is the largest number of workload groups.
-    /// An error says that the mount itself could not be looked at.
+    /// An error says that a directory could not be looked at; the others have been.
     pub(super) fn scan(&mut self, root: &HostRoot, mount: &str, limit: usize) -> io::Result<()> {
         let mut stale = self.prune(root, mount)?;
         // The limit holds for workloads; what only holds them together is a fraction of them on any honest machine.
@@ -66,15 +66,16 @@ impl Tree {
             self.directories.insert(String::new(), Directory::plain(stamp, None));
             stale.push(String::new());
         }
+        let mut hidden = None;
         while let Some(parent) = stale.pop() {
             self.generation += 1;
             let names = match subdirectories(root, &format!("{mount}{parent}")) {
                 Ok(names) => names,
                 Err(error) if kept::is_gone(&error) => continue,
-                Err(error) if parent.is_empty() => return Err(error),
                 // What is below stays unknown until the directory can be listed; its own counters include it.
-                Err(_) => {
+                Err(error) => {
                     self.distrust(&parent);
+                    hidden.get_or_insert(error);
                     continue;
                 }
             };
@@ -90,7 +91,7 @@ impl Tree {
                 }
             }
         }
-        Ok(())
+        hidden.map_or(Ok(()), Err)
     }
 
     /// Removes what is gone or replaced, and returns the directories whose children have changed.

@@ -14,7 +14,7 @@ use wattline_core::counter::Range;
 use wattline_core::reading::{EnergyReading, EnergySource, Reading, Readings, Scope, SourceState};
 use wattline_core::{HostRoot, Instant};
 
-use crate::health::{Fault, absent};
+use crate::health::{Fault, absent, counted};
 use crate::kept::{self, Budget, KeptFile};
 use mirror::{Mirror, Sight};
 use zone::{Place, Role};
@@ -155,7 +155,7 @@ impl Powercap {
 
     /// The zones that are read, counted by kind, and the dies that are left out.
     fn found(&self) -> String {
-        let mut counts: BTreeMap<(&'static str, &'static str), u32> = BTreeMap::new();
+        let mut counts: BTreeMap<(&'static str, &'static str), usize> = BTreeMap::new();
         let mut left_out = Vec::new();
         for zone in self.zones.iter().filter(|zone| zone.raw.is_some()) {
             let repeated = self.mirrors.iter().find(|((_, later), mirror)| *later == zone.id && mirror.is_proven());
@@ -167,8 +167,7 @@ impl Powercap {
                 None => *counts.entry(zone.role.words()).or_default() += 1,
             }
         }
-        let counted =
-            counts.iter().map(|((one, many), count)| format!("{count} {}", if *count == 1 { one } else { many }));
+        let counted = counts.into_iter().map(|((one, many), count)| counted(count, one, many));
         counted.chain(left_out).collect::<Vec<_>>().join(", ")
     }
 }

@@ -20,7 +20,7 @@ use wattline_core::{HostRoot, Instant};
 use crate::cgroup::Cgroups;
 use crate::config::{Config, ProcessScan};
 use crate::directory;
-use crate::health::{Fault, absent};
+use crate::health::{Fault, absent, counted};
 use crate::kept::{self, Budget};
 use process::{Process, Reader};
 
@@ -195,7 +195,8 @@ impl Processes {
     }
 
     fn found(&self) -> String {
-        let found = format!("{} processes, {} read at every tick", self.table.len(), self.hot.len());
+        let all = counted(self.table.len(), "process", "processes");
+        let found = format!("{all}, {} read at every tick", self.hot.len());
         if self.beyond == 0 {
             return found;
         }

@@ -60,7 +60,7 @@ fn a_process_is_read_with_its_group_and_in_nanoseconds_and_bytes() {
         threads: 2,
     };
     assert_eq!(found, [expected]);
-    assert_eq!(state, SourceState::Up { found: "1 processes, 0 read at every tick".into() });
+    assert_eq!(state, SourceState::Up { found: "1 process, 0 read at every tick".into() });
 }
 
 #[test]

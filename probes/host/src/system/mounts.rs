@@ -156,7 +156,7 @@ mod tests {
     #[test]
     fn bind_mounts_of_one_device_are_told_once() {
         let text = "\
-30 1 8:17 /pods /var/lib/kubelet/pods rw - xfs /dev/sdb1 rw
+30 1 8:17 /pods /pods rw - xfs /dev/sdb1 rw
 31 1 8:17 / /data/long/way rw - xfs /dev/sdb1 rw
 32 1 8:17 / /data/short rw - xfs /dev/sdb1 rw
 ";

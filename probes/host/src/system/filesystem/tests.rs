@@ -61,12 +61,15 @@ impl Host {
         done: impl Fn(&Filesystems) -> bool,
     ) -> (BTreeSet<String>, Vec<SourceState>) {
         let (mut out, mut states) = (out(), Vec::new());
+        let mut patience = 5_000_000;
         loop {
             states.extend(self.filesystems.read(now, &mut out));
             if done(&self.filesystems) {
                 break;
             }
             std::thread::yield_now();
+            patience -= 1;
+            assert!(patience > 0, "at {now:?} the other thread has not answered");
         }
         let place = |item: &Reading| match item {
             Reading::Filesystem(reading) => reading.mountpoint.to_string(),
@@ -127,6 +130,19 @@ fn a_filesystem_that_never_answers_costs_the_others_nothing_and_is_left_out_unti
     assert_eq!(told, set(&[]));
     host.wake("dead");
     assert_eq!(host.read_until(at(60), idle), (set(&["/a", "/dead", "/z"]), vec![up("3 filesystems")]));
+}
+
+#[test]
+fn the_timeout_is_that_of_one_filesystem_and_not_of_all_together() {
+    let mut host = host(&["a", "b", "c"], &["a", "b", "c"], &[]);
+    let left = |count| move |filesystems: &Filesystems| filesystems.asked.len() == count;
+    host.read_until(at(0), left(3));
+    for (second, place, count) in [(4, "a", 2), (8, "b", 1), (12, "c", 0)] {
+        host.wake(place);
+        let (told, _) = host.read_until(at(second), left(count));
+        assert_eq!(told, set(&[&format!("/{place}")]));
+    }
+    assert!(host.filesystems.stuck.is_empty());
 }
 
 #[test]
