@@ -90,7 +90,7 @@ pub fn examine(config: &Config) -> anyhow::Result<Findings> {
         .devices
         .iter()
         .map(|device| Energy {
-            device: format!("{} {}", device.kind, device.id),
+            device: device.name(),
             method: device.figure.method,
             model: device.model.clone(),
             factor: if device.figure.power_w > 0.0 { device.figure.power_high_w / device.figure.power_w } else { 1.0 },

@@ -115,7 +115,7 @@ impl Pipeline {
 
     /// All figures as they stand, with `own` telling about the agent itself.
     pub fn snapshot(&self, tick: Tick, own: &[Sample]) -> Snapshot {
-        let mut samples = self.host.samples(&self.rates);
+        let mut samples = self.host.samples(&self.rates, tick.wall);
         samples.extend(self.inference.samples(tick.wall));
         self.place_samples(tick, &mut samples);
         samples.extend_from_slice(own);

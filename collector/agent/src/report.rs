@@ -186,7 +186,7 @@ impl Report {
         writeln!(out, "{:<28}{:>9} {:>12}  {:<11} {:<21} from", "DEVICE", "power", "energy", "method", "90 % range")?;
         line(out, "machine", &self.total, "the sum of the devices")?;
         for device in &self.devices {
-            line(out, &format!("  {} {}", device.kind, device.id), &device.figure, &device.model)?;
+            line(out, &format!("  {}", device.name()), &device.figure, &device.model)?;
         }
         writeln!(out)?;
         writeln!(
@@ -244,6 +244,13 @@ impl Report {
             )?;
         }
         writeln!(out, "window  {:.1} s", self.window_s)
+    }
+}
+
+impl Device {
+    /// Kind and id, once where they are the same.
+    pub fn name(&self) -> String {
+        if self.id == self.kind { self.id.clone() } else { format!("{} {}", self.kind, self.id) }
     }
 }
 
@@ -309,7 +316,8 @@ fn machine(inventory: &Inventory) -> Machine {
             let words = [Some(provider.clone()), instance_type.clone(), region.clone()];
             words.into_iter().flatten().collect::<Vec<_>>().join(" ")
         }
-        (None, Virtualization::Guest(hypervisor)) => format!("a guest of {hypervisor}"),
+        (None, Virtualization::Guest(hypervisor)) if hypervisor == "unknown" => "a virtual machine".to_owned(),
+        (None, Virtualization::Guest(hypervisor)) => format!("a virtual machine of {hypervisor}"),
         (None, Virtualization::None) => "bare metal".to_owned(),
         (None, Virtualization::Unknown) => "virtual or not is unknown".to_owned(),
     });

@@ -165,7 +165,7 @@ async fn round(path: Option<&Path>, config: &Config, lasting: &mut Lasting, sign
 
     let mut sources = JoinSet::new();
     let root = HostRoot::new(&config.host.root);
-    let probes: Vec<Box<dyn Probe>> = vec![Box::new(HostProbe::open(config.probes.host.clone(), &root))];
+    let probes: Vec<Box<dyn Probe>> = vec![Box::new(HostProbe::open(host_probe(config), &root))];
     describe_host(&root, config, &readings);
     sources.spawn(scheduler::run(probes, config.sampling.interval, readings.clone(), telemetry.clone(), stop.clone()));
     let otlp::Addresses { grpc, http } = listeners.otlp.addresses();
@@ -212,6 +212,13 @@ async fn round(path: Option<&Path>, config: &Config, lasting: &mut Lasting, sign
         error!(grace = ?GRACE, "an exporter did not end in time and is left behind");
     }
     Ok(end)
+}
+
+/// The host probe's configuration, with every process read at least once in a window: what a process used in a
+/// window that is over would otherwise be charged in the next.
+fn host_probe(config: &Config) -> wattline_probe_host::Config {
+    let host = config.probes.host.clone();
+    wattline_probe_host::Config { cold_period: host.cold_period.min(config.sampling.window), ..host }
 }
 
 /// Reads what the machine is: at once what its files tell, and what the cloud tells when it has answered.

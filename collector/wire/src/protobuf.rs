@@ -49,7 +49,7 @@ pub enum Problem {
 }
 
 /// Iterates over the fields of one message, in the order of the bytes. After an error it ends.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub struct Reader<'a> {
     rest: &'a [u8],
     /// Where `rest` ends, counted from the start of the outermost message.
@@ -141,7 +141,7 @@ impl<'a> Reader<'a> {
     }
 
     fn long_key(&mut self) -> Result<(u32, u8), Error> {
-        let before = *self;
+        let before = self.clone();
         let key = u32::try_from(self.varint()?).map_err(|_too_large| before.error(Problem::Key))?;
         match key >> 3 {
             0 => Err(before.error(Problem::Key)),
@@ -238,7 +238,7 @@ impl<'a> Reader<'a> {
     fn skip_group(&mut self, group: u32, depth_left: u8) -> Result<(), Error> {
         let Some(depth_left) = depth_left.checked_sub(1) else { return Err(self.error(Problem::Depth)) };
         loop {
-            let before = *self;
+            let before = self.clone();
             let (number, wire_type) = self.key()?;
             if wire_type == 4 {
                 return if number == group { Ok(()) } else { Err(before.error(Problem::Group)) };

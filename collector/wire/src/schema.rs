@@ -130,12 +130,15 @@ fn check_value(reader: &mut Reader<'_>, field: &Field, wire_type: u8) -> Result<
         (Kind::Bytes | Kind::Id, 2) => reader.delimited().map(drop),
         (Kind::Fixed64 | Kind::Sfixed64 | Kind::Double, 1) => reader.array::<8>().map(drop),
         (Kind::Fixed32, 5) => reader.array::<4>().map(drop),
-        (
-            Kind::Bool | Kind::Int32 | Kind::Uint32 | Kind::Uint64 | Kind::Int64 | Kind::Sint32 | Kind::Enum(_),
-            0,
-        ) => reader.varint().map(drop),
+        (Kind::Bool | Kind::Int32 | Kind::Uint32 | Kind::Uint64 | Kind::Int64 | Kind::Sint32 | Kind::Enum(_), 0) => {
+            reader.varint().map(drop)
+        }
         (Kind::Fixed64 | Kind::Double, 2) if field.repeated => {
-            if reader.delimited()?.len() % 8 == 0 { Ok(()) } else { Err(reader.error(Problem::Truncated)) }
+            if reader.delimited()?.len() % 8 == 0 {
+                Ok(())
+            } else {
+                Err(reader.error(Problem::Truncated))
+            }
         }
         (Kind::Uint64, 2) if field.repeated => {
             // Packed numbers are bounded like a message, without keys.

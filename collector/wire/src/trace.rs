@@ -13,7 +13,7 @@ pub fn resource_spans(request: &[u8]) -> impl Iterator<Item = Result<ResourceSpa
 }
 
 /// A resource and the spans it sent.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub struct ResourceSpans<'a> {
     fields: Reader<'a>,
     resource: Reader<'a>,
@@ -21,22 +21,22 @@ pub struct ResourceSpans<'a> {
 
 impl<'a> ResourceSpans<'a> {
     fn read(fields: Reader<'a>) -> Result<Self, Error> {
-        Ok(Self { fields, resource: last_message(fields, 1)? })
+        Ok(Self { resource: last_message(fields.clone(), 1)?, fields })
     }
 
     /// The attributes of the resource.
     pub fn attributes(&self) -> Attributes<'a> {
-        Attributes { fields: self.resource, number: 1 }
+        Attributes { fields: self.resource.clone(), number: 1 }
     }
 
     /// The scopes with their spans.
     pub fn scopes(&self) -> impl Iterator<Item = Result<ScopeSpans<'a>, Error>> + use<'a> {
-        messages(self.fields, 2).map(|reader| ScopeSpans::read(reader?))
+        messages(self.fields.clone(), 2).map(|reader| ScopeSpans::read(reader?))
     }
 }
 
 /// An instrumentation scope and the spans it made.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub struct ScopeSpans<'a> {
     /// The name of the scope; empty if it has none.
     pub name: &'a str,
@@ -48,7 +48,7 @@ pub struct ScopeSpans<'a> {
 impl<'a> ScopeSpans<'a> {
     fn read(fields: Reader<'a>) -> Result<Self, Error> {
         let mut this = Self { name: "", version: "", fields };
-        for field in last_message(fields, 1)? {
+        for field in last_message(this.fields.clone(), 1)? {
             let field = field?;
             match field.number {
                 1 => this.name = field.text()?,
@@ -61,7 +61,7 @@ impl<'a> ScopeSpans<'a> {
 
     /// The spans.
     pub fn spans(&self) -> impl Iterator<Item = Result<Span<'a>, Error>> + use<'a> {
-        messages(self.fields, 2).map(|reader| Span::read(reader?))
+        messages(self.fields.clone(), 2).map(|reader| Span::read(reader?))
     }
 }
 
@@ -84,7 +84,7 @@ pub enum SpanKind {
 }
 
 /// One span.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub struct Span<'a> {
     /// The id of its trace: 16 bytes, if the sender keeps to the protocol.
     pub trace_id: &'a [u8],
@@ -127,7 +127,7 @@ impl<'a> Span<'a> {
         };
         let mut has_attributes = false;
         while !fields.is_empty() {
-            let here = fields;
+            let here = fields.clone();
             match fields.key()? {
                 (1, 2) => span.trace_id = fields.delimited()?,
                 (2, 2) => span.span_id = fields.delimited()?,
@@ -157,13 +157,13 @@ impl<'a> Span<'a> {
     }
 
     /// The attributes, in the order of the bytes.
-    pub const fn attributes(&self) -> Attributes<'a> {
-        Attributes { fields: self.attributes, number: 9 }
+    pub fn attributes(&self) -> Attributes<'a> {
+        Attributes { fields: self.attributes.clone(), number: 9 }
     }
 }
 
 /// Iterates over attributes. After an error it ends.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub struct Attributes<'a> {
     fields: Reader<'a>,
     number: u32,
@@ -194,7 +194,7 @@ impl<'a> Iterator for Attributes<'a> {
 }
 
 /// A key with a value that is read when asked for: what nobody asks for, such as a prompt, is never looked at.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub struct Attribute<'a> {
     /// The key.
     pub key: &'a str,
@@ -218,12 +218,12 @@ impl<'a> Attribute<'a> {
 
     /// The value.
     pub fn value(&self) -> Result<AnyValue<'a>, Error> {
-        AnyValue::read(self.value)
+        AnyValue::read(self.value.clone())
     }
 }
 
 /// A value of an attribute.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub enum AnyValue<'a> {
     /// No value, or one of a later protocol.
     Empty,
@@ -265,7 +265,7 @@ impl<'a> AnyValue<'a> {
 }
 
 /// A list of values.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub struct Array<'a> {
     fields: Reader<'a>,
 }
@@ -273,7 +273,7 @@ pub struct Array<'a> {
 impl<'a> Array<'a> {
     /// The values.
     pub fn values(&self) -> impl Iterator<Item = Result<AnyValue<'a>, Error>> + use<'a> {
-        messages(self.fields, 1).map(|reader| AnyValue::read(reader?))
+        messages(self.fields.clone(), 1).map(|reader| AnyValue::read(reader?))
     }
 }
 

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use http::{HeaderMap, HeaderName, HeaderValue};
 use wattline_core::{Seconds, Signal, Timestamp};
-use wattline_export_delivery::{Limits, Redaction};
+use wattline_export_delivery::{Limits, Redaction, Secret};
 
 use crate::config::{Compression, Config, Key, Protocol, Retry};
 use crate::endpoint::Endpoint;
@@ -180,7 +180,9 @@ fn headers(config: &Config) -> Result<HeaderMap, (Key, String)> {
 }
 
 fn redaction(config: &Config) -> Redaction {
-    Redaction::new(config.headers.values().chain(&config.proxy).map(wattline_export_delivery::Secret::reveal))
+    let proxy = config.proxy.as_ref().and_then(|proxy| reqwest::Url::parse(proxy.reveal()).ok());
+    let password = proxy.as_ref().and_then(reqwest::Url::password);
+    Redaction::new(config.headers.values().map(Secret::reveal).chain(password))
 }
 
 fn http_client(config: &Config, material: &Material) -> Result<reqwest::Client, (Key, String)> {
@@ -194,6 +196,9 @@ fn http_client(config: &Config, material: &Material) -> Result<reqwest::Client, 
         // A refused attempt is ours to count and to repeat.
         .retry(reqwest::retry::never())
         .referer(false)
+        // Below the idle limits of common servers and load balancers: one that hangs up just as we send, once every
+        // interval, would look like a failing destination.
+        .pool_idle_timeout(Duration::from_secs(30))
         // A dead connection is noticed when its data stays unacknowledged.
         .tcp_user_timeout(config.timeout);
     if let Some(proxy) = &config.proxy {

@@ -2,8 +2,6 @@
 
 use std::time::Duration;
 
-use wattline_export_delivery::Secret;
-
 use super::*;
 
 fn good() -> Config {

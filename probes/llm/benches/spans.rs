@@ -1,86 +1,17 @@
 //! How many spans a second are read and normalised, beside decoding the same bytes into owned structs with prost.
-//!
-//! A request holds 512 spans of calls of about 600 bytes each, as an application with one instrumentation sends them.
+
+mod request;
 
 use std::hint::black_box;
 
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 use opentelemetry_proto::tonic::collector::trace::v1::ExportTraceServiceRequest;
-use opentelemetry_proto::tonic::common::v1::any_value::Value;
-use opentelemetry_proto::tonic::common::v1::{AnyValue, ArrayValue, InstrumentationScope, KeyValue};
-use opentelemetry_proto::tonic::resource::v1::Resource;
-use opentelemetry_proto::tonic::trace::v1::{ResourceSpans, ScopeSpans, Span, Status};
 use prost::Message;
 use wattline_core::{Signal, Timestamp};
 use wattline_probe_llm::normalise;
 use wattline_wire::schema::{Limits, check};
 
-const SPANS: u64 = 512;
-
-fn any(value: Value) -> AnyValue {
-    AnyValue { value: Some(value) }
-}
-
-fn attribute(key: &str, value: Value) -> KeyValue {
-    KeyValue { key: key.to_owned(), value: Some(any(value)), ..Default::default() }
-}
-
-fn text(text: &str) -> Value {
-    Value::StringValue(text.to_owned())
-}
-
-fn span(index: u64) -> Span {
-    let count = i64::try_from(index).unwrap_or_default();
-    let attributes = vec![
-        attribute("gen_ai.operation.name", text("chat")),
-        attribute("gen_ai.provider.name", text("openai")),
-        attribute("gen_ai.request.model", text("gpt-5-mini")),
-        attribute("gen_ai.response.model", text("gpt-5-mini-2025-08-07")),
-        attribute("gen_ai.response.id", Value::StringValue(format!("chatcmpl-{index:024}"))),
-        attribute(
-            "gen_ai.response.finish_reasons",
-            Value::ArrayValue(ArrayValue { values: vec![any(text("stop"))] }),
-        ),
-        attribute("gen_ai.usage.input_tokens", Value::IntValue(1000 + count)),
-        attribute("gen_ai.usage.output_tokens", Value::IntValue(100 + count)),
-        attribute("gen_ai.usage.cache_read.input_tokens", Value::IntValue(count)),
-        attribute("gen_ai.request.max_tokens", Value::IntValue(4096)),
-        attribute("gen_ai.request.temperature", Value::DoubleValue(0.7)),
-        attribute("gen_ai.conversation.id", text("conv_5j66UpCpwteGg4YSxUnt7lPY")),
-        attribute("server.address", text("api.openai.com")),
-        attribute("server.port", Value::IntValue(443)),
-    ];
-    Span {
-        trace_id: u128::from(index / 4 + 1).to_be_bytes().to_vec(),
-        span_id: (index + 1).to_be_bytes().to_vec(),
-        parent_span_id: (u64::MAX - index).to_be_bytes().to_vec(),
-        name: "chat gpt-5-mini".to_owned(),
-        kind: 3,
-        start_time_unix_nano: 1_760_000_000_000_000_000 + index,
-        end_time_unix_nano: 1_760_000_002_000_000_000 + index,
-        attributes,
-        flags: 1,
-        status: Some(Status::default()),
-        ..Default::default()
-    }
-}
-
-fn request() -> Vec<u8> {
-    let resource = Resource {
-        attributes: vec![
-            attribute("service.name", text("shop")),
-            attribute("service.version", text("1.2.3")),
-            attribute("telemetry.sdk.name", text("opentelemetry")),
-            attribute("telemetry.sdk.language", text("python")),
-        ],
-        ..Default::default()
-    };
-    let scope = InstrumentationScope { name: "opentelemetry.instrumentation.openai".to_owned(), ..Default::default() };
-    let scope_spans =
-        vec![ScopeSpans { scope: Some(scope), spans: (0..SPANS).map(span).collect(), ..Default::default() }];
-    let resource_spans = vec![ResourceSpans { resource: Some(resource), scope_spans, ..Default::default() }];
-    ExportTraceServiceRequest { resource_spans }.encode_to_vec()
-}
+use request::{SPANS, request};
 
 fn spans(criterion: &mut Criterion) {
     let request = request();

@@ -177,16 +177,13 @@ impl<'a> CallReader<'a> {
 
 /// The operation of an inference span; `None` for every other span.
 fn operation(call: &Call<'_>, kind: SpanKind) -> Option<&'static str> {
-    match call.text(Name::Operation) {
-        Some(operation) => {
-            ["chat", "text_completion", "generate_content", "embeddings"].into_iter().find(|known| *known == operation)
-        }
-        None => {
-            let has_model = call.has(Name::RequestModel) || call.has(Name::ResponseModel);
-            let has_usage = call.has(Name::Input) || call.has(Name::Output);
-            (kind == SpanKind::Client && has_model && has_usage).then_some(UNKNOWN)
-        }
+    const INFERENCE: [&str; 4] = ["chat", "text_completion", "generate_content", "embeddings"];
+    if let Some(operation) = call.text(Name::Operation) {
+        return INFERENCE.into_iter().find(|known| *known == operation);
     }
+    let has_model = call.has(Name::RequestModel) || call.has(Name::ResponseModel);
+    let has_usage = call.has(Name::Input) || call.has(Name::Output);
+    (kind == SpanKind::Client && has_model && has_usage).then_some(UNKNOWN)
 }
 
 fn usage(call: &Call<'_>) -> Result<TokenUsage, NotBooked> {
@@ -211,10 +208,10 @@ fn usage(call: &Call<'_>) -> Result<TokenUsage, NotBooked> {
 }
 
 /// A count of tokens that can be believed. Some senders write it as a text or as a floating-point number.
-fn whole_tokens(value: AnyValue<'_>) -> Option<u64> {
+fn whole_tokens(value: &AnyValue<'_>) -> Option<u64> {
     let count = match value {
-        AnyValue::Int(count) => u64::try_from(count).ok(),
-        AnyValue::Double(count) => whole(count),
+        AnyValue::Int(count) => u64::try_from(*count).ok(),
+        AnyValue::Double(count) => whole(*count),
         AnyValue::Text(text) => {
             let text = text.trim_ascii();
             text.parse().ok().or_else(|| text.parse().ok().and_then(whole))

@@ -226,6 +226,11 @@ impl HostBooks {
         self.settled
     }
 
+    /// When the first window opened.
+    pub fn opened_at(&self) -> Option<Timestamp> {
+        self.opened
+    }
+
     /// The devices' rows.
     pub fn devices(&self) -> impl Iterator<Item = &DeviceRow> {
         self.devices.values()
@@ -276,13 +281,14 @@ impl HostBooks {
         Uncertainty::of_sum(self.devices.values().map(|row| (row.energy.get() as f64, row.uncertainty)))
     }
 
-    /// Every figure on the books, under the machine's `host_id`.
-    pub(super) fn samples(&self, host_id: &Text, rates: &Rates) -> Vec<Sample> {
+    /// Every figure on the books at `now`, under the machine's `host_id`.
+    pub(super) fn samples(&self, host_id: &Text, rates: &Rates, now: Timestamp) -> Vec<Sample> {
         let (Some(opened), Some(settled)) = (self.opened, self.settled) else { return Vec::new() };
         let mut samples = Vec::with_capacity(self.rows.len() * 3 + 32);
-        self.host_samples(host_id, rates, Period { start: opened, at: settled.at }, &mut samples);
-        self.device_samples(settled, rates, &mut samples);
-        self.workload_samples(settled.at, &mut samples);
+        self.host_samples(host_id, rates, Period { start: opened.min(now), at: now }, &mut samples);
+        self.device_samples(Period { start: settled.start.min(now), at: now }, &mut samples);
+        self.retired_samples(Period { start: opened.min(now), at: now }, &mut samples);
+        self.workload_samples(now, &mut samples);
         samples
     }
 
@@ -297,7 +303,7 @@ impl HostBooks {
             attributes
         };
         // What was drawn before the books opened is on some device rows: the earliest start is the machine's.
-        let start = self.devices.values().map(|row| row.start).min().unwrap_or(period.start);
+        let start = self.devices.values().map(|row| row.start).min().unwrap_or(period.start).min(period.start);
         let period = Period { start, ..period };
         let power: Watts = self.devices.values().map(|row| row.power).sum();
         samples.push(metrics::HOST_ENERGY.sample(&host, labels(), period, self.energy().quantity()));
@@ -325,7 +331,8 @@ impl HostBooks {
         ));
     }
 
-    fn device_samples(&self, settled: Period, _rates: &Rates, samples: &mut Vec<Sample>) {
+    /// `window` is the last one: what gauges tell of.
+    fn device_samples(&self, window: Period, samples: &mut Vec<Sample>) {
         for row in self.devices.values() {
             let subject = Arc::new(Subject::Device(row.device.clone()));
             let labels = || {
@@ -334,22 +341,25 @@ impl HostBooks {
                     Attribute::new(key::ENERGY_MODEL, row.model.clone()),
                 ]
             };
-            let period = Period { start: row.start, at: settled.at };
+            let period = Period { start: row.start.min(window.at), at: window.at };
             samples.push(metrics::HW_ENERGY.sample(&subject, labels(), period, row.energy.quantity()));
-            samples.push(metrics::HW_POWER.sample(&subject, labels(), settled, row.power));
+            samples.push(metrics::HW_POWER.sample(&subject, labels(), window, row.power));
             let quantity = vec![Attribute::new(key::UNCERTAINTY_QUANTITY, "energy")];
             let factor = Ratio::new(row.uncertainty.factor());
-            samples.push(metrics::UNCERTAINTY.sample(&subject, quantity, settled, factor));
+            samples.push(metrics::UNCERTAINTY.sample(&subject, quantity, window, factor));
         }
         for floor in &self.floors {
             let subject = Arc::new(Subject::Device(floor.device.clone()));
             let method = vec![Attribute::new(key::ENERGY_METHOD, floor.method.as_str())];
-            samples.push(metrics::HW_IDLE_POWER.sample(&subject, method, settled, floor.power));
+            samples.push(metrics::HW_IDLE_POWER.sample(&subject, method, window, floor.power));
         }
+    }
+
+    fn retired_samples(&self, period: Period, samples: &mut Vec<Sample>) {
+        let host = Arc::new(Subject::Host);
         for (kind, retired) in &self.retired {
             let labels = vec![Attribute::new(key::HW_TYPE, kind.as_str())];
-            let host = Arc::new(Subject::Host);
-            samples.push(metrics::RETIRED_ENERGY.sample(&host, labels, settled, retired.energy.quantity()));
+            samples.push(metrics::RETIRED_ENERGY.sample(&host, labels, period, retired.energy.quantity()));
         }
     }
 
@@ -364,7 +374,7 @@ impl HostBooks {
                 attributes.extend(extra.map(|(name, value)| Attribute::new(name, value)));
                 attributes
             };
-            let period = Period { start: row.start, at };
+            let period = Period { start: row.start.min(at), at };
             samples.push(metrics::WORKLOAD_ENERGY.sample(subject, labels(None), period, row.energy.quantity()));
             let operational = labels(Some((key::CARBON_KIND, "operational")));
             samples.push(metrics::WORKLOAD_CARBON.sample(subject, operational, period, row.carbon.quantity()));

@@ -115,11 +115,9 @@ impl Meters {
     }
 
     /// How many intervals of a meter could not be booked.
-    pub(crate) fn samples(&self, settled: Option<Period>, samples: &mut Vec<Sample>) {
-        if let Some(period) = settled {
-            let host = Arc::new(Subject::Host);
-            samples.push(metrics::HW_ENERGY_LOST.sample(&host, Vec::new(), period, Count::new(self.lost as f64)));
-        }
+    pub(crate) fn samples(&self, period: Period, samples: &mut Vec<Sample>) {
+        let host = Arc::new(Subject::Host);
+        samples.push(metrics::HW_ENERGY_LOST.sample(&host, Vec::new(), period, Count::new(self.lost as f64)));
     }
 
     /// The energy of every device since the window opened, modelled where no meter covers the device's kind.

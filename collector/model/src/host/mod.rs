@@ -213,13 +213,17 @@ impl HostModel {
         &self.books
     }
 
-    /// Every figure about this machine.
-    pub fn samples(&self, rates: &Rates) -> Vec<Sample> {
+    /// Every figure about this machine, as known at `now`: the books as of the last settlement, the machine's own
+    /// counters as of the last reading.
+    pub fn samples(&self, rates: &Rates, now: Timestamp) -> Vec<Sample> {
         let host_id = self.inventory.host_id.clone().unwrap_or_else(|| "unknown".to_owned());
-        let mut samples = self.books.samples(&host_id.into(), rates);
-        self.witness.samples(self.books.settled_at(), &mut samples);
-        self.meters.samples(self.books.settled_at(), &mut samples);
-        self.system.samples(&self.inventory, self.last, &mut samples);
+        let mut samples = self.books.samples(&host_id.into(), rates, now);
+        if let Some(opened) = self.books.opened_at() {
+            let period = Period { start: opened.min(now), at: now };
+            self.witness.samples(period, &mut samples);
+            self.meters.samples(period, &mut samples);
+        }
+        self.system.samples(&self.inventory, now, &mut samples);
         samples
     }
 }

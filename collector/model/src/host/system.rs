@@ -72,9 +72,9 @@ impl System {
         self.networks.retain(|name, _| networks.contains(name));
     }
 
-    pub(crate) fn samples(&self, inventory: &Inventory, now: Tick, samples: &mut Vec<Sample>) {
-        let start = inventory.boot_time.or(self.first.map(|tick| tick.wall)).unwrap_or(now.wall).min(now.wall);
-        let mut out = Out { host: Arc::new(Subject::Host), period: Period { start, at: now.wall }, samples };
+    pub(crate) fn samples(&self, inventory: &Inventory, now: Timestamp, samples: &mut Vec<Sample>) {
+        let start = inventory.boot_time.or(self.first.map(|tick| tick.wall)).unwrap_or(now).min(now);
+        let mut out = Out { host: Arc::new(Subject::Host), period: Period { start, at: now }, samples };
         self.cpu_samples(&mut out);
         self.memory_samples(&mut out);
         self.activity_samples(inventory.boot_time, &mut out);

@@ -311,12 +311,11 @@ impl Witness {
     }
 
     /// What each live workload used, as figures.
-    pub(crate) fn samples(&self, settled: Option<Period>, samples: &mut Vec<Sample>) {
-        let Some(settled) = settled else { return };
+    pub(crate) fn samples(&self, books: Period, samples: &mut Vec<Sample>) {
         let used = |total: &Total| total.cpu_ns > 0 || total.memory > 0;
         for (workload, total) in self.totals.iter().filter(|(_, total)| used(total)) {
             let subject = Arc::new(Subject::Workload(Workload::clone(workload)));
-            let period = Period { start: total.since, at: settled.at };
+            let period = Period { start: total.since.min(books.at), at: books.at };
             samples.push(metrics::WORKLOAD_CPU_TIME.sample(&subject, Vec::new(), period, nanoseconds(total.cpu_ns)));
             samples.push(metrics::WORKLOAD_MEMORY.sample(
                 &subject,

@@ -59,7 +59,10 @@ fn integers_may_be_numbers_or_texts() {
 
 #[test]
 fn unknown_names_and_nulls_are_ignored_everywhere() {
-    assert_eq!(value(r#"{"newValue":{"deep":[1,{}]},"stringValue":"x"}"#).unwrap(), Some(Value::StringValue("x".into())));
+    assert_eq!(
+        value(r#"{"newValue":{"deep":[1,{}]},"stringValue":"x"}"#).unwrap(),
+        Some(Value::StringValue("x".into()))
+    );
     assert_eq!(value(r#"{"newValue":1}"#).unwrap(), None);
     assert_eq!(value(r#"{"stringValue":null}"#).unwrap(), None);
     let request = traces(r#"{"new":[],"resourceSpans":[{"resource":null,"scopeSpans":[{"spans":[{"other":{}}]}]}]}"#);
@@ -81,7 +84,9 @@ fn ids_are_hexadecimal_of_either_case() {
     assert_eq!(span.trace_id[..4], [0x5b, 0x8e, 0xff, 0xf7]);
     assert_eq!((span.span_id.len(), span.kind), (0, 3));
     for bad in ["5B8", "5g", "+5", "5ü"] {
-        assert!(traces(&format!(r#"{{"resourceSpans":[{{"scopeSpans":[{{"spans":[{{"spanId":"{bad}"}}]}}]}}]}}"#)).is_err());
+        assert!(
+            traces(&format!(r#"{{"resourceSpans":[{{"scopeSpans":[{{"spans":[{{"spanId":"{bad}"}}]}}]}}]}}"#)).is_err()
+        );
     }
 }
 
@@ -96,7 +101,8 @@ fn bytes_are_base64_of_either_alphabet() {
 
 #[test]
 fn what_is_no_request_is_refused() {
-    for json in ["", "null", "[]", "1", "{", "{}x", r#"{"resourceSpans":{}}"#, r#"{"resourceSpans":[1]}"#, "\u{feff}{}"] {
+    for json in ["", "null", "[]", "1", "{", "{}x", r#"{"resourceSpans":{}}"#, r#"{"resourceSpans":[1]}"#, "\u{feff}{}"]
+    {
         assert!(traces(json).is_err(), "{json}");
     }
     assert_eq!(traces(" {} ").unwrap(), ExportTraceServiceRequest::default());

@@ -1,3 +1,5 @@
+use std::fmt::Write as _;
+
 use opentelemetry_proto::tonic::collector::trace::v1::ExportTraceServiceRequest;
 use opentelemetry_proto::tonic::common::v1::any_value::Value;
 use opentelemetry_proto::tonic::common::v1::{ArrayValue, InstrumentationScope, KeyValue, KeyValueList};
@@ -10,21 +12,25 @@ use super::*;
 use crate::protobuf::put_bytes;
 use crate::samples;
 
+macro_rules! push {
+    ($told:ident, $($words:tt)*) => { write!($told, $($words)*).unwrap() };
+}
+
 /// Reads everything there is and says it in one text, as [`theirs`] does with prost's structs.
 fn ours(request: &[u8]) -> Result<String, Error> {
     let mut told = String::new();
     for resource in resource_spans(request) {
         let resource = resource?;
-        told += &format!("resource {}\n", tell(resource.attributes())?);
+        push!(told, "resource {}\n", tell(resource.attributes())?);
         for scope in resource.scopes() {
             let scope = scope?;
-            told += &format!(" scope {:?} {:?}\n", scope.name, scope.version);
+            push!(told, " scope {:?} {:?}\n", scope.name, scope.version);
             for span in scope.spans() {
                 let span = span?;
                 let Span { trace_id, span_id, parent_span_id, trace_state, name, kind, failed, event_count, .. } = span;
-                told += &format!("  span {trace_id:?} {span_id:?} {parent_span_id:?} {trace_state:?} {name:?} {kind:?}");
-                told += &format!(" {} {} {failed} {event_count}", span.start_unix_nanos, span.end_unix_nanos);
-                told += &format!(" {}\n", tell(span.attributes())?);
+                push!(told, "  span {trace_id:?} {span_id:?} {parent_span_id:?} {trace_state:?} {name:?} {kind:?}");
+                push!(told, " {} {} {failed} {event_count}", span.start_unix_nanos, span.end_unix_nanos);
+                push!(told, " {}\n", tell(span.attributes())?);
             }
         }
     }
@@ -35,7 +41,7 @@ fn tell(attributes: Attributes<'_>) -> Result<String, Error> {
     let mut told = String::new();
     for attribute in attributes {
         let attribute = attribute?;
-        told += &format!("{}={} ", attribute.key, tell_value(attribute.value()?)?);
+        push!(told, "{}={} ", attribute.key, tell_value(attribute.value()?)?);
     }
     Ok(told)
 }
@@ -60,17 +66,17 @@ fn theirs(request: &ExportTraceServiceRequest) -> String {
     let mut told = String::new();
     for resource in &request.resource_spans {
         let attributes = resource.resource.as_ref().map(|resource| resource.attributes.as_slice());
-        told += &format!("resource {}\n", tell_theirs(attributes.unwrap_or_default()));
+        push!(told, "resource {}\n", tell_theirs(attributes.unwrap_or_default()));
         for scope in &resource.scope_spans {
             let InstrumentationScope { name, version, .. } = scope.scope.clone().unwrap_or_default();
-            told += &format!(" scope {name:?} {version:?}\n");
+            push!(told, " scope {name:?} {version:?}\n");
             for span in &scope.spans {
                 let failed = span.status.as_ref().is_some_and(|status| status.code == 2);
                 let kind = kind(u64::try_from(span.kind).unwrap());
-                told += &format!("  span {:?} {:?} {:?} ", span.trace_id, span.span_id, span.parent_span_id);
-                told += &format!("{:?} {:?} {kind:?} ", span.trace_state, span.name);
-                told += &format!("{} {} ", span.start_time_unix_nano, span.end_time_unix_nano);
-                told += &format!("{failed} {} {}\n", span.events.len(), tell_theirs(&span.attributes));
+                push!(told, "  span {:?} {:?} {:?} ", span.trace_id, span.span_id, span.parent_span_id);
+                push!(told, "{:?} {:?} {kind:?} ", span.trace_state, span.name);
+                push!(told, "{} {} ", span.start_time_unix_nano, span.end_time_unix_nano);
+                push!(told, "{failed} {} {}\n", span.events.len(), tell_theirs(&span.attributes));
             }
         }
     }

@@ -297,6 +297,20 @@ async fn a_silent_server_is_given_up_on_and_asked_again() {
 }
 
 #[tokio::test]
+async fn a_connection_that_has_gone_silent_is_left() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let grpc = Config { protocol: Protocol::Grpc, ..config(format!("http://{}", listener.local_addr().unwrap())) };
+    let rig = Rig::start(Config { timeout: Duration::from_millis(200), ..grpc });
+    rig.relay(Signal::Traces, &spans(3), 3);
+    let silent = listener.accept().await.unwrap();
+    rig.told("no answer within 200ms").await;
+    let mut server = Grpc::start_with(listener, |_| ok(), usize::MAX);
+    server.seen().await;
+    assert_eq!(rig.finish().await, counts(&[("exported traces", 3)]));
+    drop(silent);
+}
+
+#[tokio::test]
 async fn a_server_that_comes_late_gets_everything() {
     let address = TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap();
     let rig = Rig::start(Config { protocol: Protocol::Grpc, ..config(format!("http://{address}")) });

@@ -327,6 +327,18 @@ async fn only_the_configured_signals_are_sent_and_an_own_endpoint_is_used_as_it_
 }
 
 #[tokio::test]
+async fn a_configured_proxy_carries_the_requests() {
+    let mut proxy = Web::start(|_| OK).await;
+    let address = Some(Secret::new(format!("http://user:letmein-123@{}", proxy.address)));
+    let rig = Rig::start(Config { proxy: address, ..config("http://collector.invalid:4318") });
+    rig.relay(Signal::Traces, &spans(3), 3);
+    let seen = proxy.seen().await;
+    assert_eq!(seen.uri.to_string(), "http://collector.invalid:4318/v1/traces");
+    assert!(seen.header("proxy-authorization").starts_with("Basic "));
+    assert_eq!(rig.finish().await, counts(&[("exported traces", 3)]));
+}
+
+#[tokio::test]
 async fn an_envelope_without_items_is_not_sent() {
     let mut web = Web::start(|_| OK).await;
     let rig = Rig::start(config(web.url()));

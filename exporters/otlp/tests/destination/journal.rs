@@ -11,7 +11,7 @@ use tracing_subscriber::layer::{Context, SubscriberExt};
 
 /// The lines of all tests of this process; each names its destination.
 static LINES: Mutex<Vec<String>> = Mutex::new(Vec::new());
-static LENGTH: LazyLock<watch::Sender<usize>> = LazyLock::new(|| watch::Sender::new(0));
+static EVENTS: LazyLock<watch::Sender<usize>> = LazyLock::new(|| watch::Sender::new(0));
 static START: Once = Once::new();
 
 struct Recorder;
@@ -20,9 +20,9 @@ impl<S: Subscriber> Layer<S> for Recorder {
     fn on_event(&self, event: &Event<'_>, _context: Context<'_, S>) {
         let mut line = Line(format!("{} {}", event.metadata().level(), event.metadata().target()));
         event.record(&mut line);
-        let mut lines = LINES.lock().unwrap();
-        lines.push(line.0);
-        LENGTH.send_replace(lines.len());
+        LINES.lock().unwrap().push(line.0);
+        // Only now that the lines are free again: whoever waits looks at them while it holds the channel.
+        EVENTS.send_modify(|events| *events += 1);
     }
 }
 
@@ -55,6 +55,6 @@ pub(crate) fn all() -> Vec<String> {
 
 /// Waits for a line about a destination that contains `words`.
 pub(crate) async fn told(destination: &str, words: &str) {
-    let mut length = LENGTH.subscribe();
-    length.wait_for(|_| lines(destination).iter().any(|line| line.contains(words))).await.unwrap();
+    let mut events = EVENTS.subscribe();
+    events.wait_for(|_| lines(destination).iter().any(|line| line.contains(words))).await.unwrap();
 }

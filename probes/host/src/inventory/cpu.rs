@@ -202,6 +202,11 @@ processor\t: 1
 vendor_id\t: AuthenticAMD
 physical id\t: 0
 core id\t\t: 0
+
+processor\t: 2
+vendor_id\t: AuthenticAMD
+physical id\t: 1
+core id\t\t: 0
 ";
 
     #[test]
@@ -211,7 +216,7 @@ core id\t\t: 0
         assert_eq!(cpu.vendor.as_deref(), Some("AuthenticAMD"));
         assert_eq!(cpu.name.as_deref(), Some("AMD EPYC 7R13 Processor"));
         assert_eq!((cpu.family, cpu.model), (Some(25), Some(1)));
-        assert_eq!((cpu.logical_count, cpu.core_count, cpu.socket_count), (Some(2), Some(1), Some(1)));
+        assert_eq!((cpu.logical_count, cpu.core_count, cpu.socket_count), (Some(3), Some(2), Some(2)));
     }
 
     #[test]

@@ -71,6 +71,7 @@ struct Line {
 
 /// The names by length and then by rank. Few have the same length, so that most attributes of a span are told apart
 /// without comparing a byte.
+#[expect(clippy::indexing_slicing, reason = "this runs in the compiler, which refuses an index out of range")]
 static LINES: [Line; NAMES.len()] = {
     let mut lines = [Line { key: "", name: Name::Operation, rank: 0 }; NAMES.len()];
     let (mut length, mut next) = (0, 0);
@@ -92,6 +93,7 @@ static LINES: [Line; NAMES.len()] = {
 };
 
 /// Where the names of each length begin in [`LINES`].
+#[expect(clippy::indexing_slicing, reason = "this runs in the compiler, which refuses an index out of range")]
 static STARTS: [u8; LONGEST + 2] = {
     let mut starts = [0; LONGEST + 2];
     let mut length = 0;
@@ -123,20 +125,20 @@ pub(super) struct Call<'a> {
 
 impl<'a> Call<'a> {
     pub(super) fn read(span: &Span<'a>) -> Result<Self, Error> {
-        let mut call = Self { slots: [None; Name::COUNT] };
+        let mut call = Self { slots: [const { None }; Name::COUNT] };
         for attribute in span.attributes() {
             let attribute = attribute?;
             let Some(line) = find(attribute.key) else { continue };
             let Some(slot) = call.slots.get_mut(line.name as usize) else { continue };
-            if slot.is_none_or(|(rank, _)| line.rank <= rank) {
+            if slot.as_ref().is_none_or(|(rank, _)| line.rank <= *rank) {
                 *slot = Some((line.rank, attribute.value()?));
             }
         }
         Ok(call)
     }
 
-    pub(super) fn value(&self, name: Name) -> Option<AnyValue<'a>> {
-        self.slots.get(name as usize).copied().flatten().map(|(_, value)| value)
+    pub(super) fn value(&self, name: Name) -> Option<&AnyValue<'a>> {
+        self.slots.get(name as usize)?.as_ref().map(|(_, value)| value)
     }
 
     pub(super) fn has(&self, name: Name) -> bool {

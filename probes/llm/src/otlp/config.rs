@@ -81,3 +81,29 @@ impl Default for HttpConfig {
         Self { enabled: true, listen: "127.0.0.1:4318".to_owned() }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn keys_left_out_have_their_defaults_and_unknown_ones_are_refused() {
+        let text = "max_body_bytes = 1000\nread_timeout = \"5s\"\n[grpc]\nenabled = false\n";
+        let config: Config = toml::from_str(text).unwrap();
+        let expected = Config {
+            grpc: GrpcConfig { enabled: false, ..GrpcConfig::default() },
+            max_body_bytes: 1000,
+            read_timeout: Duration::from_secs(5),
+            ..Config::default()
+        };
+        assert_eq!(config, expected);
+        assert!(toml::from_str::<Config>("[http]\nport = 4318").is_err());
+        assert!(toml::from_str::<Config>("max_body_bytes = -1").is_err());
+    }
+
+    #[test]
+    fn the_defaults_survive_writing_and_reading() {
+        let text = toml::to_string(&Config::default()).unwrap();
+        assert_eq!(toml::from_str::<Config>(&text).unwrap(), Config::default());
+    }
+}

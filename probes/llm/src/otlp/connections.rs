@@ -100,23 +100,24 @@ impl Connections {
         C: GracefulConnection + Send + 'static,
     {
         let mut warned = false;
-        while let Some(place) = self.stop.run_until_cancelled(self.place(&mut warned)).await {
-            match self.stop.run_until_cancelled(listener.accept()).await {
-                None => return,
-                Some(Ok((stream, _peer))) => {
-                    // An answer is a few bytes and should not wait for more.
-                    if let Err(error) = stream.set_nodelay(true) {
-                        tracing::debug!("an OTLP connection could not be set to send at once: {error}");
-                    }
-                    let heard = CancellationToken::new();
-                    let connection = connect(stream, heard.clone());
-                    self.tasks.spawn(self.clone().attend(connection, heard, place));
-                }
-                Some(Err(error)) => {
+        while let Some(accepted) = self.stop.run_until_cancelled(listener.accept()).await {
+            let stream = match accepted {
+                Ok((stream, _peer)) => stream,
+                Err(error) => {
                     tracing::warn!("an OTLP connection could not be accepted: {error}");
                     tokio::time::sleep(PAUSE).await;
+                    continue;
                 }
+            };
+            // The place comes after the connection: a listener that waits for one must not keep it from the other.
+            let Some(place) = self.stop.run_until_cancelled(self.place(&mut warned)).await else { return };
+            // An answer is a few bytes and should not wait for more.
+            if let Err(error) = stream.set_nodelay(true) {
+                tracing::debug!("an OTLP connection could not be set to send at once: {error}");
             }
+            let heard = CancellationToken::new();
+            let connection = connect(stream, heard.clone());
+            self.tasks.spawn(self.clone().attend(connection, heard, place));
         }
     }
 

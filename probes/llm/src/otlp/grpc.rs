@@ -31,7 +31,8 @@ pub(super) async fn answer<B>(intake: Arc<Intake>, request: Request<B>) -> Resul
 where
     B: Body<Data = Bytes> + Unpin,
 {
-    let is_grpc = request.headers().get(CONTENT_TYPE).is_some_and(|value| value.as_bytes().starts_with(MEDIA_TYPE.as_bytes()));
+    let is_grpc =
+        request.headers().get(CONTENT_TYPE).is_some_and(|value| value.as_bytes().starts_with(MEDIA_TYPE.as_bytes()));
     if !is_grpc || request.method() != Method::POST {
         // This is not gRPC, so neither is the answer.
         let mut response = Response::new(Reply::default());
@@ -58,7 +59,8 @@ async fn take<B>(intake: &Intake, signal: Signal, request: Request<B>) -> Result
 where
     B: Body<Data = Bytes> + Unpin,
 {
-    let compression = Compression::from_header(request.headers().get("grpc-encoding")).ok_or(Refusal::ContentEncoding)?;
+    let compression =
+        Compression::from_header(request.headers().get("grpc-encoding")).ok_or(Refusal::ContentEncoding)?;
     let limit = intake.max_body_bytes;
     let mut share = intake.budget.share();
     let framed = body::read(request.into_body(), limit + PREFIX, intake.read_timeout, &mut share).await?;
@@ -84,7 +86,8 @@ fn unframe(mut framed: Bytes) -> Result<(bool, Bytes), Refusal> {
 fn accepted() -> Response<Reply> {
     let mut trailers = HeaderMap::with_capacity(1);
     trailers.insert("grpc-status", HeaderValue::from_static("0"));
-    let mut response = Response::new(Reply { message: Some(Bytes::from_static(&[0; PREFIX])), trailers: Some(trailers) });
+    let mut response =
+        Response::new(Reply { message: Some(Bytes::from_static(&[0; PREFIX])), trailers: Some(trailers) });
     response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(MEDIA_TYPE));
     response
 }

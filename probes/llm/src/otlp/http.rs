@@ -27,7 +27,12 @@ where
         "/v1/traces" => Signal::Traces,
         "/v1/metrics" => Signal::Metrics,
         "/v1/logs" => Signal::Logs,
-        _ => return Ok(plain(StatusCode::NOT_FOUND, "not found; OTLP is taken at /v1/traces, /v1/metrics and /v1/logs")),
+        _ => {
+            return Ok(plain(
+                StatusCode::NOT_FOUND,
+                "not found; OTLP is taken at /v1/traces, /v1/metrics and /v1/logs",
+            ));
+        }
     };
     let encoding = encoding(&request);
     let response = match take(&intake, signal, encoding, request).await {

@@ -1,7 +1,9 @@
 //! Judges a request and puts it into both queues or into none.
 
-use bytes::Bytes;
 use std::time::Duration;
+
+use bytes::Bytes;
+use wattline_core::queue::Sender;
 use wattline_core::{Envelope, Outlet, Reading, Readings, Signal, Telemetry};
 use wattline_wire::schema::{Limits, check};
 
@@ -48,7 +50,7 @@ impl Intake {
             return Ok(());
         }
         // Places in both queues come first: a request that one of them refuses leaves no trace in the other.
-        let relay = self.outlet.relay.as_ref().map(|relay| relay.reserve()).transpose()?;
+        let relay = self.outlet.relay.as_ref().map(Sender::reserve).transpose()?;
         let tick = (self.clock)();
         let calls = match signal {
             Signal::Traces => normalise::calls(&body, tick.wall)?,

@@ -68,12 +68,10 @@ async fn metrics_and_logs_are_counted_and_relayed() {
     let data = Some(Data::Gauge(Gauge { data_points: vec![NumberDataPoint::default(); 3] }));
     let metrics = vec![Metric { data, ..Default::default() }];
     let scope_metrics = vec![ScopeMetrics { metrics, ..Default::default() }];
-    let metrics = ExportMetricsServiceRequest {
-        resource_metrics: vec![ResourceMetrics { scope_metrics, ..Default::default() }],
-    };
+    let metrics =
+        ExportMetricsServiceRequest { resource_metrics: vec![ResourceMetrics { scope_metrics, ..Default::default() }] };
     let scope_logs = vec![ScopeLogs { log_records: vec![LogRecord::default(); 4], ..Default::default() }];
-    let logs =
-        ExportLogsServiceRequest { resource_logs: vec![ResourceLogs { scope_logs, ..Default::default() }] };
+    let logs = ExportLogsServiceRequest { resource_logs: vec![ResourceLogs { scope_logs, ..Default::default() }] };
     for (path, body) in [("/v1/metrics", metrics.encode_to_vec()), ("/v1/logs", logs.encode_to_vec())] {
         assert_eq!(send(running.http, post(path, &[PROTOBUF], body)).await.status, StatusCode::OK);
     }
@@ -98,8 +96,7 @@ async fn an_empty_request_is_a_success_and_leaves_nothing() {
 async fn without_a_relay_what_nobody_reads_is_counted_as_lost() {
     let mut running = Setup { relay: None, ..Setup::default() }.start();
     let scope_logs = vec![ScopeLogs { log_records: vec![LogRecord::default()], ..Default::default() }];
-    let logs =
-        ExportLogsServiceRequest { resource_logs: vec![ResourceLogs { scope_logs, ..Default::default() }] };
+    let logs = ExportLogsServiceRequest { resource_logs: vec![ResourceLogs { scope_logs, ..Default::default() }] };
     send(running.http, post("/v1/logs", &[PROTOBUF], logs.encode_to_vec())).await;
     send(running.http, post("/v1/traces", &[PROTOBUF], encoded(7))).await;
     let (calls, _, counted) = running.seen();
@@ -138,7 +135,8 @@ async fn malformed_requests_are_bad_requests_and_the_next_one_is_taken() {
     let mut running = Setup::default().start();
     let whole = encoded(7);
     let truncated = whole[..whole.len() - 1].to_vec();
-    let deep = format!("{}{}", r#"{"resourceSpans":["#.repeat(200), "]}".repeat(200));
+    let (open, close) = (r#"{"arrayValue":{"values":["#.repeat(200), "]}}".repeat(200));
+    let deep = format!(r#"{{"resourceSpans":[{{"resource":{{"attributes":[{{"value":{open}{close}}}]}}}}]}}"#);
     let mut broken_gzip = gzip(&whole);
     broken_gzip.truncate(20);
     let requests = [

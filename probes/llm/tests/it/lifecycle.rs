@@ -57,7 +57,9 @@ async fn a_stop_does_not_wait_for_a_sender_that_has_stopped_sending() {
 #[tokio::test]
 async fn connections_that_bring_no_request_are_closed() {
     let running = Setup::with(|config| config.read_timeout = Duration::from_millis(50)).start();
-    for (address, first) in [(running.http, "POST /v1/tr"), (running.http, ""), (running.grpc, "PRI *"), (running.grpc, "")] {
+    for (address, first) in
+        [(running.http, "POST /v1/tr"), (running.http, ""), (running.grpc, "PRI *"), (running.grpc, "")]
+    {
         let mut stream = TcpStream::connect(address).await.unwrap();
         stream.write_all(first.as_bytes()).await.unwrap();
         let mut rest = Vec::new();
@@ -78,12 +80,4 @@ async fn further_connections_wait_for_a_place() {
     assert!(waiting.is_err(), "the second connection was served beside the first");
     drop(first);
     assert_eq!(second.await.unwrap().status, StatusCode::OK);
-}
-
-#[tokio::test]
-async fn a_receiver_with_one_listener_runs_and_stops() {
-    let mut setup = Setup::default();
-    setup.config.grpc.enabled = false;
-    let bound = wattline_probe_llm::otlp::bind(&setup.config).unwrap();
-    assert!(bound.addresses().grpc.is_none() && bound.addresses().http.is_some());
 }

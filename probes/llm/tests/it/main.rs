@@ -1,7 +1,12 @@
 //! The receiver as its senders meet it: over real sockets, with real clients.
 
+#[cfg(test)]
 mod grpc;
+#[cfg(test)]
 mod http;
+#[cfg(test)]
 mod lifecycle;
+#[cfg(test)]
 mod sdk;
+#[cfg(test)]
 mod support;

@@ -13,10 +13,8 @@ use crate::support::{Running, Setup};
 fn spans() -> (Resource, Vec<SpanData>) {
     let resource = Resource::builder_empty().with_service_name("shop").build();
     let recorded = InMemorySpanExporter::default();
-    let provider = SdkTracerProvider::builder()
-        .with_simple_exporter(recorded.clone())
-        .with_resource(resource.clone())
-        .build();
+    let provider =
+        SdkTracerProvider::builder().with_simple_exporter(recorded.clone()).with_resource(resource.clone()).build();
     let tracer = provider.tracer("test");
     let call = |parent: &Context| {
         let attributes = [
@@ -26,7 +24,11 @@ fn spans() -> (Resource, Vec<SpanData>) {
             KeyValue::new("gen_ai.usage.input_tokens", 11),
             KeyValue::new("gen_ai.usage.output_tokens", 22),
         ];
-        tracer.span_builder("chat gpt").with_kind(SpanKind::Client).with_attributes(attributes).start_with_context(&tracer, parent)
+        tracer
+            .span_builder("chat gpt")
+            .with_kind(SpanKind::Client)
+            .with_attributes(attributes)
+            .start_with_context(&tracer, parent)
     };
     let agent = tracer.span_builder("invoke_agent").start(&tracer);
     let agent = Context::new().with_span(agent);
@@ -48,7 +50,8 @@ async fn export(exporter: SpanExporter, running: &mut Running) {
     let key = &calls[0].key;
     assert_eq!((key.service.as_str(), key.model.as_str(), key.provider.as_str()), ("shop", "gpt", "openai"));
     assert_eq!((calls[0].usage.input, calls[0].usage.output), (11, 22));
-    let relayed = opentelemetry_proto::tonic::collector::trace::v1::ExportTraceServiceRequest::decode(envelopes[0].body.clone());
+    let relayed =
+        opentelemetry_proto::tonic::collector::trace::v1::ExportTraceServiceRequest::decode(envelopes[0].body.clone());
     assert_eq!(relayed.unwrap().resource_spans.len(), 1);
     assert_eq!(counted, "wattline.received traces 3");
 }

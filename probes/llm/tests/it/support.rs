@@ -12,7 +12,7 @@ use opentelemetry_proto::tonic::collector::trace::v1::ExportTraceServiceRequest;
 use opentelemetry_proto::tonic::common::v1::any_value::Value;
 use opentelemetry_proto::tonic::common::v1::{AnyValue, KeyValue};
 use opentelemetry_proto::tonic::trace::v1::{ResourceSpans, ScopeSpans, Span};
-use opentelemetry_sdk::metrics::data::{AggregatedMetrics, MetricData};
+use opentelemetry_sdk::metrics::data::{AggregatedMetrics, MetricData, ScopeMetrics};
 use opentelemetry_sdk::metrics::{InMemoryMetricExporter, PeriodicReader, SdkMeterProvider};
 use prost::Message;
 use tokio::net::TcpStream;
@@ -64,8 +64,7 @@ impl Setup {
     pub(crate) fn start(self) -> Running {
         use opentelemetry::metrics::MeterProvider;
         let counts = InMemoryMetricExporter::default();
-        let meter =
-            SdkMeterProvider::builder().with_reader(PeriodicReader::builder(counts.clone()).build()).build();
+        let meter = SdkMeterProvider::builder().with_reader(PeriodicReader::builder(counts.clone()).build()).build();
         let bound = bind(&self.config).unwrap();
         let Addresses { grpc, http } = bound.addresses();
         let (readings_in, readings) = queue::bounded(self.readings);
@@ -99,7 +98,7 @@ impl Running {
         self.meter.force_flush().unwrap();
         let Some(last) = self.counts.get_finished_metrics().unwrap().pop() else { return String::new() };
         let mut lines = Vec::new();
-        for metric in last.scope_metrics().flat_map(|scope| scope.metrics()) {
+        for metric in last.scope_metrics().flat_map(ScopeMetrics::metrics) {
             let AggregatedMetrics::U64(MetricData::Sum(sum)) = metric.data() else { panic!("{metric:?}") };
             for point in sum.data_points() {
                 let mut words: Vec<_> = point.attributes().map(|attribute| attribute.value.to_string()).collect();
