@@ -25,6 +25,8 @@ pub struct Report {
     pub total: Figure,
     /// Its devices; they add up to the total.
     pub devices: Vec<Device>,
+    /// Mean watts of the last window by `hw.type` that were not idle: what workloads and nobody seen used.
+    pub devices_active_w: BTreeMap<&'static str, f64>,
     /// What ran, by energy; with idle and unattributed energy they add up to the total.
     pub workloads: Vec<Workload>,
     /// Energy at rest, which belongs to nobody.
@@ -153,6 +155,7 @@ impl Report {
             window_s: window.get(),
             at: settled.at.unix_seconds(),
             total,
+            devices_active_w: active(books, window),
             workloads: workloads(books, window, uncertainty),
             idle: state(EnergyState::Idle),
             unattributed: state(EnergyState::Unattributed),
@@ -277,6 +280,14 @@ fn devices(books: &HostBooks) -> Vec<Device> {
             figure: Figure::new(row.energy, row.power.get(), row.method, row.uncertainty),
         })
         .collect()
+}
+
+fn active(books: &HostBooks, window: Seconds) -> BTreeMap<&'static str, f64> {
+    let mut active = BTreeMap::new();
+    for row in books.workloads().filter(|row| row.state != EnergyState::Idle) {
+        *active.entry(row.kind.as_str()).or_default() += (row.last.quantity() / window).get();
+    }
+    active
 }
 
 fn workloads(books: &HostBooks, window: Seconds, uncertainty: Uncertainty) -> Vec<Workload> {

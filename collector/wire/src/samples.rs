@@ -47,8 +47,8 @@ fn attributes() -> Vec<KeyValue> {
     ]
 }
 
-fn resource() -> Option<Resource> {
-    Some(Resource {
+fn resource() -> Resource {
+    Resource {
         attributes: vec![attribute("service.name", text("shop"))],
         dropped_attributes_count: 1,
         entity_refs: vec![EntityRef {
@@ -57,16 +57,16 @@ fn resource() -> Option<Resource> {
             id_keys: vec!["service.name".to_owned()],
             description_keys: vec!["service.version".to_owned()],
         }],
-    })
+    }
 }
 
-fn scope() -> Option<InstrumentationScope> {
-    Some(InstrumentationScope {
+fn scope() -> InstrumentationScope {
+    InstrumentationScope {
         name: "scope".to_owned(),
         version: "1.2".to_owned(),
         attributes: vec![attribute("scope", text("yes"))],
         dropped_attributes_count: 2,
-    })
+    }
 }
 
 pub(crate) fn traces() -> ExportTraceServiceRequest {
@@ -101,10 +101,13 @@ pub(crate) fn traces() -> ExportTraceServiceRequest {
         status: Some(Status { message: "bad".to_owned(), code: 2 }),
     };
     let root = Span { span_id: vec![2; 8], name: "root".to_owned(), ..Default::default() };
-    let scope_spans =
-        vec![ScopeSpans { scope: scope(), spans: vec![child, root], schema_url: "https://example.com".to_owned() }];
+    let scope_spans = vec![ScopeSpans {
+        scope: Some(scope()),
+        spans: vec![child, root],
+        schema_url: "https://example.com".to_owned(),
+    }];
     let resource_spans =
-        vec![ResourceSpans { resource: resource(), scope_spans, schema_url: "https://example.com".to_owned() }];
+        vec![ResourceSpans { resource: Some(resource()), scope_spans, schema_url: "https://example.com".to_owned() }];
     ExportTraceServiceRequest { resource_spans }
 }
 
@@ -122,9 +125,9 @@ pub(crate) fn logs() -> ExportLogsServiceRequest {
         span_id: vec![2; 8],
         event_name: "event".to_owned(),
     };
-    let scope_logs = vec![ScopeLogs { scope: scope(), log_records: vec![record], schema_url: String::new() }];
+    let scope_logs = vec![ScopeLogs { scope: Some(scope()), log_records: vec![record], schema_url: String::new() }];
     ExportLogsServiceRequest {
-        resource_logs: vec![ResourceLogs { resource: resource(), scope_logs, schema_url: String::new() }],
+        resource_logs: vec![ResourceLogs { resource: Some(resource()), scope_logs, schema_url: String::new() }],
     }
 }
 
@@ -174,9 +177,13 @@ pub(crate) fn metrics() -> ExportMetricsServiceRequest {
         ),
         metric("summary", Data::Summary(Summary { data_points: vec![summary_point()] })),
     ];
-    let scope_metrics = vec![ScopeMetrics { scope: scope(), metrics, schema_url: String::new() }];
+    let scope_metrics = vec![ScopeMetrics { scope: Some(scope()), metrics, schema_url: String::new() }];
     ExportMetricsServiceRequest {
-        resource_metrics: vec![ResourceMetrics { resource: resource(), scope_metrics, schema_url: String::new() }],
+        resource_metrics: vec![ResourceMetrics {
+            resource: Some(resource()),
+            scope_metrics,
+            schema_url: String::new(),
+        }],
     }
 }
 

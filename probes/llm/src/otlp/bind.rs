@@ -60,6 +60,17 @@ pub enum BindError {
         /// The key of the limit.
         key: &'static str,
     },
+    /// A request as large as allowed would never fit: tell the user.
+    #[error(
+        "otlp.max_inflight_bytes = {inflight} is less than twice otlp.max_body_bytes = {body}, so that a large request \
+         and its decompressed form would never fit; raise the first or lower the second"
+    )]
+    NoRoom {
+        /// The bytes of all requests.
+        inflight: u32,
+        /// The bytes of one request.
+        body: u32,
+    },
 }
 
 /// Opens the listeners that `config` asks for. If one cannot be opened, none stays open.
@@ -86,6 +97,9 @@ pub fn bind(config: &Config) -> Result<Bound, BindError> {
         if is_zero {
             return Err(BindError::Zero { key });
         }
+    }
+    if max_inflight_bytes / 2 < *max_body_bytes {
+        return Err(BindError::NoRoom { inflight: *max_inflight_bytes, body: *max_body_bytes });
     }
     let open = |key, enabled, address: &str| -> Result<Option<TcpListener>, BindError> {
         if enabled { listen(key, address, *plaintext_beyond_loopback).map(Some) } else { Ok(None) }
@@ -172,5 +186,11 @@ mod tests {
     fn limits_of_zero_are_refused_by_name() {
         let config = Config { read_timeout: Duration::ZERO, ..config("127.0.0.1:0", "127.0.0.1:0") };
         assert!(matches!(bind(&config), Err(BindError::Zero { key: "otlp.read_timeout" })));
+    }
+
+    #[test]
+    fn a_budget_that_one_request_could_exceed_is_refused() {
+        let config = Config { max_inflight_bytes: 30 << 20, ..config("127.0.0.1:0", "127.0.0.1:0") };
+        assert!(matches!(bind(&config), Err(BindError::NoRoom { .. })));
     }
 }

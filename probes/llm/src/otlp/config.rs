@@ -15,8 +15,8 @@ pub struct Config {
     /// The largest request in bytes, as sent and after decompression. Larger ones are refused for good. 20 MiB, as the
     /// OpenTelemetry Collector's HTTP receiver.
     pub max_body_bytes: u32,
-    /// Bytes of requests that are being read at one time, over all connections. Beyond, senders are told to come
-    /// again. 128 MiB.
+    /// Bytes of requests that are being read at one time, over all connections, as sent and decompressed. Beyond,
+    /// senders are told to come again. At least twice `max_body_bytes`. 128 MiB.
     pub max_inflight_bytes: u32,
     /// Spans, log records or points in one request. A request with more is refused for good. 100,000.
     pub max_items: u32,

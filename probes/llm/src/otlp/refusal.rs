@@ -71,7 +71,7 @@ impl Refusal {
             Self::Protobuf(_) | Self::Json(_) | Self::Decompression(_) | Self::Framing => {
                 for_good("undecodable", StatusCode::BAD_REQUEST, Code::InvalidArgument)
             }
-            Self::Slow { .. } => for_good("slow", StatusCode::REQUEST_TIMEOUT, Code::DeadlineExceeded),
+            Self::Slow { .. } => for_now("slow", StatusCode::SERVICE_UNAVAILABLE, Code::DeadlineExceeded),
             Self::Aborted => for_good("aborted", StatusCode::BAD_REQUEST, Code::Cancelled),
             Self::Busy => for_now("busy", StatusCode::TOO_MANY_REQUESTS, Code::ResourceExhausted),
             Self::QueueFull => for_now("queue_full", StatusCode::TOO_MANY_REQUESTS, Code::ResourceExhausted),
@@ -103,6 +103,50 @@ impl From<Refused> for Refusal {
         match refused {
             Refused::Full => Self::QueueFull,
             Refused::Closed => Self::Stopping,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io;
+
+    use super::*;
+
+    fn all() -> Vec<Refusal> {
+        let attributes = protobuf::Error { offset: 0, problem: protobuf::Problem::Attributes(1) };
+        let truncated = protobuf::Error { offset: 0, problem: protobuf::Problem::Truncated };
+        vec![
+            Refusal::Method,
+            Refusal::ContentType,
+            Refusal::ContentEncoding,
+            Refusal::TooLarge { limit: 1 },
+            Refusal::TooManyItems { limit: 1 },
+            attributes.into(),
+            truncated.into(),
+            Refusal::Json(serde_json::from_str::<u8>("x").unwrap_err()),
+            Refusal::Decompression(io::Error::other("x")),
+            Refusal::Framing,
+            Refusal::Slow { seconds: 1 },
+            Refusal::Aborted,
+            Refusal::Busy,
+            Refusal::QueueFull,
+            Refusal::Stopping,
+        ]
+    }
+
+    #[test]
+    fn a_sender_that_keeps_to_the_protocol_retries_what_may_succeed_and_nothing_else() {
+        for refusal in all() {
+            let Answer { reason, http, grpc, retry_after_seconds } = refusal.answer();
+            // The codes that the OTLP specification calls retryable. A sender that aborted is not there to read.
+            let by_http = [429, 502, 503, 504].contains(&http.as_u16());
+            let by_grpc = match grpc {
+                Code::ResourceExhausted => retry_after_seconds.is_some(),
+                Code::DeadlineExceeded | Code::Unavailable => true,
+                _ => false,
+            };
+            assert_eq!((by_http, by_grpc), (retry_after_seconds.is_some(), retry_after_seconds.is_some()), "{reason}");
         }
     }
 }

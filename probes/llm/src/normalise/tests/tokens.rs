@@ -31,6 +31,20 @@ fn counts_may_be_texts_or_floating_point_numbers() {
 }
 
 #[test]
+fn an_input_that_came_whole_from_a_cache_is_not_counted_twice() {
+    let attributes = vec![
+        attribute("gen_ai.operation.name", "chat"),
+        attribute("gen_ai.usage.input_tokens", 100),
+        attribute("gen_ai.usage.output_tokens", 7),
+        attribute("gen_ai.usage.cache_read.input_tokens", 90),
+        attribute("gen_ai.usage.cache_write.input_tokens", 10),
+        attribute("gen_ai.usage.reasoning.output_tokens", 7),
+    ];
+    let usage = read(vec![span(1, attributes)]).booked[0].usage;
+    assert_eq!((usage.input, usage.output), (100, 7));
+}
+
+#[test]
 fn cached_and_reasoning_tokens_that_exceed_their_whole_are_added_to_it() {
     let attributes = vec![
         attribute("gen_ai.operation.name", "chat"),
