@@ -6,6 +6,8 @@ from pathlib import Path
 # that is new in the table is expected until it is written down here with its reason.
 ONLY_AFTER_AN_EVENT = {
     "hw.energy.lost": "a meter jumped or was reset",
+    "workload.retired.carbon": "a workload's series ended",
+    "workload.retired.cost.usd": "a workload's series ended",
     "workload.retired.energy": "a workload's series ended",
     "workload.cpu.throttled.time": "a quota held a workload back",
     "wattline.probe.errors": "a reading failed",

@@ -86,12 +86,12 @@ impl ExponentialHistogram {
         while self.scale > other.scale {
             self.halve();
         }
-        if let Some(last) = i32::try_from(other.counts.len()).ok().filter(|&len| len > 0) {
-            if !(self.make_room(other.offset) && self.make_room(other.offset + last - 1)) {
-                self.halve();
-                other.halve();
-                return self.merge(&other);
-            }
+        if let Some(last) = i32::try_from(other.counts.len()).ok().filter(|&len| len > 0)
+            && !(self.make_room(other.offset) && self.make_room(other.offset + last - 1))
+        {
+            self.halve();
+            other.halve();
+            return self.merge(&other);
         }
         for (index, &count) in (other.offset..).zip(&other.counts) {
             let slot = usize::try_from(index - self.offset).unwrap_or(usize::MAX);

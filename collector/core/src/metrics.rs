@@ -52,6 +52,10 @@ metrics! {
     HW_ENERGY_LOST: Counter<Count> = "hw.energy.lost" in "{interval}" [];
     /// Energy of workloads whose series ended. hw.energy equals workload.energy plus this.
     RETIRED_ENERGY: Counter<Joules> = "workload.retired.energy" [HW_TYPE];
+    /// Carbon of workloads whose series ended. host.carbon equals workload.carbon plus this.
+    RETIRED_CARBON: Counter<GramsCo2e> = "workload.retired.carbon" [HW_TYPE];
+    /// Cost of workloads whose series ended. host.cost.usd equals workload.cost.usd plus this.
+    RETIRED_COST: Counter<Usd> = "workload.retired.cost.usd" [HW_TYPE];
     /// Carbon intensity in use, by the grid's average.
     CARBON_INTENSITY: Gauge<GramsPerKwh> = "carbon.intensity" [CARBON_ZONE, CARBON_SOURCE, CARBON_ESTIMATED];
     /// Power usage effectiveness in use: energy of the facility for each joule of the machine.

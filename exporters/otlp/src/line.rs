@@ -1,7 +1,8 @@
 //! Sending one signal: the oldest request first, one in flight at a time.
 
-use bytes::Bytes;
 use std::time::Duration;
+
+use bytes::Bytes;
 use tracing::{debug, info, warn};
 use wattline_export_delivery::{Backoff, Chance, DropReason, Pending, Verdict};
 
@@ -97,23 +98,28 @@ impl Line {
         let (now, what, words) = match verdict {
             Verdict::Delivered { rejected: 0, message } => (Condition::Well, "warns", message),
             Verdict::Delivered { message, .. } => (Condition::Well, "rejects a part for good", message),
-            Verdict::TooLarge { cause } => (Condition::Well, "wants smaller requests", cause),
+            // This says nothing yet about what it takes.
+            Verdict::TooLarge { cause } => (self.condition, "wants smaller requests", cause),
             Verdict::Retry { cause, .. } => (Condition::Failing, "fails and will be tried again", cause),
             Verdict::Refused { cause, .. } => (Condition::Failing, "refuses data for good", cause),
             Verdict::Unauthorized { cause } => (Condition::Failing, "refuses the credential; data is kept", cause),
         };
-        let is_plain = matches!(verdict, Verdict::Delivered { rejected: 0, message } if message.is_empty());
+        let is_remark = match verdict {
+            Verdict::Delivered { rejected, message } => *rejected > 0 || !message.is_empty(),
+            Verdict::TooLarge { .. } => true,
+            Verdict::Retry { .. } | Verdict::Refused { .. } | Verdict::Unauthorized { .. } => false,
+        };
         match (std::mem::replace(&mut self.condition, now), now) {
             (Condition::Fresh, Condition::Well) => info!(destination, signal, %endpoint, "destination takes data"),
             (Condition::Failing, Condition::Well) => {
                 self.remarked = false;
                 info!(destination, signal, %endpoint, "destination takes data again");
             }
-            (Condition::Failing, _) => debug!(destination, signal, words, "destination {what}"),
+            (Condition::Failing, Condition::Failing) => debug!(destination, signal, words, "destination {what}"),
             (_, Condition::Failing) => warn!(destination, signal, %endpoint, words, "destination {what}"),
             _ => {}
         }
-        if now == Condition::Well && !is_plain {
+        if is_remark {
             if std::mem::replace(&mut self.remarked, true) {
                 debug!(destination, signal, words, "destination {what}");
             } else {

@@ -3,14 +3,14 @@
 //! Integers only. Two laws hold after every window, and the tests say so: for each kind of device the devices'
 //! energy equals the workloads' energy, and the machine's carbon and cost equal the workloads'.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use wattline_core::attribute::{Attribute, Text, key};
 use wattline_core::sample::Period;
 use wattline_core::{
-    Count, Device, DeviceKind, Joules, Method, MicroJoules, NanoUsd, Nanograms, Ratio, Sample, Seconds, Subject,
-    Timestamp, Uncertainty, Watts, Workload, metrics,
+    Count, Device, DeviceKind, Instant, Joules, Method, MicroJoules, NanoUsd, Nanograms, Ratio, Sample, Seconds,
+    Subject, Tick, Timestamp, Uncertainty, Watts, Workload, metrics,
 };
 
 use super::Rates;
@@ -83,7 +83,7 @@ pub struct WorkloadRow {
     pub last: MicroJoules,
     /// From when it counts.
     pub start: Timestamp,
-    moved: Timestamp,
+    moved: Instant,
 }
 
 type RowKey = (DeviceKind, Arc<Workload>, EnergyState, Method);
@@ -101,7 +101,16 @@ pub struct HostBooks {
     costed: bool,
     opened: Option<Timestamp>,
     settled: Option<Period>,
+    elapsed: Seconds,
+    closed_by_input: Option<Uncertainty>,
     subjects: BTreeMap<Arc<Workload>, Arc<Subject>>,
+}
+
+/// A window that is closed: its two ends.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Window {
+    pub(super) opened: Tick,
+    pub(super) closed: Tick,
 }
 
 /// What rows held that are gone.
@@ -117,10 +126,18 @@ impl HostBooks {
         Self { max_workloads, retention, ..Self::default() }
     }
 
+    pub(super) fn reconfigure(&mut self, max_workloads: usize, retention: Seconds) {
+        self.max_workloads = max_workloads;
+        self.retention = retention;
+    }
+
     /// Books a settled window.
-    pub(super) fn book(&mut self, settlement: &Settlement, use_: &Use, rates: &Rates, window: Period) {
-        self.opened.get_or_insert(window.start);
-        self.settled = Some(window);
+    pub(super) fn book(&mut self, settlement: &Settlement, use_: &Use, rates: &Rates, window: Window) {
+        self.opened.get_or_insert(window.opened.wall);
+        // The civil clock may have been set back meanwhile.
+        self.settled = Some(Period { start: window.opened.wall.min(window.closed.wall), at: window.closed.wall });
+        self.elapsed = settlement.elapsed;
+        self.closed_by_input = settlement.closed_by_input;
         self.own += settlement.own;
         self.costed |= rates.electricity.is_some();
         self.book_devices(settlement, window);
@@ -131,34 +148,34 @@ impl HostBooks {
         for ((booking, carbon), cost) in settlement.bookings.iter().zip(carbon).zip(cost) {
             self.book_workload(booking, carbon, cost, window);
         }
-        self.retire(use_, window.at);
+        self.retire(use_, window.closed.at);
     }
 
-    fn book_devices(&mut self, settlement: &Settlement, window: Period) {
-        for drawn in &settlement.devices {
-            let energy = drawn.inside + drawn.before;
-            let row = self.devices.entry((drawn.device.clone(), drawn.method)).or_insert_with(|| DeviceRow {
-                device: drawn.device.clone(),
-                method: drawn.method,
-                model: drawn.model.clone(),
+    fn book_devices(&mut self, settlement: &Settlement, window: Window) {
+        for energy in &settlement.devices {
+            let row = self.devices.entry((energy.device.clone(), energy.method)).or_insert_with(|| DeviceRow {
+                device: energy.device.clone(),
+                method: energy.method,
+                model: energy.model.clone(),
                 energy: MicroJoules::ZERO,
                 power: Watts::ZERO,
-                uncertainty: drawn.uncertainty,
-                start: drawn.since.unwrap_or(window.start).min(window.start),
+                uncertainty: energy.uncertainty,
+                start: energy.drawn.since.unwrap_or(window.opened.wall).min(window.opened.wall),
             });
-            row.energy += energy;
-            row.power = drawn.inside.quantity() / settlement.elapsed;
-            row.uncertainty = drawn.uncertainty;
-            row.model = drawn.model.clone();
+            row.energy += energy.drawn.whole();
+            // A meter that is silent for a moment draws what it drew: its counter will tell.
+            row.power = energy.drawn.power().unwrap_or(row.power);
+            row.uncertainty = energy.uncertainty;
+            row.model = energy.model.clone();
         }
         for row in self.devices.values_mut() {
-            if !settlement.devices.iter().any(|drawn| drawn.device == row.device && drawn.method == row.method) {
+            if !settlement.devices.iter().any(|energy| energy.device == row.device && energy.method == row.method) {
                 row.power = Watts::ZERO;
             }
         }
     }
 
-    fn book_workload(&mut self, booking: &Booking, carbon: Nanograms, cost: NanoUsd, window: Period) {
+    fn book_workload(&mut self, booking: &Booking, carbon: Nanograms, cost: NanoUsd, window: Window) {
         let workload = self.seat(&booking.workload);
         let key = (booking.kind, Arc::clone(&workload), booking.state, booking.method);
         let row = self.rows.entry(key).or_insert_with(|| WorkloadRow {
@@ -170,14 +187,14 @@ impl HostBooks {
             carbon: Nanograms::ZERO,
             cost: NanoUsd::ZERO,
             last: MicroJoules::ZERO,
-            start: window.start,
-            moved: window.at,
+            start: booking.since.unwrap_or(window.opened.wall).min(window.opened.wall),
+            moved: window.closed.at,
         });
         row.energy += booking.energy;
         row.carbon += carbon;
         row.cost += cost;
         row.last += booking.energy;
-        row.moved = window.at;
+        row.moved = window.closed.at;
     }
 
     /// The workload itself if it has a series or may get one, else `other`.
@@ -194,27 +211,35 @@ impl HostBooks {
     }
 
     /// Ends the series of workloads that used nothing for long. What they held stays in the sums.
-    fn retire(&mut self, use_: &Use, now: Timestamp) {
-        let live = |workload: &Arc<Workload>| {
-            matches!(**workload, Workload::Nobody | Workload::Other)
-                || use_.cpu.parts.iter().chain(&use_.memory.parts).any(|(other, _)| other == workload)
-        };
-        let old: Vec<RowKey> = self
-            .rows
-            .iter()
-            .filter(|(_, row)| now.since(row.moved) > self.retention && !live(&row.workload))
-            .map(|(key, _)| key.clone())
-            .collect();
-        for key in old {
-            if let Some(row) = self.rows.remove(&key) {
-                let retired = self.retired.entry(row.kind).or_default();
+    fn retire(&mut self, use_: &Use, now: Instant) {
+        let live: BTreeSet<&Workload> =
+            use_.cpu.parts.iter().chain(&use_.memory.parts).map(|(workload, _)| &**workload).collect();
+        let stays =
+            |workload: &Workload| matches!(workload, Workload::Nobody | Workload::Other) || live.contains(workload);
+        let retired = &mut self.retired;
+        let retention = self.retention;
+        self.rows.retain(|_, row| {
+            let keep = now.since(row.moved) <= retention || stays(&row.workload);
+            if !keep {
+                let retired = retired.entry(row.kind).or_default();
                 retired.energy += row.energy;
                 retired.carbon += row.carbon;
                 retired.cost += row.cost;
             }
-        }
-        let rows = &self.rows;
-        self.subjects.retain(|workload, _| rows.keys().any(|(_, seated, _, _)| seated == workload));
+            keep
+        });
+        let seated: BTreeSet<&Workload> = self.rows.values().map(|row| &*row.workload).collect();
+        self.subjects.retain(|workload, _| seated.contains(&**workload));
+    }
+
+    /// Whether a workload has series of its own.
+    pub(super) fn has_series(&self, workload: &Workload) -> bool {
+        self.subjects.contains_key(workload)
+    }
+
+    /// Length of the last settled window.
+    pub fn window(&self) -> Seconds {
+        self.elapsed
     }
 
     pub(super) fn record_floors(&mut self, floors: Vec<Idle>) {
@@ -278,7 +303,8 @@ impl HostBooks {
 
     /// The uncertainty of the machine's energy.
     pub fn uncertainty(&self) -> Uncertainty {
-        Uncertainty::of_sum(self.devices.values().map(|row| (row.energy.get() as f64, row.uncertainty)))
+        let of_parts = || self.devices.values().map(|row| (row.energy.get() as f64, row.uncertainty));
+        self.closed_by_input.unwrap_or_else(|| Uncertainty::of_sum(of_parts()))
     }
 
     /// Every figure on the books at `now`, under the machine's `host_id`.
@@ -359,7 +385,11 @@ impl HostBooks {
         let host = Arc::new(Subject::Host);
         for (kind, retired) in &self.retired {
             let labels = vec![Attribute::new(key::HW_TYPE, kind.as_str())];
-            samples.push(metrics::RETIRED_ENERGY.sample(&host, labels, period, retired.energy.quantity()));
+            samples.push(metrics::RETIRED_ENERGY.sample(&host, labels.clone(), period, retired.energy.quantity()));
+            samples.push(metrics::RETIRED_CARBON.sample(&host, labels.clone(), period, retired.carbon.quantity()));
+            if self.costed {
+                samples.push(metrics::RETIRED_COST.sample(&host, labels, period, retired.cost.quantity()));
+            }
         }
     }
 

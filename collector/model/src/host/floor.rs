@@ -67,7 +67,7 @@ impl Floors {
                         // How much of its power memory draws at rest is better known than how much it draws.
                         DeviceKind::Memory => {
                             let share = Ratio::of(prior.memory_idle.get(), prior.memory.get());
-                            energy.inside.quantity() / elapsed * share.get()
+                            energy.drawn.inside.quantity() / elapsed * share.get()
                         }
                         _ => prior.cpu_idle * (1.0 / metered(energy.device.kind)),
                     };
@@ -79,7 +79,8 @@ impl Floors {
 
     fn learn_one(&mut self, energy: &DeviceEnergy, prior: Watts, at_rest: bool, elapsed: Seconds) -> Idle {
         let floor = self.floors.entry(energy.device.clone()).or_default();
-        let drawn = (energy.inside.quantity() / elapsed).get();
+        // A window that the meter only half watched looks cheap, and would stay the lowest for ever.
+        let drawn = energy.drawn.power().filter(|_| energy.drawn.covers(elapsed)).map_or(0.0, Watts::get);
         if drawn > 0.0 && drawn.is_finite() {
             floor.lowest = Some(floor.lowest.map_or(drawn, |lowest| lowest.min(drawn)));
             if at_rest {
@@ -96,7 +97,7 @@ impl Floors {
         };
         Idle {
             device: energy.device.clone(),
-            energy: MicroJoules::round(power * elapsed).min(energy.inside),
+            energy: MicroJoules::round(power * energy.drawn.covered).min(energy.drawn.inside),
             power,
             method,
         }
@@ -120,14 +121,18 @@ impl Floor {
 mod tests {
     use wattline_core::Uncertainty;
 
+    use crate::host::meter::Drawn;
+
     use super::*;
 
     fn window(watts: f64) -> DeviceEnergy {
         DeviceEnergy {
             device: Device::new(DeviceKind::Cpu, "package-0"),
-            inside: MicroJoules::round(Watts::new(watts) * Seconds::new(10.0)),
-            before: MicroJoules::ZERO,
-            since: None,
+            drawn: Drawn {
+                inside: MicroJoules::round(Watts::new(watts) * Seconds::new(10.0)),
+                covered: Seconds::new(10.0),
+                ..Drawn::default()
+            },
             method: Method::Measured,
             model: "rapl".into(),
             uncertainty: Uncertainty::NONE,

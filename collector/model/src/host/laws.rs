@@ -18,7 +18,7 @@ use super::{EnergyState, HostModel, Rates, Settings};
 
 const KINDS: [DeviceKind; 3] = [DeviceKind::Cpu, DeviceKind::Memory, DeviceKind::Enclosure];
 
-fn rates() -> Rates {
+pub(super) fn rates() -> Rates {
     Rates {
         intensity: GramsPerKwh::new(381.0),
         pue: Ratio::new(1.15),
@@ -27,7 +27,7 @@ fn rates() -> Rates {
     }
 }
 
-fn tick(ms: u64) -> Tick {
+pub(super) fn tick(ms: u64) -> Tick {
     Tick {
         at: Instant::from_nanos(ms * 1_000_000),
         wall: Timestamp::from_unix_nanos(1_700_000_000_000_000_000 + ms * 1_000_000),
@@ -107,7 +107,7 @@ fn readings(moment: &Moment, tick: Tick) -> Readings {
     readings
 }
 
-fn group(id: u64, cpu_ns: u64, memory: u64, inside: Option<u64>) -> CgroupReading {
+pub(super) fn group(id: u64, cpu_ns: u64, memory: u64, inside: Option<u64>) -> CgroupReading {
     CgroupReading {
         id,
         workload: Arc::new(Workload::Unit(format!("unit-{id}.service").into())),
@@ -123,7 +123,7 @@ fn group(id: u64, cpu_ns: u64, memory: u64, inside: Option<u64>) -> CgroupReadin
     }
 }
 
-fn process(pid: u32, start_ticks: u64, cpu_ns: u64, cgroup: Option<u64>) -> ProcessReading {
+pub(super) fn process(pid: u32, start_ticks: u64, cpu_ns: u64, cgroup: Option<u64>) -> ProcessReading {
     ProcessReading {
         pid,
         start_ticks,
@@ -135,7 +135,7 @@ fn process(pid: u32, start_ticks: u64, cpu_ns: u64, cgroup: Option<u64>) -> Proc
     }
 }
 
-fn check_closure(model: &HostModel) {
+pub(super) fn check_closure(model: &HostModel) {
     let books = model.books();
     for kind in KINDS {
         let devices: u128 =
@@ -223,23 +223,26 @@ proptest! {
 }
 
 /// A machine with one package, driven second by second.
-struct Bench {
-    model: HostModel,
-    second: u64,
-    package_uj: u64,
+pub(super) struct Bench {
+    pub(super) model: HostModel,
+    pub(super) second: u64,
+    pub(super) package_uj: u64,
     busy_ns: u64,
     idle_ns: u64,
 }
 
 impl Bench {
-    fn new() -> Self {
-        let settings = Settings { window: Seconds::new(10.0), ..Settings::default() };
+    pub(super) fn new() -> Self {
+        Self::with(Settings { window: Seconds::new(10.0), ..Settings::default() })
+    }
+
+    pub(super) fn with(settings: Settings) -> Self {
         let mut bench = Self { model: HostModel::new(settings), second: 100, package_uj: 0, busy_ns: 0, idle_ns: 0 };
         bench.step(0.0, 0.0, &[]);
         bench
     }
 
-    fn step(&mut self, watts: f64, busy_cpus: f64, more: &[Reading]) {
+    pub(super) fn step(&mut self, watts: f64, busy_cpus: f64, more: &[Reading]) {
         self.package_uj += MicroJoules::round(Watts::new(watts) * Seconds::new(1.0)).get();
         let busy = Seconds::new(busy_cpus).get() * 1e9;
         self.busy_ns += MicroJoules::round(wattline_core::Joules::new(busy / 1e6)).get();
@@ -263,7 +266,7 @@ impl Bench {
         self.second += 1;
     }
 
-    fn joules(&self, state: EnergyState, workload: &str) -> f64 {
+    pub(super) fn joules(&self, state: EnergyState, workload: &str) -> f64 {
         let rows = self.model.books().workloads();
         rows.filter(|row| row.kind == DeviceKind::Cpu && row.state == state && row.workload.to_string() == workload)
             .map(|row| row.energy.quantity().get())
@@ -305,8 +308,8 @@ fn processes_share_only_what_groups_left() {
     let mut bench = Bench::new();
     for second in 1..=10u64 {
         let grouped = Reading::Cgroup(group(1, second * 1_000_000_000, 0, None));
-        let inside = Reading::Process(process(10, 5, second * 1_000_000_000, Some(1)));
-        let outside = Reading::Process(process(11, 5, second * 1_000_000_000, None));
+        let inside = Reading::Process(process(10, 10_050, second * 1_000_000_000, Some(1)));
+        let outside = Reading::Process(process(11, 10_050, second * 1_000_000_000, None));
         bench.step(100.0, 2.0, &[grouped, inside, outside]);
     }
     let unit = bench.joules(EnergyState::Active, "unit-1.service");
@@ -353,6 +356,13 @@ fn what_was_drawn_while_the_agent_was_down_is_unattributed() {
     let row = second.model.books().devices().find(|row| row.device.kind == DeviceKind::Cpu);
     let start = row.map(|row| row.start.unix_seconds());
     assert_eq!(start, Some(1_700_000_110), "the row counts from the last reading of the agent before");
+    let unattributed = second
+        .model
+        .books()
+        .workloads()
+        .filter(|row| row.state == EnergyState::Unattributed && row.kind == DeviceKind::Cpu);
+    let starts: Vec<u64> = unattributed.map(|row| row.start.unix_seconds()).collect();
+    assert!(starts.iter().all(|start| *start == 1_700_000_110) && !starts.is_empty(), "{starts:?}");
 }
 
 #[test]

@@ -1,4 +1,4 @@
-//! Energy and power readings become the energy of each device in the open window.
+//! Energy and power readings become the energy of each metered device in the open window.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -7,40 +7,86 @@ use wattline_core::counter::Counter;
 use wattline_core::reading::{EnergyReading, EnergySource, PowerReading, Scope};
 use wattline_core::sample::Period;
 use wattline_core::{
-    Count, Device, DeviceKind, Instant, Joules, Method, MicroJoules, Sample, Seconds, Subject, Text, Tick, Timestamp,
-    Uncertainty, Watts, apportion, metrics,
+    Count, Device, Instant, Method, MicroJoules, Sample, Seconds, Subject, Text, Tick, Timestamp, Uncertainty, Watts,
+    apportion, metrics,
 };
 
 use super::RawCounter;
-use super::witness::Use;
-use crate::power::{ENCLOSURE_SHARE, HostPower};
 
-/// A power meter that was silent for longer than this is not integrated over the silence.
-const LONGEST_INTEGRATED: Seconds = Seconds::new(60.0);
+/// A meter that was silent for longer than this is gone: its device is modelled from then on, and when it comes back
+/// its counter begins anew, because the model has answered for the time between.
+const SILENCE: Seconds = Seconds::new(60.0);
 /// No device draws more. What a counter says beyond this is a broken counter, and would break the books.
 const MOST_POWER: Watts = Watts::new(100_000.0);
 /// Uncertainty of energy counters of packages and memory, as the standard deviation of the logarithm.
 const COUNTER_UNCERTAINTY: Uncertainty = Uncertainty::from_sigma(0.08);
 /// Uncertainty of a meter at the machine's input.
-const INPUT_METER_UNCERTAINTY: Uncertainty = Uncertainty::from_sigma(0.04);
-/// Uncertainty of the modelled enclosure: its share of processor and memory ranges over 0.2 to 0.6 around 0.33.
-const ENCLOSURE_UNCERTAINTY: Uncertainty = Uncertainty::from_sigma(0.35);
+const INPUT_UNCERTAINTY: Uncertainty = Uncertainty::from_sigma(0.04);
+/// A window counts as covered by a meter from this share of its length on.
+const COVERED: f64 = 0.9;
 
 /// The energy of one device in a window that is closed.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct DeviceEnergy {
     pub(crate) device: Device,
-    /// Drawn inside the window.
-    pub(crate) inside: MicroJoules,
-    /// Drawn before the window opened, and seen only now: nobody can say by whom.
-    pub(crate) before: MicroJoules,
-    /// Where `before` begins, if there is any.
-    pub(crate) since: Option<Timestamp>,
+    pub(crate) drawn: Drawn,
     pub(crate) method: Method,
     pub(crate) model: Text,
     pub(crate) uncertainty: Uncertainty,
     /// The model's own word on the energy at rest, for devices that are modelled.
     pub(crate) modelled_idle: Option<MicroJoules>,
+}
+
+/// Energy in a window.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub(crate) struct Drawn {
+    /// Drawn inside the window.
+    pub(crate) inside: MicroJoules,
+    /// The part of the window that `inside` covers.
+    pub(crate) covered: Seconds,
+    /// Drawn before the window opened, and seen only now: nobody can say by whom.
+    pub(crate) before: MicroJoules,
+    /// Where `before` begins, if there is any.
+    pub(crate) since: Option<Timestamp>,
+}
+
+impl Drawn {
+    pub(crate) fn whole(&self) -> MicroJoules {
+        self.inside + self.before
+    }
+
+    /// Whether the window was watched well enough to subtract from it or to learn from it.
+    pub(crate) fn covers(&self, elapsed: Seconds) -> bool {
+        self.covered.get() >= COVERED * elapsed.get()
+    }
+
+    /// Mean power while it was watched; `None` when it was not.
+    pub(crate) fn power(&self) -> Option<Watts> {
+        (self.covered > Seconds::ZERO).then(|| self.inside.quantity() / self.covered)
+    }
+
+    fn add(&mut self, other: Self) {
+        self.inside += other.inside;
+        self.covered = self.covered.max(other.covered);
+        self.before += other.before;
+        self.since = self.since.into_iter().chain(other.since).min();
+    }
+}
+
+/// What the meters saw of a window.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Metered {
+    pub(crate) devices: Vec<DeviceEnergy>,
+    /// The whole machine at its input, by the first such meter.
+    pub(crate) input: Option<Input>,
+}
+
+/// The whole machine at its input.
+#[derive(Clone, Debug)]
+pub(crate) struct Input {
+    pub(crate) drawn: Drawn,
+    pub(crate) model: Text,
+    pub(crate) uncertainty: Uncertainty,
 }
 
 /// The meters of a machine by what they cover.
@@ -49,27 +95,31 @@ pub(crate) struct Meters {
     meters: BTreeMap<(Scope, EnergySource), Meter>,
     /// Intervals that could not be booked.
     lost: u64,
-    /// What a modelled device still owes below one microjoule, so that rounding does not add up.
-    carry: BTreeMap<DeviceKind, f64>,
 }
 
 #[derive(Clone, Debug, Default)]
 struct Meter {
     counter: Counter,
-    read_at_wall: Timestamp,
     power: Option<(Watts, Instant)>,
-    inside: MicroJoules,
-    before: MicroJoules,
-    since: Option<Timestamp>,
-    integrated: bool,
-    seen: bool,
+    read: Option<Tick>,
+    drawn: Drawn,
+    /// The counter goes on from an earlier agent, whose last reading was at this time.
+    resumed: Option<Timestamp>,
+}
+
+/// An amount of energy and the time it was drawn in.
+struct Interval {
+    energy: MicroJoules,
+    from: Instant,
+    from_wall: Timestamp,
+    to: Instant,
 }
 
 impl Meters {
     pub(crate) fn resume(&mut self, kept: &RawCounter) {
         let meter = self.meters.entry((kept.scope.clone(), kept.source)).or_default();
         meter.counter = Counter::resume(kept.raw_uj, kept.at);
-        meter.read_at_wall = kept.wall;
+        meter.resumed = Some(kept.wall);
     }
 
     pub(crate) fn raw_counters(&self, now: Tick) -> Vec<RawCounter> {
@@ -86,13 +136,16 @@ impl Meters {
 
     pub(crate) fn take_energy(&mut self, reading: &EnergyReading, tick: Tick, opened: Instant) {
         let meter = self.meters.entry((reading.scope.clone(), reading.source)).or_default();
-        meter.seen = true;
-        let then = meter.counter.last().map(|(_, at)| at);
-        let read_before = std::mem::replace(&mut meter.read_at_wall, tick.wall);
+        let last = meter.counter.last();
+        let read = meter.read.replace(tick);
+        let resumed = meter.resumed.take();
         let step = meter.counter.step(reading.counter_uj, tick.at, reading.range);
-        match (step.delta().map(|(amount, elapsed)| (MicroJoules::new(amount), elapsed)), then) {
-            (Some((energy, elapsed)), Some(then)) if possible(energy, elapsed) => {
-                meter.add(energy, then, read_before, tick.at, opened);
+        match (step.delta().map(|(amount, elapsed)| (MicroJoules::new(amount), elapsed)), last) {
+            (Some((energy, elapsed)), Some((_, from))) if possible(energy, elapsed) => {
+                let from_wall = resumed.or(read.map(|read| read.wall)).unwrap_or(tick.wall);
+                let interval = Interval { energy, from, from_wall, to: tick.at };
+                let keeps_before = resumed.is_some() || reading.scope != Scope::Machine;
+                self.lost += meter.add(&interval, opened, keeps_before);
             }
             (None, None) => {}
             _ => self.lost += 1,
@@ -101,14 +154,14 @@ impl Meters {
 
     pub(crate) fn take_power(&mut self, reading: &PowerReading, tick: Tick, opened: Instant) {
         let meter = self.meters.entry((reading.scope.clone(), reading.source)).or_default();
-        meter.seen = true;
-        meter.integrated = true;
-        let read_before = std::mem::replace(&mut meter.read_at_wall, tick.wall);
-        let Some((power, then)) = meter.power.replace((reading.power, tick.at)) else { return };
-        let elapsed = tick.at.since(then);
+        let read = meter.read.replace(tick);
+        let Some((power, from)) = meter.power.replace((reading.power, tick.at)) else { return };
+        let elapsed = tick.at.since(from);
         let energy = MicroJoules::round((power + reading.power) * 0.5 * elapsed);
-        if elapsed <= LONGEST_INTEGRATED && possible(energy, elapsed) {
-            meter.add(energy, then, read_before, tick.at, opened);
+        if elapsed <= SILENCE && possible(energy, elapsed) {
+            let from_wall = read.map_or(tick.wall, |read| read.wall);
+            let interval = Interval { energy, from, from_wall, to: tick.at };
+            self.lost += meter.add(&interval, opened, reading.scope != Scope::Machine);
         } else {
             self.lost += 1;
         }
@@ -120,171 +173,84 @@ impl Meters {
         samples.push(metrics::HW_ENERGY_LOST.sample(&host, Vec::new(), period, Count::new(self.lost as f64)));
     }
 
-    /// The energy of every device since the window opened, modelled where no meter covers the device's kind.
-    pub(crate) fn close_window(&mut self, power: &HostPower, use_: &Use, elapsed: Seconds) -> Vec<DeviceEnergy> {
-        let mut machine = None;
-        let mut devices: Vec<DeviceEnergy> = Vec::new();
+    /// What the meters saw since the window opened, at its end `now`.
+    pub(crate) fn close_window(&mut self, now: Instant) -> Metered {
+        let mut metered = Metered::default();
         for ((scope, source), meter) in &mut self.meters {
-            let energy = meter.take();
-            if !meter.seen {
-                continue;
+            let Some(read) = meter.read else { continue };
+            let drawn = std::mem::take(&mut meter.drawn);
+            let model = meter.model(*source);
+            if now.since(read.at) > SILENCE {
+                *meter = Meter::default();
+                self.lost += 1;
+                if drawn.whole().is_zero() {
+                    continue;
+                }
             }
             match scope {
-                Scope::Device(device) => {
-                    merge(&mut devices, energy.of(device.clone(), *source, COUNTER_UNCERTAINTY));
+                Scope::Device(device) => metered.add(device, drawn, model),
+                Scope::Machine if metered.input.is_none() => {
+                    metered.input = Some(Input { drawn, model, uncertainty: INPUT_UNCERTAINTY });
                 }
-                Scope::Machine => {
-                    let input = Device::new(DeviceKind::Enclosure, "enclosure");
-                    machine.get_or_insert(energy.of(input, *source, INPUT_METER_UNCERTAINTY));
-                }
-                Scope::Overlapping(_) => {}
+                Scope::Machine | Scope::Overlapping(_) => {}
             }
         }
-        let load = power.at(use_.busy, use_.memory_used);
-        let has = |kind| devices.iter().any(|energy| energy.device.kind == kind);
-        let (cpu_metered, memory_metered) = (has(DeviceKind::Cpu), has(DeviceKind::Memory));
-        if !cpu_metered {
-            devices.push(self.modelled(DeviceKind::Cpu, "cpu", load.cpu, load.cpu_idle, power, elapsed));
-        }
-        if !memory_metered {
-            devices.push(self.modelled(DeviceKind::Memory, "memory", load.memory, load.memory_idle, power, elapsed));
-        }
-        let enclosure = match machine {
-            Some(input) => remainder(input, &devices),
-            None => self.modelled_enclosure(&devices, power),
-        };
-        devices.push(enclosure);
-        devices
+        metered
     }
+}
 
-    fn modelled(
-        &mut self,
-        kind: DeviceKind,
-        id: &'static str,
-        drawn: Watts,
-        idle: Watts,
-        power: &HostPower,
-        elapsed: Seconds,
-    ) -> DeviceEnergy {
-        let inside = self.whole(kind, drawn * elapsed);
-        DeviceEnergy {
-            device: Device::new(kind, id),
-            inside,
-            before: MicroJoules::ZERO,
-            since: None,
-            method: power.method(),
-            model: power.name().clone(),
-            uncertainty: if kind == DeviceKind::Memory { power.memory_uncertainty() } else { power.uncertainty() },
-            modelled_idle: Some(MicroJoules::round(idle * elapsed).min(inside)),
+impl Metered {
+    /// Adds the energy of a device to its row: a device may change its meter while the window is open.
+    fn add(&mut self, device: &Device, drawn: Drawn, model: Text) {
+        match self.devices.iter_mut().find(|row| row.device == *device) {
+            Some(row) => {
+                if row.drawn.inside < drawn.inside {
+                    row.model = model;
+                }
+                row.drawn.add(drawn);
+            }
+            None => self.devices.push(DeviceEnergy {
+                device: device.clone(),
+                drawn,
+                method: Method::Measured,
+                model,
+                uncertainty: COUNTER_UNCERTAINTY,
+                modelled_idle: None,
+            }),
         }
-    }
-
-    fn modelled_enclosure(&mut self, devices: &[DeviceEnergy], power: &HostPower) -> DeviceEnergy {
-        let of = |part: fn(&DeviceEnergy) -> MicroJoules| -> Joules {
-            devices.iter().map(part).sum::<MicroJoules>().quantity()
-        };
-        let inside = self.whole(DeviceKind::Enclosure, of(|device| device.inside) * ENCLOSURE_SHARE);
-        // What was drawn before the window has no witness inside either.
-        let before = MicroJoules::round(of(|device| device.before) * ENCLOSURE_SHARE);
-        let under = Uncertainty::of_sum(devices.iter().map(|device| (device.inside.get() as f64, device.uncertainty)));
-        DeviceEnergy {
-            device: Device::new(DeviceKind::Enclosure, "enclosure"),
-            inside,
-            before,
-            since: devices.iter().filter_map(|device| device.since).min(),
-            method: power.method(),
-            model: "enclosure-share/1".into(),
-            uncertainty: under.times(ENCLOSURE_UNCERTAINTY),
-            modelled_idle: None,
-        }
-    }
-
-    /// Whole microjoules of a modelled energy; the fraction is owed to the next window.
-    fn whole(&mut self, kind: DeviceKind, energy: Joules) -> MicroJoules {
-        let carry = self.carry.entry(kind).or_default();
-        let exact = energy.get() * 1e6 + *carry;
-        let whole = MicroJoules::round(Joules::new(exact.floor() / 1e6));
-        *carry = if exact.is_finite() { (exact - whole.get() as f64).clamp(0.0, 1.0) } else { 0.0 };
-        whole
     }
 }
 
 impl Meter {
-    /// Adds energy drawn from `then` to `now`, split at the moment the window opened.
-    fn add(&mut self, energy: MicroJoules, then: Instant, then_wall: Timestamp, now: Instant, opened: Instant) {
-        let inside = now.nanos().saturating_sub(then.max(opened).nanos());
-        let before = opened.nanos().saturating_sub(then.nanos());
-        let (inside, before) = match apportion(energy.get(), &[inside, before]).as_deref() {
+    fn model(&self, source: EnergySource) -> Text {
+        if self.power.is_some() { format!("{}+integrated", source.as_str()).into() } else { source.as_str().into() }
+    }
+
+    /// Adds an interval, split at the moment the window opened. Returns how many intervals were lost by it: the part
+    /// before the window is, where `keeps_before` says that others have answered for that time already.
+    fn add(&mut self, interval: &Interval, opened: Instant, keeps_before: bool) -> u64 {
+        let Interval { energy, from, from_wall, to } = *interval;
+        let inside = to.nanos().saturating_sub(from.max(opened).nanos());
+        let before = opened.nanos().saturating_sub(from.nanos());
+        let (inside_uj, before_uj) = match apportion(energy.get(), &[inside, before]).as_deref() {
             Some(&[inside, before]) => (inside, before),
             _ => (energy.get(), 0),
         };
-        self.inside += MicroJoules::new(inside);
-        if before > 0 {
-            self.before += MicroJoules::new(before);
-            self.since = Some(self.since.map_or(then_wall, |since| since.min(then_wall)));
+        self.drawn.inside += MicroJoules::new(inside_uj);
+        self.drawn.covered += to.since(from.max(opened));
+        if before == 0 {
+            return 0;
         }
-    }
-
-    /// Hands over what has gathered and starts anew.
-    fn take(&mut self) -> Gathered {
-        Gathered {
-            inside: std::mem::take(&mut self.inside),
-            before: std::mem::take(&mut self.before),
-            since: self.since.take(),
-            integrated: self.integrated,
+        if !keeps_before {
+            return 1;
         }
+        self.drawn.before += MicroJoules::new(before_uj);
+        self.drawn.since = Some(self.drawn.since.map_or(from_wall, |since| since.min(from_wall)));
+        0
     }
 }
 
 /// Whether a device can have drawn this in that time; half a second of slack for counters that tick late.
 fn possible(energy: MicroJoules, elapsed: Seconds) -> bool {
     energy.quantity() <= MOST_POWER * (elapsed + Seconds::new(0.5))
-}
-
-struct Gathered {
-    inside: MicroJoules,
-    before: MicroJoules,
-    since: Option<Timestamp>,
-    integrated: bool,
-}
-
-impl Gathered {
-    fn of(self, device: Device, source: EnergySource, uncertainty: Uncertainty) -> DeviceEnergy {
-        let Self { inside, before, since, integrated } = self;
-        let model = if integrated { format!("{}+integrated", source.as_str()).into() } else { source.as_str().into() };
-        DeviceEnergy {
-            device,
-            inside,
-            before,
-            since,
-            method: Method::Measured,
-            model,
-            uncertainty,
-            modelled_idle: None,
-        }
-    }
-}
-
-/// Adds the energy of a device to its row: a device may change its meter while the window is open.
-fn merge(devices: &mut Vec<DeviceEnergy>, energy: DeviceEnergy) {
-    match devices.iter_mut().find(|row| row.device == energy.device) {
-        None => devices.push(energy),
-        Some(row) => {
-            if row.inside < energy.inside {
-                row.model = energy.model;
-            }
-            row.inside += energy.inside;
-            row.before += energy.before;
-            row.since = row.since.into_iter().chain(energy.since).min();
-        }
-    }
-}
-
-/// What the meter at the machine's input shows beyond the devices. A meter that shows less than its parts is wrong
-/// by the difference; then nothing is left for the enclosure, and the parts stand.
-fn remainder(input: DeviceEnergy, devices: &[DeviceEnergy]) -> DeviceEnergy {
-    let inside: MicroJoules = devices.iter().map(|device| device.inside).sum();
-    let before: MicroJoules = devices.iter().map(|device| device.before).sum();
-    let method = devices.iter().fold(input.method, |method, device| method.with(device.method));
-    DeviceEnergy { inside: input.inside.less(inside), before: input.before.less(before), method, ..input }
 }

@@ -6,6 +6,7 @@
 
 mod books;
 mod floor;
+mod machine;
 mod meter;
 mod settle;
 mod system;
@@ -19,8 +20,10 @@ use wattline_core::{
     GramsPerKwh, Instant, Inventory, Ratio, Reading, Readings, Sample, Seconds, Tick, Timestamp, Uncertainty, UsdPerKwh,
 };
 
+use self::books::Window;
 pub use self::books::{EnergyState, HostBooks};
 use self::floor::Floors;
+use self::machine::Modeller;
 use self::meter::Meters;
 use self::settle::settle;
 use self::system::System;
@@ -92,6 +95,7 @@ pub struct HostModel {
     inventory: Arc<Inventory>,
     power: HostPower,
     meters: Meters,
+    modeller: Modeller,
     witness: Witness,
     floors: Floors,
     system: System,
@@ -111,6 +115,7 @@ impl HostModel {
             books: HostBooks::new(settings.max_workloads, settings.retention),
             inventory,
             meters: Meters::default(),
+            modeller: Modeller::default(),
             floors: Floors::default(),
             system: System::default(),
             opened: None,
@@ -163,11 +168,11 @@ impl HostModel {
             Reading::Power(reading) => self.meters.take_power(reading, tick, opened),
             Reading::Cpu(reading) => {
                 self.witness.take_cpu(reading, tick.at);
-                self.system.take(item);
+                self.system.take(item, tick.at);
             }
             Reading::Memory(reading) => {
                 self.witness.take_memory(*reading);
-                self.system.take(item);
+                self.system.take(item, tick.at);
             }
             Reading::Cgroup(reading) => self.witness.take_cgroup(reading, tick.at, opened),
             Reading::Process(reading) => self.witness.take_process(reading, tick.at, opened),
@@ -177,7 +182,7 @@ impl HostModel {
             | Reading::Network(_)
             | Reading::Filesystem(_)
             | Reading::Pressure(_)
-            | Reading::Processes(_) => self.system.take(item),
+            | Reading::Processes(_) => self.system.take(item, tick.at),
             // What describes the machine comes at its own time, through `describe`.
             Reading::Inventory(_) | Reading::Inference(_) | Reading::Health(_) => {}
         }
@@ -193,14 +198,24 @@ impl HostModel {
     fn settle(&mut self, tick: Tick, rates: &Rates) {
         let Some(opened) = self.opened.replace(tick) else { return };
         let elapsed = tick.at.since(opened.at);
-        let use_ = self.witness.close_window(opened.wall);
-        let devices = self.meters.close_window(&self.power, &use_, elapsed);
+        let use_ = self.witness.close_window(tick.at);
+        let metered = self.meters.close_window(tick.at);
+        let machine = self.modeller.complete(metered, &self.power, &use_, elapsed);
         let at_rest = self.power.at(Ratio::ZERO, use_.memory_used);
-        let idle = self.floors.learn(&devices, &use_, &at_rest, elapsed);
-        let settlement = settle(&devices, &idle, &use_, elapsed);
+        let idle = self.floors.learn(&machine.devices, &use_, &at_rest, elapsed);
+        let settlement = settle(machine, &idle, &use_, elapsed);
         self.system.close_window(use_.modes, tick);
-        self.books.book(&settlement, &use_, rates, Period { start: opened.wall, at: tick.wall });
+        self.books.book(&settlement, &use_, rates, Window { opened, closed: tick });
         self.books.record_floors(idle);
+        let books = &self.books;
+        self.witness.settle_totals(opened.wall, |workload| books.has_series(workload));
+    }
+
+    /// Takes over new settings. The open window is settled when the new length says so.
+    pub fn reconfigure(&mut self, settings: Settings) {
+        self.books.reconfigure(settings.max_workloads, settings.retention);
+        self.witness.reconfigure(settings.own_pid);
+        self.settings = settings;
     }
 
     /// What the machine is, as far as known.
@@ -228,5 +243,7 @@ impl HostModel {
     }
 }
 
+#[cfg(test)]
+mod cases;
 #[cfg(test)]
 mod laws;

@@ -10,10 +10,11 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use wattline_core::{DeviceKind, Joules, Method, MicroJoules, Ratio, Seconds, Workload};
+use wattline_core::{DeviceKind, Joules, Method, MicroJoules, Ratio, Seconds, Timestamp, Uncertainty, Workload};
 
 use super::books::EnergyState;
 use super::floor::Idle;
+use super::machine::Machine;
 use super::meter::DeviceEnergy;
 use super::witness::{Shares, Use};
 
@@ -25,12 +26,16 @@ pub(crate) struct Booking {
     pub(crate) state: EnergyState,
     pub(crate) method: Method,
     pub(crate) energy: MicroJoules,
+    /// From when it was drawn, where that is before the window.
+    pub(crate) since: Option<Timestamp>,
 }
 
 /// A settled window.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub(crate) struct Settlement {
     pub(crate) devices: Vec<DeviceEnergy>,
+    /// How well the whole machine is known, where a meter at its input says.
+    pub(crate) closed_by_input: Option<Uncertainty>,
     /// Add up to the devices' energy exactly, kind by kind.
     pub(crate) bookings: Vec<Booking>,
     pub(crate) elapsed: Seconds,
@@ -39,7 +44,8 @@ pub(crate) struct Settlement {
 }
 
 /// Settles a window.
-pub(crate) fn settle(devices: &[DeviceEnergy], idle: &[Idle], use_: &Use, elapsed: Seconds) -> Settlement {
+pub(crate) fn settle(machine: Machine, idle: &[Idle], use_: &Use, elapsed: Seconds) -> Settlement {
+    let Machine { devices, closed_by_input } = machine;
     let nobody = Arc::new(Workload::Nobody);
     let mut pot = Pot { nobody: Arc::clone(&nobody), bookings: BTreeMap::new() };
     let mut own = 0.0;
@@ -50,16 +56,17 @@ pub(crate) fn settle(devices: &[DeviceEnergy], idle: &[Idle], use_: &Use, elapse
         };
         let resting =
             idle.iter().find(|idle| idle.device == device.device).map_or(MicroJoules::ZERO, |idle| idle.energy);
-        own += pot.book_device(device, resting.min(device.inside), shares, own_share);
+        own += pot.book_device(device, resting.min(device.drawn.inside), shares, own_share);
     }
     let under = pot.total();
     for device in devices.iter().filter(|device| device.device.kind == DeviceKind::Enclosure) {
-        let drawn = (device.inside + device.before).get() as f64;
+        let drawn = device.drawn.whole().get() as f64;
         own += own * Ratio::of(drawn, under.get() as f64).get();
         pot.follow(device);
     }
     Settlement {
-        devices: devices.to_vec(),
+        devices,
+        closed_by_input,
         bookings: pot.into_bookings(),
         elapsed,
         own: MicroJoules::round(Joules::new(own / 1e6)),
@@ -70,7 +77,7 @@ type Key = (DeviceKind, Arc<Workload>, EnergyState, Method);
 
 struct Pot {
     nobody: Arc<Workload>,
-    bookings: BTreeMap<Key, MicroJoules>,
+    bookings: BTreeMap<Key, (MicroJoules, Option<Timestamp>)>,
 }
 
 impl Pot {
@@ -78,37 +85,40 @@ impl Pot {
     fn book_device(&mut self, device: &DeviceEnergy, idle: MicroJoules, shares: &Shares, own: Ratio) -> f64 {
         let method = device.method.split();
         let kind = device.device.kind;
-        self.add(kind, EnergyState::Unattributed, None, method, device.before);
-        self.add(kind, EnergyState::Idle, None, method, idle);
-        let active = device.inside.less(idle);
+        self.add(kind, EnergyState::Unattributed, None, method, (device.drawn.before, device.drawn.since));
+        self.add(kind, EnergyState::Idle, None, method, (idle, None));
+        let active = device.drawn.inside.less(idle);
         let weights: Vec<u64> = shares.parts.iter().map(|(_, used)| *used).chain([shares.unseen]).collect();
         let Some(parts) = active.split(&weights) else {
-            self.add(kind, EnergyState::Unattributed, None, method, active);
+            self.add(kind, EnergyState::Unattributed, None, method, (active, None));
             return 0.0;
         };
         let workloads = shares.parts.iter().map(|(workload, _)| Some(workload)).chain([None]);
         for (workload, energy) in workloads.zip(parts) {
             let state = if workload.is_some() { EnergyState::Active } else { EnergyState::Unattributed };
-            self.add(kind, state, workload, method, energy);
+            self.add(kind, state, workload, method, (energy, None));
         }
         active.get() as f64 * own.get()
     }
 
     /// Books a device in proportion to all that is booked already.
     fn follow(&mut self, device: &DeviceEnergy) {
-        let whole = device.inside + device.before;
+        let whole = device.drawn.whole();
         let method = device.method.split();
         let mut under: BTreeMap<(Arc<Workload>, EnergyState), u64> = BTreeMap::new();
-        for ((_, workload, state, _), energy) in &self.bookings {
+        for ((_, workload, state, _), (energy, _)) in &self.bookings {
             let sum = under.entry((Arc::clone(workload), *state)).or_default();
             *sum = sum.saturating_add(energy.get());
         }
         let weights: Vec<u64> = under.values().copied().collect();
         match whole.split(&weights) {
-            None => self.add(device.device.kind, EnergyState::Unattributed, None, method, whole),
+            None => {
+                self.add(device.device.kind, EnergyState::Unattributed, None, method, (whole, device.drawn.since));
+            }
             Some(parts) => {
                 for ((workload, state), energy) in under.into_keys().zip(parts) {
-                    self.add(device.device.kind, state, Some(&workload), method, energy);
+                    let since = device.drawn.since.filter(|_| state == EnergyState::Unattributed);
+                    self.add(device.device.kind, state, Some(&workload), method, (energy, since));
                 }
             }
         }
@@ -120,22 +130,31 @@ impl Pot {
         state: EnergyState,
         workload: Option<&Arc<Workload>>,
         method: Method,
-        energy: MicroJoules,
+        (energy, since): (MicroJoules, Option<Timestamp>),
     ) {
         if !energy.is_zero() {
             let workload = Arc::clone(workload.unwrap_or(&self.nobody));
-            *self.bookings.entry((kind, workload, state, method)).or_default() += energy;
+            let booked = self.bookings.entry((kind, workload, state, method)).or_default();
+            booked.0 += energy;
+            booked.1 = booked.1.into_iter().chain(since).min();
         }
     }
 
     fn total(&self) -> MicroJoules {
-        self.bookings.values().copied().sum()
+        self.bookings.values().map(|(energy, _)| *energy).sum()
     }
 
     fn into_bookings(self) -> Vec<Booking> {
         self.bookings
             .into_iter()
-            .map(|((kind, workload, state, method), energy)| Booking { kind, workload, state, method, energy })
+            .map(|((kind, workload, state, method), (energy, since))| Booking {
+                kind,
+                workload,
+                state,
+                method,
+                energy,
+                since,
+            })
             .collect()
     }
 }

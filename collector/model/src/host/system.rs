@@ -10,9 +10,12 @@ use wattline_core::reading::{
 };
 use wattline_core::sample::Period;
 use wattline_core::{
-    Bytes, Count, Inventory, Quantity, Ratio, Reading, Sample, Seconds, Subject, Tick, Timestamp, metrics,
+    Bytes, Count, Instant, Inventory, Quantity, Ratio, Reading, Sample, Seconds, Subject, Tick, Timestamp, metrics,
     sample::Metric,
 };
+
+/// Filesystems are measured rarely; one that was not for this long is not mounted any more.
+const FILESYSTEM_GONE: Seconds = Seconds::new(600.0);
 
 /// The newest readings of each kind.
 #[derive(Debug, Default)]
@@ -25,7 +28,8 @@ pub(crate) struct System {
     processes: Option<ProcessCount>,
     disks: BTreeMap<Arc<str>, DiskReading>,
     networks: BTreeMap<Arc<str>, NetworkReading>,
-    filesystems: BTreeMap<Arc<str>, FilesystemReading>,
+    /// With the window in which each was measured last.
+    filesystems: BTreeMap<Arc<str>, (FilesystemReading, Instant)>,
     pressure: BTreeMap<&'static str, PressureReading>,
     /// Names that the open window has shown; what a whole window did not show is gone.
     shown: Shown,
@@ -39,7 +43,7 @@ struct Shown {
 }
 
 impl System {
-    pub(crate) fn take(&mut self, reading: &Reading) {
+    pub(crate) fn take(&mut self, reading: &Reading, at: Instant) {
         match reading {
             Reading::Cpu(cpu) => self.cpu = Some(cpu.clone()),
             Reading::Memory(memory) => self.memory = Some(*memory),
@@ -55,7 +59,7 @@ impl System {
                 self.networks.insert(Arc::clone(&network.interface), network.clone());
             }
             Reading::Filesystem(filesystem) => {
-                self.filesystems.insert(Arc::clone(&filesystem.mountpoint), filesystem.clone());
+                self.filesystems.insert(Arc::clone(&filesystem.mountpoint), (filesystem.clone(), at));
             }
             Reading::Pressure(pressure) => {
                 self.pressure.insert(pressure.resource, pressure.clone());
@@ -68,6 +72,7 @@ impl System {
         self.modes = modes;
         self.first.get_or_insert(tick);
         let Shown { disks, networks } = std::mem::take(&mut self.shown);
+        self.filesystems.retain(|_, (_, measured)| tick.at.since(*measured) <= FILESYSTEM_GONE);
         self.disks.retain(|name, _| disks.contains(name));
         self.networks.retain(|name, _| networks.contains(name));
     }
@@ -84,7 +89,7 @@ impl System {
         for network in self.networks.values() {
             network_samples(network, &mut out);
         }
-        for filesystem in self.filesystems.values() {
+        for (filesystem, _) in self.filesystems.values() {
             filesystem_samples(filesystem, &mut out);
         }
     }

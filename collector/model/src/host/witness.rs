@@ -12,8 +12,15 @@ use wattline_core::reading::{CgroupReading, CpuReading, CpuTimes, MemoryReading,
 use wattline_core::{Attribute, Bytes, attribute::key, sample::Period, time::Timestamp};
 use wattline_core::{Instant, Ratio, Sample, Seconds, Subject, Text, Workload, metrics};
 
-/// A process or group that was not seen for this long is gone.
+/// A process or group that was not seen for this long is forgotten.
 const FORGOTTEN: Seconds = Seconds::new(60.0);
+/// A process that was not seen for this long holds no memory any more. Every process is read once in ten seconds, and
+/// one that ended is not read again.
+const ENDED: Seconds = Seconds::new(15.0);
+/// The kernel tells start times in this unit on every architecture.
+const START_TICKS_PER_SECOND: u64 = 100;
+/// A new process is found at most this long after it began.
+const DISCOVERY: Seconds = Seconds::new(5.0);
 
 /// Use of one resource: what each workload used, and what was used by nobody who can be seen.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -54,7 +61,16 @@ pub(crate) struct Witness {
     groups: BTreeMap<u64, Group>,
     processes: BTreeMap<(u32, u64), Process>,
     totals: BTreeMap<Arc<Workload>, Total>,
+    /// Use of the window that was closed last, until it is known which workloads have series of their own.
+    closed: Closed,
     first_batch: bool,
+    last_batch: Instant,
+}
+
+#[derive(Debug, Default)]
+struct Closed {
+    groups: BTreeMap<Arc<Workload>, (u64, u64, GroupUse)>,
+    by_name: BTreeMap<Arc<str>, (u64, u64)>,
 }
 
 #[derive(Debug)]
@@ -104,10 +120,17 @@ impl Total {
         Self { since: opened, cpu_ns: 0, throttled_ns: None, disk: None, memory: 0, live: true }
     }
 
-    fn add(&mut self, cpu_ns: u64, memory: u64) {
+    fn add(&mut self, cpu_ns: u64, memory: u64, used: Option<GroupUse>) {
         self.live = true;
         self.cpu_ns = self.cpu_ns.saturating_add(cpu_ns);
-        self.memory = memory;
+        self.memory = self.memory.saturating_add(memory);
+        if let Some(used) = used {
+            let throttled = self.throttled_ns.get_or_insert(0);
+            *throttled = throttled.saturating_add(used.throttled_ns);
+            let disk = self.disk.get_or_insert((0, 0));
+            disk.0 = disk.0.saturating_add(used.read_bytes);
+            disk.1 = disk.1.saturating_add(used.written_bytes);
+        }
     }
 }
 
@@ -122,7 +145,9 @@ impl Witness {
             groups: BTreeMap::new(),
             processes: BTreeMap::new(),
             totals: BTreeMap::new(),
+            closed: Closed::default(),
             first_batch: true,
+            last_batch: Instant::default(),
         }
     }
 
@@ -178,8 +203,10 @@ impl Witness {
 
     pub(crate) fn take_process(&mut self, reading: &ProcessReading, at: Instant, opened: Instant) {
         let key = (reading.pid, reading.start_ticks);
-        let newborn = !self.first_batch && !self.processes.contains_key(&key);
-        let possible = at.since(opened).get() * 1e9 * f64::from(self.online);
+        // A process that is new to us is new only if it began of late: else its lifetime would be charged as of now.
+        let begun = Instant::from_nanos((reading.start_ticks / START_TICKS_PER_SECOND).saturating_mul(1_000_000_000));
+        let newborn = !self.first_batch && opened.since(begun) <= DISCOVERY;
+        let possible = (at.since(opened) + DISCOVERY).get() * 1e9 * f64::from(self.online);
         let newborn = newborn && reading.cpu_ns as f64 <= possible;
         let process = self.processes.entry(key).or_insert_with(|| Process {
             name: Arc::clone(&reading.name),
@@ -202,23 +229,24 @@ impl Witness {
     /// Forgets what has not been seen for long.
     pub(crate) fn end_of_batch(&mut self, at: Instant) {
         self.first_batch = false;
+        self.last_batch = at;
         self.processes.retain(|_, process| process.used_ns > 0 || at.since(process.seen) < FORGOTTEN);
         self.groups.retain(|_, group| group.used.cpu_ns > 0 || at.since(group.seen) < FORGOTTEN);
     }
 
     /// What was used since the window opened; opens the next.
-    pub(crate) fn close_window(&mut self, opened: Timestamp) -> Use {
+    pub(crate) fn close_window(&mut self, now: Instant) -> Use {
         let modes = self.window.take();
         let busy_ns = modes.map_or(0, |times| times.busy_ns());
         let total_ns = modes.map_or(0, |times| times.total_ns());
         let own = self.own_use(busy_ns);
         let own_groups = self.exclusive_use();
-        let by_name = self.executables();
+        let by_name = self.executables(now);
         let cpu = shares(&own_groups, &by_name, busy_ns, |used| used.0);
         let in_use =
             self.memory.map_or(0, |memory| memory.total.saturating_sub(memory.available.unwrap_or(memory.free)));
         let memory = shares(&own_groups, &by_name, in_use, |used| used.1);
-        self.settle_totals(&own_groups, &by_name, opened);
+        self.closed = Closed { groups: own_groups, by_name };
         for process in self.processes.values_mut() {
             process.used_ns = 0;
         }
@@ -257,7 +285,7 @@ impl Witness {
             if let Some(outer) = group.inside {
                 let (cpu, memory) = inner.entry(outer).or_default();
                 *cpu = cpu.saturating_add(group.used.cpu_ns);
-                *memory = memory.saturating_add(group.memory);
+                *memory = memory.saturating_add(self.held(group));
             }
         }
         let mut own: BTreeMap<Arc<Workload>, (u64, u64, GroupUse)> = BTreeMap::new();
@@ -265,7 +293,7 @@ impl Witness {
             let (cpu_inside, memory_inside) = inner.get(id).copied().unwrap_or_default();
             let (cpu, memory, used) = own.entry(Arc::clone(&group.workload)).or_default();
             *cpu = cpu.saturating_add(group.used.cpu_ns.saturating_sub(cpu_inside));
-            *memory = memory.saturating_add(group.memory.saturating_sub(memory_inside));
+            *memory = memory.saturating_add(self.held(group).saturating_sub(memory_inside));
             used.throttled_ns = used.throttled_ns.saturating_add(group.used.throttled_ns);
             used.read_bytes = used.read_bytes.saturating_add(group.used.read_bytes);
             used.written_bytes = used.written_bytes.saturating_add(group.used.written_bytes);
@@ -273,41 +301,49 @@ impl Witness {
         own
     }
 
+    /// Memory that a group holds: none once it is gone. Groups are read with every batch.
+    fn held(&self, group: &Group) -> u64 {
+        if group.seen >= self.last_batch { group.memory } else { 0 }
+    }
+
     /// Use by name of those processes that no workload group holds.
-    fn executables(&self) -> BTreeMap<Arc<str>, (u64, u64)> {
+    fn executables(&self, now: Instant) -> BTreeMap<Arc<str>, (u64, u64)> {
         let mut by_name: BTreeMap<Arc<str>, (u64, u64)> = BTreeMap::new();
         for process in self.processes.values().filter(|process| !process.grouped) {
             let (cpu, memory) = by_name.entry(family(process)).or_default();
             *cpu = cpu.saturating_add(process.used_ns);
-            *memory = memory.saturating_add(process.resident);
+            if now.since(process.seen) <= ENDED {
+                *memory = memory.saturating_add(process.resident);
+            }
         }
         by_name
     }
 
-    fn settle_totals(
-        &mut self,
-        groups: &BTreeMap<Arc<Workload>, (u64, u64, GroupUse)>,
-        by_name: &BTreeMap<Arc<str>, (u64, u64)>,
-        opened: Timestamp,
-    ) {
+    pub(crate) fn reconfigure(&mut self, own_pid: Option<u32>) {
+        self.own_pid = own_pid;
+    }
+
+    /// Adds the closed window to what each workload used so far. Workloads without series of their own are counted
+    /// together, from the window on in which that is so.
+    pub(crate) fn settle_totals(&mut self, opened: Timestamp, has_series: impl Fn(&Workload) -> bool) {
+        let Closed { groups, by_name } = std::mem::take(&mut self.closed);
         for total in self.totals.values_mut() {
             total.live = false;
             total.memory = 0;
         }
-        for (workload, (cpu, memory, used)) in groups {
-            let total = self.totals.entry(Arc::clone(workload)).or_insert_with(|| Total::since(opened));
-            total.add(*cpu, *memory);
-            let throttled = total.throttled_ns.get_or_insert(0);
-            *throttled = throttled.saturating_add(used.throttled_ns);
-            let disk = total.disk.get_or_insert((0, 0));
-            disk.0 = disk.0.saturating_add(used.read_bytes);
-            disk.1 = disk.1.saturating_add(used.written_bytes);
+        let executables = by_name
+            .into_iter()
+            .map(|(name, (cpu, memory))| (Arc::new(Workload::Executable(Text::from(name))), (cpu, memory, None)));
+        let groups = groups.into_iter().map(|(workload, (cpu, memory, used))| (workload, (cpu, memory, Some(used))));
+        let other = Arc::new(Workload::Other);
+        for (workload, (cpu, memory, used)) in groups.chain(executables) {
+            if cpu == 0 && memory == 0 && !self.totals.contains_key(&workload) {
+                continue;
+            }
+            let seat = if has_series(&workload) { workload } else { Arc::clone(&other) };
+            self.totals.entry(seat).or_insert_with(|| Total::since(opened)).add(cpu, memory, used);
         }
-        for (name, (cpu, memory)) in by_name {
-            let workload = Arc::new(Workload::Executable(Text::from(Arc::clone(name))));
-            self.totals.entry(workload).or_insert_with(|| Total::since(opened)).add(*cpu, *memory);
-        }
-        self.totals.retain(|_, total| total.live);
+        self.totals.retain(|workload, total| total.live || **workload == Workload::Other);
     }
 
     /// What each live workload used, as figures.

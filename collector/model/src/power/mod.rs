@@ -17,7 +17,7 @@ use family::{Family, UNKNOWN};
 pub(crate) const ENCLOSURE_SHARE: f64 = 0.33;
 
 /// The logarithm's standard deviation of that share, from its range: ln(0.6 / 0.2) / (2 x 1.645).
-const ENCLOSURE_SIGMA: f64 = 0.33;
+pub(crate) const ENCLOSURE_SIGMA: f64 = 0.33;
 
 /// Power of memory for each gigabyte installed, between 0.15 and 1.1.
 /// Source: Cloud Carbon Footprint 0.392 (Crucial 0.375, Micron 0.408), Green Algorithms 0.3725, `Boavizta` 0.284.

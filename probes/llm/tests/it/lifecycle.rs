@@ -30,14 +30,15 @@ async fn finish(mut stream: TcpStream, body: &[u8]) -> String {
 
 #[tokio::test]
 async fn a_stop_closes_the_door_and_finishes_what_is_inside() {
-    let mut running = Setup::default().start();
+    // Only the senders' own ends close the connections: nothing is cut within the hour.
+    let mut running = Setup::with(|config| config.read_timeout = Duration::from_hours(1)).start();
     let body = encoded(7);
     let idle = TcpStream::connect(running.http).await.unwrap();
     let inside = begin(&running, &body).await;
     running.stop.cancel();
     let reply = finish(inside, &body).await;
     assert!(reply.starts_with("HTTP/1.1 200"), "{reply}");
-    (&mut running.task).await.unwrap();
+    tokio::time::timeout(Duration::from_secs(10), &mut running.task).await.unwrap().unwrap();
     assert!(TcpStream::connect(running.http).await.is_err() && TcpStream::connect(running.grpc).await.is_err());
     drop(idle);
     let (calls, envelopes, _) = running.seen();
