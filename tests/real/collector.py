@@ -65,9 +65,25 @@ def _play_over(checks: Checks, folder: Path, protocol: str) -> None:
     checks.that("no Resource comes with points older than it came with before", stale(points))
     checks.that("every Resource tells machine and service", anonymous(points))
     checks.that("the books close to the microjoule in every snapshot", unclosed(points))
+    checks.that("the agent's own log arrives, with the service it is from", unlogged(collector.logs))
     checks.that("the Prometheus page has the table's names and types", misnamed(page_status, page, points, table))
     checks.that("the Collector has nothing to complain of", collector.complaints())
     checks.that("wattline has nothing to complain of, and ends when asked to", faults)
+
+
+def unlogged(path: Path) -> list[str]:
+    """What is wrong with the log records that came."""
+    faults, bodies = set(), set()
+    for request in otlp.requests(path):
+        for resource in request["resourceLogs"]:
+            service = otlp.attributes(resource["resource"]["attributes"])
+            if dict(service).get("service.name") != "wattline":
+                faults.add(f"a record of {service}")
+            for scope in resource["scopeLogs"]:
+                bodies.update(record["body"].get("stringValue") for record in scope["logRecords"])
+    if "measuring" not in bodies:
+        faults.add(f"no record says that it measures: {sorted(map(str, bodies))}")
+    return sorted(faults)
 
 
 def _has_all(path: Path, wanted: set[str]) -> bool:

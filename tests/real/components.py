@@ -28,6 +28,7 @@ class Collector:
     page: str
     metrics: Path
     traces: Path
+    logs: Path
 
     def complaints(self) -> list[str]:
         """Its log lines above `info`: what it could not decode or translate, among others."""
@@ -42,9 +43,8 @@ def start_collector(folder: Path) -> Collector:
     config.write_text(json.dumps(_collector_config(folder, grpc, http, page), indent=2))
     program = Program("collector", [paths()["collector"], "--config", config], folder)
     until("the Collector listens", lambda: all(map(listens, (grpc, http, page))), [program])
-    return Collector(
-        program, grpc, http, f"http://127.0.0.1:{page}/metrics", folder / "metrics.jsonl", folder / "traces.jsonl"
-    )
+    files = [folder / f"{signal}.jsonl" for signal in ("metrics", "traces", "logs")]
+    return Collector(program, grpc, http, f"http://127.0.0.1:{page}/metrics", *files)
 
 
 def _collector_config(folder: Path, grpc: int, http: int, page: int) -> dict:
@@ -56,6 +56,7 @@ def _collector_config(folder: Path, grpc: int, http: int, page: int) -> dict:
             "debug": {"verbosity": "basic"},
             "file/metrics": {"path": str(folder / "metrics.jsonl"), "flush_interval": "100ms"},
             "file/traces": {"path": str(folder / "traces.jsonl"), "flush_interval": "100ms"},
+            "file/logs": {"path": str(folder / "logs.jsonl"), "flush_interval": "100ms"},
             "prometheus": {"endpoint": f"127.0.0.1:{page}"},
         },
         "service": {
@@ -63,7 +64,7 @@ def _collector_config(folder: Path, grpc: int, http: int, page: int) -> dict:
             "pipelines": {
                 "metrics": {"receivers": receivers, "exporters": [debug, "file/metrics", "prometheus"]},
                 "traces": {"receivers": receivers, "exporters": [debug, "file/traces"]},
-                "logs": {"receivers": receivers, "exporters": [debug]},
+                "logs": {"receivers": receivers, "exporters": [debug, "file/logs"]},
             },
         },
     }

@@ -1,6 +1,7 @@
 //! The admin endpoint: `/metrics` for Prometheus, `/healthz` and `/readyz` for whoever supervises.
 
-use std::net::SocketAddr;
+use std::io::{Read, Write};
+use std::net::{SocketAddr, TcpStream};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -12,35 +13,32 @@ use axum::routing::get;
 use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
-use wattline_core::{Snapshot, Tick};
+use wattline_core::{Instant, Snapshot, Tick};
 use wattline_export_prometheus::Scrape;
 
 use crate::clock;
 
-/// A snapshot older than this many windows means that measuring has stopped.
+/// A settlement older than this many windows means that measuring has stopped.
 const STALE_WINDOWS: u32 = 5;
 
 #[derive(Clone)]
 struct Admin {
-    snapshots: watch::Receiver<Arc<Snapshot>>,
+    settled: watch::Receiver<Option<Tick>>,
     scrape: Scrape,
     stale_after: Duration,
-    started: Tick,
+    started: Instant,
 }
 
-/// Serves on `listener` until `stop` is cancelled.
+/// Serves on `listener` until `stop` is cancelled. `settled` tells the tick of the last settlement.
 pub async fn serve(
     listener: TcpListener,
     snapshots: watch::Receiver<Arc<Snapshot>>,
+    settled: watch::Receiver<Option<Tick>>,
     window: Duration,
     stop: CancellationToken,
 ) {
-    let admin = Admin {
-        scrape: Scrape { snapshots: snapshots.clone() },
-        snapshots,
-        stale_after: window * STALE_WINDOWS,
-        started: clock::tick(),
-    };
+    let admin =
+        Admin { settled, scrape: Scrape { snapshots }, stale_after: window * STALE_WINDOWS, started: clock::tick().at };
     let router = Router::new()
         .route("/metrics", get(metrics))
         .route("/healthz", get(health))
@@ -52,33 +50,52 @@ pub async fn serve(
     }
 }
 
-/// Binds the admin listener. The error names the key.
-pub async fn bind(address: SocketAddr) -> std::io::Result<TcpListener> {
-    TcpListener::bind(address).await
-}
-
 async fn metrics(State(admin): State<Admin>) -> Response {
     let (content_type, body) = admin.scrape.render();
     ([(header::CONTENT_TYPE, content_type)], body).into_response()
 }
 
-/// Alive: the last snapshot is young. Kubernetes restarts what is not.
+/// Alive: the last window was settled a short time ago. Kubernetes restarts what is not. Snapshots do not count:
+/// those that only tell of language models go on when the machine is measured no more.
 async fn health(State(admin): State<Admin>) -> (StatusCode, String) {
-    let last = admin.snapshots.borrow().tick;
-    let since = if last == Tick::default() { admin.started } else { last };
-    let age = clock::tick().at.since(since.at).get();
+    let settled = admin.settled.borrow().map(|tick| tick.at);
+    // An agent whose window a reload has shortened gets the time of a new one.
+    let since = settled.map_or(admin.started, |at| at.max(admin.started));
+    let age = clock::tick().at.since(since).get();
     if age <= admin.stale_after.as_secs_f64() {
-        (StatusCode::OK, format!("measuring: the last snapshot is {age:.1} s old\n"))
+        (StatusCode::OK, format!("{MEASURING} the last settlement is {age:.1} s old\n"))
     } else {
-        (StatusCode::SERVICE_UNAVAILABLE, format!("measuring has stopped: the last snapshot is {age:.1} s old\n"))
+        (StatusCode::SERVICE_UNAVAILABLE, format!("measuring has stopped: the last settlement is {age:.1} s old\n"))
     }
 }
 
-/// Ready: there are figures.
+/// Ready: there are energy figures.
 async fn ready(State(admin): State<Admin>) -> (StatusCode, &'static str) {
-    if admin.snapshots.borrow().samples.is_empty() {
-        (StatusCode::SERVICE_UNAVAILABLE, "no figures yet\n")
-    } else {
+    if admin.settled.borrow().is_some() {
         (StatusCode::OK, "ready\n")
+    } else {
+        (StatusCode::SERVICE_UNAVAILABLE, "no energy figures yet: the first window is not settled\n")
     }
 }
+
+/// How the answer of a wattline that measures begins.
+const MEASURING: &str = "measuring:";
+/// The longest that a running agent may take to answer.
+const PATIENCE: Duration = Duration::from_millis(500);
+
+/// Whether a wattline that measures answers at `address`.
+pub fn is_served(address: SocketAddr) -> bool {
+    let ask = || -> std::io::Result<String> {
+        let mut stream = TcpStream::connect_timeout(&address, PATIENCE)?;
+        stream.set_read_timeout(Some(PATIENCE))?;
+        stream.set_write_timeout(Some(PATIENCE))?;
+        stream.write_all(b"GET /healthz HTTP/1.0\r\nhost: localhost\r\n\r\n")?;
+        let mut answer = String::new();
+        stream.take(ANSWER_LIMIT).read_to_string(&mut answer)?;
+        Ok(answer)
+    };
+    ask().is_ok_and(|answer| answer.split("\r\n\r\n").nth(1).is_some_and(|body| body.starts_with(MEASURING)))
+}
+
+/// The most that is read of an answer.
+const ANSWER_LIMIT: u64 = 4096;

@@ -73,7 +73,7 @@ impl State {
 #[derive(Clone, Debug, PartialEq, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Sampling {
-    /// Time between readings, from 100ms.
+    /// Time between readings, 100ms to 30s.
     #[serde(with = "humantime_serde")]
     pub interval: Duration,
     /// Length of an accounting window, from one interval up.
@@ -147,11 +147,13 @@ pub struct Admin {
     pub enabled: bool,
     /// Where it listens.
     pub listen: SocketAddr,
+    /// Whether it may listen beyond loopback although it speaks plain text and asks nobody for a token.
+    pub plaintext_beyond_loopback: bool,
 }
 
 impl Default for Admin {
     fn default() -> Self {
-        Self { enabled: true, listen: ADMIN_DEFAULT }
+        Self { enabled: true, listen: ADMIN_DEFAULT, plaintext_beyond_loopback: false }
     }
 }
 
@@ -191,6 +193,9 @@ pub enum LogFormat {
     /// For programs.
     Json,
 }
+
+/// Words of lines that an error does not repeat.
+const SECRETS: [&str; 5] = ["headers", "proxy", "auth", "key", "token"];
 
 /// Why a configuration is refused. Every message names the file and the key.
 #[derive(Debug, thiserror::Error)]
@@ -246,11 +251,21 @@ impl Config {
         Ok(config)
     }
 
-    /// Parses a configuration. The error tells line and column, shows the line, and guesses what was meant.
+    /// Parses a configuration. The error tells line and column, shows the line, and guesses what was meant. A line that
+    /// may hold a secret is not shown.
     pub fn parse(text: &str) -> Result<Self, String> {
         toml::from_str(text).map_err(|error: toml::de::Error| {
             let hint = meant(error.message()).map_or_else(String::new, |key| format!("\ndid you mean `{key}`?"));
-            format!("{}{hint}", error.to_string().trim_end())
+            let before = text.get(..error.span().map_or(0, |span| span.start)).unwrap_or("");
+            let (number, line) = (before.matches('\n').count(), before.rsplit('\n').next().unwrap_or("").len());
+            let shown = text.lines().nth(number).unwrap_or("").to_lowercase();
+            let words = if SECRETS.iter().any(|word| shown.contains(word)) {
+                let (line, column) = (number + 1, line + 1);
+                format!("TOML parse error at line {line}, column {column}, in a line that may hold a secret")
+            } else {
+                error.to_string().trim_end().to_owned()
+            };
+            format!("{words}{hint}")
         })
     }
 
@@ -258,6 +273,11 @@ impl Config {
         let Sampling { interval, window } = self.sampling;
         let humane = |duration: Duration| humantime::format_duration(duration).to_string();
         check(interval >= Duration::from_millis(100), "sampling.interval", || humane(interval), "at least 100ms")?;
+        // A power meter is integrated over no longer, and a counter of a package may lap in two minutes.
+        check(interval <= Duration::from_secs(30), "sampling.interval", || humane(interval), "at most 30s")?;
+        // What was not read for longer counts as ended.
+        let cold = self.probes.host.cold_period;
+        check(cold <= Duration::from_secs(10), "probes.host.cold_period", || humane(cold), "at most 10s")?;
         check(window >= interval, "sampling.window", || humane(window), "at least sampling.interval")?;
         check(window <= Duration::from_secs(3600), "sampling.window", || humane(window), "at most 1h")?;
         let Carbon { zone, intensity, pue } = &self.carbon;
@@ -274,7 +294,15 @@ impl Config {
         if let Some(price) = self.cost.electricity {
             check((0.0..=100.0).contains(&price), "cost.electricity", || price.to_string(), "USD per kWh, 0 to 100")?;
         }
-        check(self.limits.workloads > 0, "limits.workloads", || "0".to_owned(), "at least 1")
+        check(self.limits.workloads > 0, "limits.workloads", || "0".to_owned(), "at least 1")?;
+        let Admin { enabled, listen, plaintext_beyond_loopback } = self.admin;
+        check(
+            !enabled || plaintext_beyond_loopback || listen.ip().to_canonical().is_loopback(),
+            "admin.listen",
+            || listen.to_string(),
+            "an address of loopback, because anybody could read the figures without encryption or a token; or set \
+             admin.plaintext_beyond_loopback = true if the network is trusted",
+        )
     }
 }
 
@@ -312,6 +340,26 @@ mod tests {
         let error = Config::parse("[sampling]\nintervall = \"1s\"\n").unwrap_err();
         assert!(error.contains("line 2"), "{error}");
         assert!(error.contains("did you mean `interval`?"), "{error}");
+    }
+
+    #[test]
+    fn the_admin_endpoint_beyond_loopback_wants_a_word() {
+        let admin = |more: &str| Config::parse(&format!("[admin]\n{more}")).unwrap().validate();
+        for listen in ["0.0.0.0:9747", "[::]:9747", "192.0.2.1:9747"] {
+            let error = admin(&format!("listen = \"{listen}\"")).unwrap_err().to_string();
+            assert!(error.contains("admin.plaintext_beyond_loopback"), "{error}");
+            assert!(admin(&format!("listen = \"{listen}\"\nplaintext_beyond_loopback = true")).is_ok());
+            assert!(admin(&format!("listen = \"{listen}\"\nenabled = false")).is_ok());
+        }
+        for listen in ["127.0.0.9:1", "[::1]:1", "[::ffff:127.0.0.1]:1"] {
+            assert!(admin(&format!("listen = \"{listen}\"")).is_ok(), "{listen}");
+        }
+    }
+
+    #[test]
+    fn an_error_does_not_repeat_a_secret() {
+        let error = Config::parse("[[exporters.otlp]]\nheaders = \"Bearer abc123\"\n").unwrap_err();
+        assert!(error.contains("line 2") && !error.contains("abc123"), "{error}");
     }
 
     #[test]

@@ -2,7 +2,9 @@
 
 use std::fmt::Write;
 use std::net::TcpListener;
+use std::path::{Path, PathBuf};
 
+use rustix::fs::{Access, access};
 use serde::Serialize;
 use wattline_core::reading::{SourceHealth, SourceState};
 use wattline_core::{DeviceKind, HostRoot, Method, Probe, Readings, Telemetry};
@@ -11,7 +13,7 @@ use wattline_probe_llm::otlp;
 
 use crate::config::{ADMIN_DEFAULT, Config};
 use crate::report::Report;
-use crate::{clock, run, snapshot, telemetry};
+use crate::{admin, clock, destinations, snapshot, telemetry};
 
 /// What works and what does not.
 #[derive(Debug, Serialize)]
@@ -117,17 +119,19 @@ fn read_once(config: &Config, root: &HostRoot) -> Vec<SourceHealth> {
 
 fn agent(config: &Config) -> Vec<Line> {
     let mut lines = Vec::new();
+    let is_running = config.admin.enabled && admin::is_served(config.admin.listen);
+    let mut port = |key: &str, address: &str, default| lines.push(port(key, address, default, is_running));
     if config.admin.enabled {
-        lines.push(port("admin.listen", &config.admin.listen.to_string(), config.admin.listen == ADMIN_DEFAULT));
+        port("admin.listen", &config.admin.listen.to_string(), config.admin.listen == ADMIN_DEFAULT);
     }
     let (otlp, default) = (&config.probes.otlp, otlp::Config::default());
     if otlp.grpc.enabled {
-        lines.push(port("probes.otlp.grpc.listen", &otlp.grpc.listen, otlp.grpc == default.grpc));
+        port("probes.otlp.grpc.listen", &otlp.grpc.listen, otlp.grpc == default.grpc);
     }
     if otlp.http.enabled {
-        lines.push(port("probes.otlp.http.listen", &otlp.http.listen, otlp.http == default.http));
+        port("probes.otlp.http.listen", &otlp.http.listen, otlp.http == default.http);
     }
-    match run::exporters(config, &Telemetry::none()) {
+    match destinations::exporters(config, &Telemetry::none()) {
         Ok(exporters) if exporters.is_empty() => lines.push(Line {
             name: "destinations".to_owned(),
             state: "absent",
@@ -137,35 +141,45 @@ fn agent(config: &Config) -> Vec<Line> {
         Ok(exporters) => lines.extend(exporters.iter().map(|exporter| Line::up(exporter.name(), "configured"))),
         Err(error) => lines.push(Line::failed("destinations", format!("{error:#}"), "correct the key")),
     }
-    let directory = config.state.directory();
-    let written = std::fs::create_dir_all(&directory).and_then(|()| tempfile_in(&directory));
-    lines.push(match written {
-        Ok(()) => Line::up("state.directory", directory.display().to_string()),
-        Err(error) => Line::failed(
-            "state.directory",
-            format!("{}: {error}", directory.display()),
-            "set state.directory to a directory this user may write; until then nothing survives a restart",
-        ),
-    });
+    lines.push(state_directory(config.state.directory()));
     if let Some(limit) = telemetry::descriptor_limit() {
         lines.push(Line::up("open files", format!("up to {limit}")));
     }
     lines
 }
 
-fn tempfile_in(directory: &std::path::Path) -> std::io::Result<()> {
-    let probe = directory.join(".doctor");
-    std::fs::write(&probe, b"")?;
-    std::fs::remove_file(probe)
+/// Whether the directory can be written, or made where it does not exist. Nothing is made here.
+fn state_directory(directory: PathBuf) -> Line {
+    let nearest = directory.ancestors().find(|path| path.try_exists().unwrap_or(true)).unwrap_or(Path::new("."));
+    // The parent of a relative name is the empty path, which stands for the working directory.
+    let nearest = if nearest.as_os_str().is_empty() { Path::new(".") } else { nearest };
+    let allowed = access(nearest, Access::WRITE_OK | Access::EXEC_OK).map_err(std::io::Error::from);
+    let failed = |what: String| {
+        Line::failed(
+            "state.directory",
+            what,
+            "set state.directory to a directory this user may write; until then nothing survives a restart",
+        )
+    };
+    match allowed {
+        _ if !nearest.is_dir() => failed(format!("{}: {} is not a directory", directory.display(), nearest.display())),
+        Err(error) => failed(format!("{}: {}: {error}", directory.display(), nearest.display())),
+        Ok(()) if nearest == directory => Line::up("state.directory", directory.display().to_string()),
+        Ok(()) => Line::up("state.directory", format!("{}, made by the first run", directory.display())),
+    }
 }
 
-fn port(key: &str, address: &str, default: bool) -> Line {
+/// `is_running` says that a wattline measures with this admin endpoint: then a port that is taken is its.
+fn port(key: &str, address: &str, default: bool, is_running: bool) -> Line {
     match TcpListener::bind(address) {
         Ok(_listener) => Line::up(key, format!("{address} is free")),
+        Err(error) if is_running && error.kind() == std::io::ErrorKind::AddrInUse => {
+            Line::up(key, format!("{address} is in use by a running wattline"))
+        }
         Err(error) if default => Line::failed(
             key,
             format!("{address}: {error}"),
-            "the default port is taken, so this listener will be off; another wattline, or choose another port",
+            "the default port is taken, so this listener will be off; stop the other program, or choose another port",
         ),
         Err(error) => Line::failed(key, format!("{address}: {error}"), "choose a free port"),
     }

@@ -9,13 +9,16 @@ use clap::Parser;
 use tokio::sync::watch;
 use wattline::cli::{Cli, Command, Common};
 use wattline::config::Config;
-use wattline::{doctor, log, metric_table, run, screen, snapshot, telemetry};
-use wattline_core::queue;
+use wattline::{doctor, identity, log, metric_table, run, screen, snapshot};
+use wattline_core::{HostRoot, queue};
+use wattline_probe_host::inventory::{self, CloudConfig};
 
 /// How many workloads the live screen shows.
 const SCREEN_WORKLOADS: usize = 15;
 /// On a screen a window this long shows change soon enough.
 const SCREEN_WINDOW: Duration = Duration::from_secs(3);
+/// How long threads that hang are waited for at the end.
+const LEAVE_BEHIND: Duration = Duration::from_millis(200);
 /// Log records waiting for the pipeline.
 const LOG_QUEUE: usize = 1024;
 
@@ -106,7 +109,8 @@ fn start(common: &Common, mut config: Config) -> Result<ExitCode, Failure> {
     rustls::crypto::ring::default_provider().install_default().ok();
     let (records, logs) = queue::bounded(LOG_QUEUE);
     let level = common.log.as_deref().unwrap_or(&config.log.level);
-    let resource = telemetry::service_attributes("");
+    let (inventory, _no_cloud_asked) = inventory::read(&HostRoot::new(&config.host.root), &CloudConfig::never());
+    let resource = identity::resource(&inventory);
     let (_provider, warnings) =
         log::start(level, config.log.format, screen, records, &resource).map_err(Failure::Usage)?;
     let runtime = tokio::runtime::Builder::new_multi_thread()
@@ -115,13 +119,16 @@ fn start(common: &Common, mut config: Config) -> Result<ExitCode, Failure> {
         .build()
         .context("starting the runtime failed")?;
     let path = common.config.clone();
-    runtime.block_on(async move {
+    let outcome = runtime.block_on(async move {
         let (reports, shown) = watch::channel(None);
         let drawn = screen.then(|| tokio::spawn(screen::draw(shown, warnings, SCREEN_WORKLOADS)));
-        run::run(path, config, logs, screen.then_some(reports)).await?;
+        run::run(path, config, inventory, logs, screen.then_some(reports)).await?;
         if let Some(drawn) = drawn {
             drawn.await.context("the screen failed")?;
         }
         Ok(ExitCode::SUCCESS)
-    })
+    });
+    // A write that hangs on a disk or on a pipe that nobody reads is left behind.
+    runtime.shutdown_timeout(LEAVE_BEHIND);
+    outcome
 }

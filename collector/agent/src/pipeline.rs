@@ -5,25 +5,38 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use wattline_core::attribute::{Attribute, Text, key};
+use wattline_core::attribute::{Attribute, key};
 use wattline_core::reading::{SourceHealth, SourceState};
 use wattline_core::sample::Period;
 use wattline_core::{
-    GramsPerKwh, Inventory, Ratio, Reading, Readings, Sample, Snapshot, Subject, Tick, Timestamp, UsdPerKwh, metrics,
+    GramsPerKwh, Inventory, Ratio, Reading, Readings, Sample, Seconds, Snapshot, Subject, Tick, Timestamp, UsdPerKwh,
+    metrics,
 };
 use wattline_model::grid::{Grid, Intensity, Place, Pue, pue};
 use wattline_model::host::{HostModel, Rates, RawCounter, Settings};
 use wattline_model::inference::{self, InferenceBooks, LocalAddresses};
 
 use crate::config::{Carbon, Config};
-use crate::{report, telemetry};
+use crate::{identity, report, telemetry};
 
 /// Price of electricity where none is configured and the machine is not rented.
 const DEFAULT_ELECTRICITY: UsdPerKwh = UsdPerKwh::new(0.12);
 
+/// What became of readings.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum News {
+    /// They are in the open window, or on the books of language model calls.
+    Gathered,
+    /// They were the first about this machine.
+    Opened,
+    /// They settled a window.
+    Settled,
+}
+
 /// All state.
 #[derive(Debug)]
 pub struct Pipeline {
+    own_pid: Option<u32>,
     host: HostModel,
     inference: InferenceBooks,
     local: LocalAddresses,
@@ -34,21 +47,18 @@ pub struct Pipeline {
     rates: Rates,
     health: BTreeMap<&'static str, SourceHealth>,
     started: Option<Timestamp>,
-    refused: u64,
+    /// The first readings about the machine are in.
+    opened: bool,
+    stale: u64,
 }
 
 impl Pipeline {
     /// Empty books.
     pub fn new(config: &Config, own_pid: Option<u32>) -> Self {
-        let settings = Settings {
-            window: wattline_core::Seconds::new(config.sampling.window.as_secs_f64()),
-            max_workloads: config.limits.workloads,
-            retention: wattline_core::Seconds::new(config.limits.retention.as_secs_f64()),
-            own_pid,
-        };
-        let host = HostModel::new(settings);
+        let host = HostModel::new(settings(config, own_pid));
         let (intensity, pue) = place(&config.carbon, host.inventory());
         let mut pipeline = Self {
+            own_pid,
             inference: InferenceBooks::default(),
             local: LocalAddresses::new(config.probes.local_engines.iter().cloned()),
             carbon: config.carbon.clone(),
@@ -56,7 +66,8 @@ impl Pipeline {
             rates: Rates::default(),
             health: BTreeMap::new(),
             started: None,
-            refused: 0,
+            opened: false,
+            stale: 0,
             host,
             intensity,
             pue,
@@ -75,42 +86,66 @@ impl Pipeline {
         self.host.raw_counters()
     }
 
-    /// Takes what a source saw. True when a window was settled by it, or when it was the first: then a new snapshot
-    /// is worth taking.
-    pub fn ingest(&mut self, readings: &Readings) -> bool {
-        let first = self.started.is_none();
+    /// Learns what the machine is. What the cloud has told before stays where `inventory` says nothing of it.
+    pub fn describe(&mut self, inventory: &Inventory) {
+        let merged = identity::merged(self.host.inventory(), inventory);
+        self.host.describe(&Arc::new(merged));
+        self.settle_place();
+    }
+
+    /// Notes how reading a source went.
+    pub fn note(&mut self, health: SourceHealth) {
+        self.health.insert(health.part, health);
+    }
+
+    /// Takes what a source saw.
+    pub fn ingest(&mut self, readings: &Readings) -> News {
         self.started.get_or_insert(readings.tick.wall);
         let mut about_host = false;
         for item in &readings.items {
             match item {
-                Reading::Inventory(inventory) => {
-                    self.host.describe(inventory);
-                    self.settle_place();
-                }
+                Reading::Inventory(inventory) => self.describe(inventory),
                 Reading::Inference(call) => {
                     let context =
                         inference::Context { now: readings.tick.wall, grid: Grid::builtin(), local: &self.local };
                     self.inference.book(call, &context);
                 }
-                Reading::Health(health) => {
-                    self.health.insert(health.part, health.clone());
-                }
+                Reading::Health(health) => self.note(health.clone()),
                 _ => about_host = true,
             }
         }
         if !about_host {
-            return false;
+            return News::Gathered;
         }
+        let is_first = !std::mem::replace(&mut self.opened, true);
         let settled = self.host.books().settled_at();
         if !self.host.ingest(readings, &self.rates) {
-            self.refused += 1;
+            self.stale += 1;
         }
-        first || self.host.books().settled_at() != settled
+        if self.host.books().settled_at() != settled {
+            News::Settled
+        } else if is_first {
+            News::Opened
+        } else {
+            News::Gathered
+        }
     }
 
-    /// Closes the open window, however short.
-    pub fn settle_now(&mut self) {
+    /// Closes the open window, however short. False when there was none.
+    pub fn settle_now(&mut self) -> bool {
+        let settled = self.host.books().settled_at();
         self.host.settle_now(&self.rates);
+        self.host.books().settled_at() != settled
+    }
+
+    /// Readings about the machine that were not newer than the last, and so were not taken.
+    pub const fn stale(&self) -> u64 {
+        self.stale
+    }
+
+    /// Calls of language models that stand under `other`, because there are too many keys.
+    pub const fn folded(&self) -> u64 {
+        self.inference.folded()
     }
 
     /// All figures as they stand, with `own` telling about the agent itself.
@@ -120,11 +155,12 @@ impl Pipeline {
         self.place_samples(tick, &mut samples);
         samples.extend_from_slice(own);
         samples.extend(telemetry::own_use(tick, self.started.unwrap_or(tick.wall)));
-        Snapshot { tick, resource: self.resource(), samples }
+        Snapshot { tick, resource: identity::resource(self.host.inventory()), samples }
     }
 
-    /// Takes over a new configuration. Books stay; windows and limits that are set at the start stay too.
+    /// Takes over a new configuration. Books stay.
     pub fn reconfigure(&mut self, config: &Config) {
+        self.host.reconfigure(settings(config, self.own_pid));
         self.local = LocalAddresses::new(config.probes.local_engines.iter().cloned());
         self.carbon = config.carbon.clone();
         self.electricity = config.cost.electricity.map(UsdPerKwh::new);
@@ -203,28 +239,14 @@ impl Pipeline {
             samples.push(metrics::WATTLINE_PROBE_UP.sample(&wattline, part, period, Ratio::new(up)));
         }
     }
+}
 
-    /// What describes the machine, on every Resource.
-    fn resource(&self) -> Vec<Attribute> {
-        let Inventory { host_name, host_id, arch, cloud, .. } = &**self.host.inventory();
-        let id = host_id.as_deref().or(host_name.as_deref()).unwrap_or("unknown");
-        let mut resource = telemetry::service_attributes(id);
-        let mut push = |key, value: &Option<String>| {
-            resource.extend(value.as_ref().map(|value| Attribute::new(key, Text::from(value.clone()))));
-        };
-        push(key::HOST_ID, host_id);
-        push(key::HOST_NAME, host_name);
-        push(key::HOST_ARCH, arch);
-        push(key::OS_TYPE, &Some("linux".to_owned()));
-        if let Some(cloud) = cloud {
-            push(key::CLOUD_PROVIDER, &Some(cloud.provider.clone()));
-            push(key::CLOUD_PLATFORM, &Some(cloud.platform.clone()));
-            push(key::CLOUD_REGION, &cloud.region);
-            push(key::CLOUD_AVAILABILITY_ZONE, &cloud.availability_zone);
-            push(key::CLOUD_ACCOUNT_ID, &cloud.account_id);
-            push(key::HOST_TYPE, &cloud.instance_type);
-        }
-        resource
+fn settings(config: &Config, own_pid: Option<u32>) -> Settings {
+    Settings {
+        window: Seconds::new(config.sampling.window.as_secs_f64()),
+        max_workloads: config.limits.workloads,
+        retention: Seconds::new(config.limits.retention.as_secs_f64()),
+        own_pid,
     }
 }
 

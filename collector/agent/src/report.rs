@@ -134,7 +134,7 @@ impl Report {
     pub fn of(pipeline: &Pipeline) -> Option<Self> {
         let books = pipeline.host().books();
         let settled = books.settled_at()?;
-        let window = settled.at.since(settled.start).max(Seconds::new(1e-9));
+        let window = books.window().max(Seconds::new(1e-9));
         let uncertainty = books.uncertainty();
         let devices = devices(books);
         let power = devices.iter().map(|device| device.figure.power_w).sum();

@@ -1,217 +1,183 @@
 //! `wattline run`: the parts, wired; started in order, stopped in order.
 //!
 //! Only sources hear the stop signal. Their queues close when they are gone, the pipeline drains and takes a last
-//! snapshot, and the exporters end when their feed does.
+//! snapshot, and the exporters end when their feed does. Each of these waits has an end, so that all of it fits into
+//! the 30 s that Kubernetes gives.
 
+use std::future::Future;
 use std::path::{Path, PathBuf};
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
-use anyhow::{Context as _, Result, bail};
+use anyhow::{Context as _, Result};
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
+use tokio::time::{Instant as Moment, timeout, timeout_at};
 use tokio_util::sync::CancellationToken;
-use tracing::{error, info, warn};
+use tracing::{error, info};
 use wattline_core::{
-    Envelope, Exporter, Feed, HostRoot, Outlet, Probe, Reading, Readings, Receiver, Signal, Snapshot, Telemetry, queue,
+    Envelope, Exporter, HostRoot, Inventory, Outlet, Probe, Readings, Receiver, Snapshot, Telemetry, queue,
 };
-use wattline_export_file::FileExporter;
-use wattline_export_otlp::{Context, OtlpExporter, loops_back};
-use wattline_probe_host::{HostProbe, inventory};
-use wattline_probe_llm::otlp::{self, BindError, OtlpReceiver};
+use wattline_probe_host::HostProbe;
+use wattline_probe_llm::otlp::OtlpReceiver;
 
-use crate::config::{ADMIN_DEFAULT, Config};
+use crate::config::Config;
+use crate::destinations::{self, Destinations, exporters_that_open, readings_queue, relay_queue};
+use crate::lasting::Lasting;
 use crate::lease::Lease;
-use crate::pipeline::Pipeline;
+use crate::listeners::Listeners;
+use crate::reload::{Fresh, rehearse};
 use crate::report::Report;
-use crate::state::StateDirectory;
-use crate::telemetry::OwnTelemetry;
-use crate::{admin, clock, scheduler};
+use crate::{admin, clock, cloud, scheduler};
 
-const READINGS_QUEUE: usize = 256;
-const ENVELOPE_QUEUE: usize = 1024;
 /// How many readings the pipeline takes at once.
 const BATCH: usize = 64;
-/// The raw counters are written down this often.
-const SAVE_EVERY: Duration = Duration::from_secs(60);
-/// Exporters that have not ended this long after their feed are left behind.
-const GRACE: Duration = Duration::from_secs(10);
+/// Sources that have not ended this long after the stop are left behind: a sender that is half way through a request,
+/// or a probe that hangs in a system call.
+const SOURCES_GRACE: Duration = Duration::from_secs(3);
+/// Taking what is left in a closed queue waits for nobody.
+const REST: Duration = Duration::from_millis(500);
 
 /// What a round of running ended for.
 enum End {
     Stop,
-    Reload(Box<Config>),
+    Reload(Box<Fresh>),
 }
 
-/// What outlives a reload of the configuration.
-struct Lasting {
-    pipeline: Pipeline,
-    own: OwnTelemetry,
-    logs: queue::Receiver<Envelope>,
-    reports: Option<watch::Sender<Option<Report>>>,
+/// What a round of running begins with.
+struct Parts {
+    listeners: Listeners,
+    exporters: Vec<Box<dyn Exporter>>,
 }
 
-/// Runs until told to stop. `reports`, when given, gets a report after every window.
+/// Runs until told to stop. `inventory` is what the machine's own files tell of it. `reports`, when given, gets a
+/// report after every window.
 pub async fn run(
     path: Option<PathBuf>,
-    mut config: Config,
+    config: Config,
+    inventory: Inventory,
     logs: queue::Receiver<Envelope>,
     reports: Option<watch::Sender<Option<Report>>>,
 ) -> Result<()> {
     let mut signals = Signals::listen()?;
     let root = HostRoot::new(&config.host.root);
     let _lease = config.host.lease.then(|| Lease::take(&root)).transpose()?;
-    let own = OwnTelemetry::start(config.sampling.window);
-    let pipeline = Pipeline::new(&config, Some(std::process::id()));
-    let mut lasting = Lasting { pipeline, own, logs, reports };
-    lasting.restore(&config);
+    let mut lasting = Lasting::new(config, logs, reports);
+    lasting.pipeline.describe(&inventory);
+    lasting.restore();
+    let telemetry = lasting.own.telemetry.clone();
+    let mut parts = Parts {
+        listeners: Listeners::open(&lasting.config)?,
+        exporters: destinations::exporters(&lasting.config, &telemetry)?,
+    };
     loop {
-        match round(path.as_deref(), &config, &mut lasting, &mut signals).await? {
+        parts = match round(parts, path.as_deref(), &mut lasting, &mut signals).await {
             End::Stop => return Ok(()),
-            End::Reload(fresh) => {
-                info!("configuration reloaded");
-                lasting.pipeline.reconfigure(&fresh);
-                config = *fresh;
+            End::Reload(fresh) => reloaded(*fresh, &mut lasting, &telemetry),
+        };
+    }
+}
+
+/// Puts a new configuration into force, or the old one again if somebody took a port between its rehearsal and now.
+fn reloaded(fresh: Fresh, lasting: &mut Lasting, telemetry: &Telemetry) -> Parts {
+    let Fresh { config, exporters } = fresh;
+    match Listeners::open(&config) {
+        Ok(listeners) => {
+            lasting.reconfigure(config);
+            info!("configuration reloaded");
+            Parts { listeners, exporters }
+        }
+        Err(error) => {
+            error!("the new configuration cannot be put into force, the old one goes on: {error:#}");
+            Parts {
+                listeners: Listeners::open_what_opens(&lasting.config),
+                exporters: exporters_that_open(&lasting.config, telemetry),
             }
         }
     }
 }
 
-/// The listeners, bound before anything runs, so that a conflict is known at once.
-struct Listeners {
-    otlp: otlp::Bound,
-    admin: Option<TcpListener>,
-}
-
-impl Listeners {
-    /// Binds what is configured. A taken port is an error where it was configured, and a loud warning where it is
-    /// only the default.
-    async fn bind(config: &Config) -> Result<Self> {
-        let otlp = bind_otlp(config.probes.otlp.clone()).context("probes")?;
-        let admin = match admin::bind(config.admin.listen).await {
-            _ if !config.admin.enabled => None,
-            Ok(listener) => Some(listener),
-            Err(error) if config.admin.listen == ADMIN_DEFAULT && error.kind() == std::io::ErrorKind::AddrInUse => {
-                warn!(address = %ADMIN_DEFAULT, "the admin endpoint is off: its default port is taken; set admin.listen");
-                None
-            }
-            Err(error) => {
-                return Err(error).with_context(|| format!("admin.listen = {}: binding failed", config.admin.listen));
-            }
-        };
-        Ok(Self { otlp, admin })
-    }
-}
-
-/// Binds the OTLP listeners. One whose default port is taken is switched off, loudly.
-fn bind_otlp(mut config: otlp::Config) -> Result<otlp::Bound, BindError> {
-    let default = otlp::Config::default();
-    loop {
-        let error = match otlp::bind(&config) {
-            Ok(bound) => return Ok(bound),
-            Err(error) => error,
-        };
-        let enabled = match &error {
-            BindError::AddressInUse { address, .. } if config.grpc.enabled && *address == default.grpc.listen => {
-                &mut config.grpc.enabled
-            }
-            BindError::AddressInUse { address, .. } if config.http.enabled && *address == default.http.listen => {
-                &mut config.http.enabled
-            }
-            _ => return Err(error),
-        };
-        warn!(%error, "this OTLP listener is off, because its default port is taken; set probes.otlp to choose another");
-        *enabled = false;
-    }
-}
-
-/// The exporters of a configuration.
-pub fn exporters(config: &Config, telemetry: &Telemetry) -> Result<Vec<Box<dyn Exporter>>> {
-    let mut exporters: Vec<Box<dyn Exporter>> = Vec::new();
-    for destination in &config.exporters.otlp {
-        let context = Context { telemetry: telemetry.clone(), now: clock::wall, seed: clock::tick().at.nanos() };
-        exporters.push(Box::new(OtlpExporter::new(destination.clone(), context).context("exporters.otlp")?));
-    }
-    for destination in &config.exporters.file {
-        exporters.push(Box::new(FileExporter::new(destination.clone(), telemetry.clone()).context("exporters.file")?));
-    }
-    Ok(exporters)
-}
-
-/// A destination that is this agent's own receiver would get everything back for ever.
-fn refuse_loops(config: &Config, listeners: &Listeners) -> Result<()> {
-    let otlp::Addresses { grpc, http } = listeners.otlp.addresses();
-    let own: Vec<_> = grpc.into_iter().chain(http).collect();
-    match config.exporters.otlp.iter().find_map(|destination| loops_back(destination, &own)) {
-        Some(endpoint) => bail!(
-            "exporters.otlp: the endpoint {endpoint} is this agent's own receiver; name your collector's address, or \
-             give probes.otlp another port"
-        ),
-        None => Ok(()),
-    }
-}
-
-async fn round(path: Option<&Path>, config: &Config, lasting: &mut Lasting, signals: &mut Signals) -> Result<End> {
+async fn round(parts: Parts, path: Option<&Path>, lasting: &mut Lasting, signals: &mut Signals) -> End {
+    let Parts { listeners, exporters } = parts;
+    let config = lasting.config.clone();
     let telemetry = lasting.own.telemetry.clone();
-    let listeners = Listeners::bind(config).await?;
-    refuse_loops(config, &listeners)?;
-    let exporters = exporters(config, &telemetry)?;
+    let held = listeners.addresses();
     let stop = CancellationToken::new();
-    let (snapshots, watched) = watch::channel(Arc::new(Snapshot::default()));
-    let (readings, mut inbox) = queue::bounded(READINGS_QUEUE);
-    let (relay, relayed) = queue::bounded(ENVELOPE_QUEUE);
+    let (snapshots, watched) = watch::channel(Arc::default());
+    let (readings, inbox) = readings_queue();
+    let (relay, relayed) = relay_queue();
+    let has_destination = !exporters.is_empty();
+    let graces = config.exporters.otlp.iter().map(|destination| destination.grace);
+    let grace = graces.max().unwrap_or_default();
+    let destinations = Destinations::start(exporters, &watched, relayed, &telemetry, grace);
+    let mut flow = Flow { inbox, snapshots, destinations };
+    if lasting.settled.borrow().is_some() {
+        // After a reload the figures are there at once.
+        lasting.publish(&flow.snapshots);
+    }
+    let outlet = Outlet { readings, relay: has_destination.then_some(relay) };
+    let mut sources = start_sources(listeners, outlet, watched, lasting, &stop);
+    info!(root = %config.host.root.display(), interval = ?config.sampling.interval, "measuring");
 
+    let end = flow.pump(lasting, signals.told(path, &config, &held, &telemetry)).await.unwrap_or_else(|| {
+        error!("every source has ended: there is nothing left to measure");
+        End::Stop
+    });
+    stop.cancel();
+    let deadline = Moment::now() + SOURCES_GRACE;
+    let is_late = flow.pump(lasting, tokio::time::sleep_until(deadline)).await.is_some();
+    let all_ended = timeout_at(deadline, async { while sources.join_next().await.is_some() {} }).await;
+    if is_late || all_ended.is_err() {
+        error!(grace = ?SOURCES_GRACE, "a source did not end in time and is left behind");
+        timeout(REST, sources.shutdown()).await.ok();
+    }
+    // What was acknowledged until now is in the queue and is booked; what comes later is refused, not acknowledged.
+    flow.inbox.close();
+    flow.pump(lasting, tokio::time::sleep(REST)).await;
+    lasting.last_snapshot(&flow.snapshots).await;
+    while let Some(envelope) = lasting.logs.try_next() {
+        flow.destinations.offer(&envelope);
+    }
+    flow.destinations.finish(flow.snapshots).await;
+    end
+}
+
+/// Starts everything that reads or receives.
+fn start_sources(
+    listeners: Listeners,
+    outlet: Outlet,
+    watched: watch::Receiver<Arc<Snapshot>>,
+    lasting: &Lasting,
+    stop: &CancellationToken,
+) -> JoinSet<()> {
+    let (config, telemetry) = (&lasting.config, &lasting.own.telemetry);
     let mut sources = JoinSet::new();
     let root = HostRoot::new(&config.host.root);
     let probes: Vec<Box<dyn Probe>> = vec![Box::new(HostProbe::open(host_probe(config), &root))];
-    describe_host(&root, config, &readings);
-    sources.spawn(scheduler::run(probes, config.sampling.interval, readings.clone(), telemetry.clone(), stop.clone()));
-    let otlp::Addresses { grpc, http } = listeners.otlp.addresses();
-    if grpc.is_some() || http.is_some() {
-        info!(?grpc, ?http, "listening for OTLP");
-        let receiver = Box::new(OtlpReceiver::new(listeners.otlp, telemetry.clone(), Arc::new(clock::tick)));
-        let outlet = Outlet { readings: readings.clone(), relay: (!exporters.is_empty()).then(|| relay.clone()) };
+    let readings = outlet.readings.clone();
+    let known = Arc::clone(lasting.pipeline.host().inventory());
+    sources.spawn(cloud::describe(root, config.probes.cloud.clone(), known, readings.clone(), stop.clone()));
+    sources.spawn(scheduler::run(probes, config.sampling.interval, readings, telemetry.clone(), stop.clone()));
+    let Listeners { otlp, admin } = listeners;
+    if let Some(bound) = otlp.filter(|bound| bound.addresses().grpc.or(bound.addresses().http).is_some()) {
+        let addresses = bound.addresses();
+        info!(grpc = ?addresses.grpc, http = ?addresses.http, "listening for OTLP");
+        let receiver = Box::new(OtlpReceiver::new(bound, telemetry.clone(), Arc::new(clock::tick)));
         sources.spawn(receiver.run(outlet, stop.clone()));
     }
-    if let Some(listener) = listeners.admin {
-        info!(address = ?listener.local_addr().ok(), "serving /metrics, /healthz and /readyz");
-        sources.spawn(admin::serve(listener, watched.clone(), config.sampling.window, stop.clone()));
-    }
-    drop((readings, relay));
-    info!(root = %config.host.root.display(), interval = ?config.sampling.interval, "measuring");
-
-    let mut sinks = JoinSet::new();
-    let outlets = start_exporters(exporters, &watched, &mut sinks);
-    drop(watched);
-    let fan_out = tokio::spawn(fan_out(relayed, outlets.clone(), telemetry.clone()));
-    let end = tokio::select! {
-        end = signals.told(path) => end,
-        () = pump(&mut inbox, &snapshots, lasting, config, &outlets) => {
-            error!("every source has ended: there is nothing left to measure");
-            End::Stop
+    match admin.map(TcpListener::from_std).transpose() {
+        Ok(None) => {}
+        Ok(Some(listener)) => {
+            info!(address = ?listener.local_addr().ok(), "serving /metrics, /healthz and /readyz");
+            let settled = lasting.settled.subscribe();
+            sources.spawn(admin::serve(listener, watched, settled, config.sampling.window, stop.clone()));
         }
-    };
-    stop.cancel();
-    // The sources drop their senders as they end; the pipeline then drains what is left. A probe that hangs in a
-    // system call cannot be waited for.
-    let drained = async {
-        pump(&mut inbox, &snapshots, lasting, config, &outlets).await;
-        while sources.join_next().await.is_some() {}
-    };
-    if tokio::time::timeout(GRACE, drained).await.is_err() {
-        error!(grace = ?GRACE, "a source did not end in time and is left behind");
+        Err(error) => error!(%error, "the admin endpoint could not be registered with the runtime"),
     }
-    lasting.last_snapshot(&snapshots);
-    lasting.save(config);
-    drop(outlets);
-    fan_out.await.ok();
-    drop(snapshots);
-    if tokio::time::timeout(GRACE, async { while sinks.join_next().await.is_some() {} }).await.is_err() {
-        error!(grace = ?GRACE, "an exporter did not end in time and is left behind");
-    }
-    Ok(end)
+    sources
 }
 
 /// The host probe's configuration, with every process read at least once in a window: what a process used in a
@@ -221,66 +187,46 @@ fn host_probe(config: &Config) -> wattline_probe_host::Config {
     wattline_probe_host::Config { cold_period: host.cold_period.min(config.sampling.window), ..host }
 }
 
-/// Reads what the machine is: at once what its files tell, and what the cloud tells when it has answered.
-fn describe_host(root: &HostRoot, config: &Config, out: &queue::Sender<Readings>) {
-    let (root, cloud, out) = (root.clone(), config.probes.cloud.clone(), out.clone());
-    let thread = std::thread::Builder::new().name("inventory".to_owned());
-    let spawned = thread.spawn(move || {
-        let local = inventory::read(&root, &inventory::CloudConfig::never());
-        let first = local.0.clone();
-        send_inventory(local, &out);
-        let full = inventory::read(&root, &cloud);
-        if full.0 != first || !full.1.is_empty() {
-            send_inventory(full, &out);
-        }
-    });
-    if let Err(error) = spawned {
-        error!(%error, "starting the inventory thread failed");
-    }
+/// What goes through the pipeline: readings in, snapshots out, and log records past it.
+struct Flow {
+    inbox: queue::Receiver<Readings>,
+    snapshots: watch::Sender<Arc<Snapshot>>,
+    destinations: Destinations,
 }
 
-fn send_inventory(
-    (inventory, health): (wattline_core::Inventory, Vec<wattline_core::reading::SourceHealth>),
-    out: &queue::Sender<Readings>,
-) {
-    let mut readings = Readings::new("inventory", clock::tick());
-    readings.items.push(Reading::Inventory(Arc::new(inventory)));
-    readings.items.extend(health.into_iter().map(Reading::Health));
-    out.send_blocking(readings).ok();
-}
-
-/// Each exporter runs as a task; its envelopes come through a queue of its own.
-fn start_exporters(
-    exporters: Vec<Box<dyn Exporter>>,
-    watched: &watch::Receiver<Arc<Snapshot>>,
-    sinks: &mut JoinSet<()>,
-) -> Vec<(Arc<str>, queue::Sender<Envelope>)> {
-    exporters
-        .into_iter()
-        .map(|exporter| {
-            let name: Arc<str> = exporter.name().into();
-            let (sender, envelopes) = queue::bounded(ENVELOPE_QUEUE);
-            sinks.spawn(exporter.run(Feed { snapshots: watched.clone(), envelopes: Some(envelopes) }));
-            (name, sender)
-        })
-        .collect()
-}
-
-/// Hands every relayed envelope to every destination. A destination whose queue is full loses it, counted.
-async fn fan_out(
-    mut relayed: queue::Receiver<Envelope>,
-    outlets: Vec<(Arc<str>, queue::Sender<Envelope>)>,
-    telemetry: Telemetry,
-) {
-    while let Some(envelope) = relayed.next().await {
-        offer_all(&envelope, &outlets, &telemetry);
-    }
-}
-
-fn offer_all(envelope: &Envelope, outlets: &[(Arc<str>, queue::Sender<Envelope>)], telemetry: &Telemetry) {
-    for (name, outlet) in outlets {
-        if outlet.offer(envelope.clone()).is_err() {
-            telemetry.dropped(envelope.items, "queue_full", envelope.signal, name);
+impl Flow {
+    /// Feeds the pipeline until `until` is over. `None` when the inbox was closed before and is empty.
+    ///
+    /// Nothing but the waiting itself is cut short, so that no reading is lost between two calls.
+    async fn pump<T>(&mut self, lasting: &mut Lasting, until: impl Future<Output = T>) -> Option<T> {
+        let mut until = pin!(until);
+        let mut batch = Vec::with_capacity(BATCH);
+        // A settlement that comes on time is earlier than this. Where none comes, what else came is shown.
+        let longest = lasting.config.sampling.window + lasting.config.sampling.interval;
+        let mut overdue = tokio::time::interval_at(Moment::now() + longest, longest);
+        loop {
+            let is_due = tokio::select! {
+                over = &mut until => return Some(over),
+                taken = self.inbox.next_many(&mut batch, BATCH) => {
+                    if taken == 0 {
+                        return None;
+                    }
+                    let mut is_due = false;
+                    for readings in batch.drain(..) {
+                        is_due |= lasting.take(&readings).await;
+                    }
+                    is_due
+                }
+                Some(envelope) = lasting.logs.next() => {
+                    self.destinations.offer(&envelope);
+                    false
+                }
+                _ = overdue.tick() => lasting.has_news(),
+            };
+            if is_due {
+                lasting.publish(&self.snapshots);
+                overdue.reset();
+            }
         }
     }
 }
@@ -302,101 +248,24 @@ impl Signals {
         })
     }
 
-    /// Waits for the end, or for a reload with a configuration that is fine. A bad one is refused, and the old one
-    /// stays.
-    async fn told(&mut self, path: Option<&Path>) -> End {
+    /// Waits for the end, or for a reload with a configuration that can be put into force. Another one is refused,
+    /// and the old one stays.
+    async fn told(
+        &mut self,
+        path: Option<&Path>,
+        current: &Config,
+        held: &[std::net::SocketAddr],
+        telemetry: &Telemetry,
+    ) -> End {
         loop {
             tokio::select! {
                 _ = self.terminate.recv() => return End::Stop,
                 _ = self.interrupt.recv() => return End::Stop,
-                _ = self.hangup.recv() => match Config::load(path) {
-                    Ok(config) => return End::Reload(Box::new(config)),
-                    Err(error) => error!(%error, "the new configuration is refused, the old one stays"),
+                _ = self.hangup.recv() => match rehearse(path, current, held, telemetry) {
+                    Ok(fresh) => return End::Reload(Box::new(fresh)),
+                    Err(error) => error!("the new configuration is refused, the old one stays: {error:#}"),
                 },
             }
         }
     }
-}
-
-/// Feeds the pipeline until its queue closes.
-async fn pump(
-    inbox: &mut queue::Receiver<Readings>,
-    snapshots: &watch::Sender<Arc<Snapshot>>,
-    lasting: &mut Lasting,
-    config: &Config,
-    outlets: &[(Arc<str>, queue::Sender<Envelope>)],
-) {
-    let mut batch = Vec::with_capacity(BATCH);
-    let mut save = tokio::time::interval_at(tokio::time::Instant::now() + SAVE_EVERY, SAVE_EVERY);
-    loop {
-        tokio::select! {
-            taken = inbox.next_many(&mut batch, BATCH) => {
-                if taken == 0 {
-                    return;
-                }
-                let mut due = false;
-                for readings in batch.drain(..) {
-                    due |= lasting.pipeline.ingest(&readings);
-                }
-                if due {
-                    lasting.publish(snapshots);
-                }
-            }
-            Some(envelope) = lasting.logs.next() => offer_all(&envelope, outlets, &lasting.own.telemetry),
-            _ = save.tick() => lasting.save(config),
-        }
-    }
-}
-
-impl Lasting {
-    fn publish(&self, snapshots: &watch::Sender<Arc<Snapshot>>) {
-        let own = self.own.samples.borrow().clone();
-        snapshots.send_replace(Arc::new(self.pipeline.snapshot(clock::tick(), &own)));
-        if let Some(reports) = &self.reports {
-            reports.send_replace(Report::of(&self.pipeline));
-        }
-    }
-
-    /// Settles the open window and publishes all there is.
-    fn last_snapshot(&mut self, snapshots: &watch::Sender<Arc<Snapshot>>) {
-        self.pipeline.settle_now();
-        self.own.flush();
-        self.publish(snapshots);
-    }
-
-    fn save(&self, config: &Config) {
-        let Some(boot_id) = self.pipeline.host().inventory().boot_id.clone() else { return };
-        let counters = self.pipeline.raw_counters();
-        if counters.is_empty() {
-            return;
-        }
-        let state = StateDirectory::new(config.state.directory());
-        if let Err(error) = state.save(&boot_id, &counters) {
-            self.own.telemetry.dropped(counters.len() as u64, "state_not_written", Signal::Metrics, "state");
-            state_trouble(state.path(), &error);
-        }
-    }
-
-    fn restore(&mut self, config: &Config) {
-        let root = HostRoot::new(&config.host.root);
-        let Ok(boot_id) = root.read("proc/sys/kernel/random/boot_id") else { return };
-        let state = StateDirectory::new(config.state.directory());
-        match state.load(boot_id.trim()) {
-            Ok(counters) => self.pipeline.resume(&counters),
-            Err(error) => {
-                warn!(path = %state.path().display(), %error, "the kept counters cannot be read; starting anew")
-            }
-        }
-    }
-}
-
-/// Says once that the state cannot be kept; the counter tells the rest.
-fn state_trouble(path: &Path, error: &std::io::Error) {
-    static SAID: std::sync::Once = std::sync::Once::new();
-    SAID.call_once(|| {
-        warn!(
-            path = %path.display(), %error,
-            "raw counters cannot be kept: what is drawn during a restart will be missing; set state.directory"
-        );
-    });
 }

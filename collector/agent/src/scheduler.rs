@@ -17,6 +17,8 @@ use crate::clock;
 
 /// A probe that panicked this often is left alone.
 const MOST_PANICS: u32 = 3;
+/// After this many good readings in a row the panics before them are forgiven.
+const FORGIVEN_AFTER: u32 = 100;
 /// After this many failures in a row a source is asked only every [`RARELY`] ticks.
 const PATIENCE: u32 = 3;
 const RARELY: u32 = 60;
@@ -63,7 +65,7 @@ fn ask_all(threads: &mut Vec<(&'static str, SyncSender<Tick>)>, tick: Tick, tele
 
 fn answer(mut probe: Box<dyn Probe>, asked: &Receiver<Tick>, out: &queue::Sender<Readings>, telemetry: &Telemetry) {
     let name = probe.name();
-    let (mut panics, mut failures, mut skip) = (0, 0, 0);
+    let (mut panics, mut good, mut failures, mut skip) = (0, 0_u32, 0, 0);
     while let Ok(tick) = asked.recv() {
         if skip > 0 {
             skip -= 1;
@@ -71,6 +73,10 @@ fn answer(mut probe: Box<dyn Probe>, asked: &Receiver<Tick>, out: &queue::Sender
         }
         let mut readings = Readings::new(name, tick);
         let outcome = catch_unwind(AssertUnwindSafe(|| probe.read(tick, &mut readings)));
+        good = if matches!(outcome, Ok(Ok(()))) { good.saturating_add(1) } else { 0 };
+        if good >= FORGIVEN_AFTER {
+            panics = 0;
+        }
         match outcome {
             Ok(Ok(())) => {
                 if failures > 0 {
@@ -107,5 +113,52 @@ fn answer(mut probe: Box<dyn Probe>, asked: &Receiver<Tick>, out: &queue::Sender
         if !readings.items.is_empty() && out.send_blocking(readings).is_err() {
             return;
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use wattline_core::Reading;
+    use wattline_core::reading::LoadReading;
+
+    use super::*;
+
+    /// Panics at each reading that is marked.
+    struct Nervous(Vec<bool>);
+
+    impl Probe for Nervous {
+        fn name(&self) -> &'static str {
+            "nervous"
+        }
+
+        fn read(&mut self, _tick: Tick, out: &mut Readings) -> Result<(), ReadError> {
+            assert!(!self.0.remove(0), "as told");
+            out.items.push(Reading::Load(LoadReading::default()));
+            Ok(())
+        }
+    }
+
+    /// How many readings come when it is asked as often as there are marks.
+    fn readings(marks: Vec<bool>) -> usize {
+        let (ask, asked) = sync_channel(marks.len());
+        let (out, mut inbox) = queue::bounded(marks.len());
+        for _ in &marks {
+            ask.send(Tick::default()).unwrap();
+        }
+        drop(ask);
+        answer(Box::new(Nervous(marks)), &asked, &out, &Telemetry::none());
+        std::iter::from_fn(|| inbox.try_next()).count()
+    }
+
+    #[test]
+    fn a_probe_that_panics_three_times_is_left_alone() {
+        let marks = [vec![true, false, true, false, true], vec![false; 9]].concat();
+        assert_eq!(readings(marks), 2);
+    }
+
+    #[test]
+    fn a_probe_that_has_read_well_for_long_is_forgiven() {
+        let marks = [vec![true, true], vec![false; 100], vec![true, true], vec![false; 9]].concat();
+        assert_eq!(readings(marks), 109);
     }
 }

@@ -7,10 +7,10 @@ use anyhow::{Result, bail};
 use wattline_core::{HostRoot, Probe, ReadError, Reading, Readings};
 use wattline_probe_host::{HostProbe, ProcessScan, inventory};
 
-use crate::clock;
 use crate::config::Config;
 use crate::pipeline::Pipeline;
 use crate::report::Report;
+use crate::{clock, identity};
 
 /// Measures this machine for `window`, reading every process at every tick.
 pub fn measure(config: &Config, window: Duration) -> Result<Report> {
@@ -19,7 +19,7 @@ pub fn measure(config: &Config, window: Duration) -> Result<Report> {
     config.sampling.window = window + Duration::from_secs(3600);
     config.probes.host.process_scan = ProcessScan::EveryTick;
     let root = HostRoot::new(&config.host.root);
-    let mut pipeline = Pipeline::new(&config, Some(std::process::id()));
+    let mut pipeline = Pipeline::new(&config, identity::own_pid(&root));
     let mut described = Readings::new("inventory", clock::tick());
     let (inventory, health) = inventory::read(&root, &config.probes.cloud);
     described.items.push(Reading::Inventory(Arc::new(inventory)));

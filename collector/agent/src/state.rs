@@ -1,15 +1,20 @@
-//! What survives a restart: the raw counters as last read, with the boot they belong to.
+//! What survives a restart: the raw counters as last settled, with the boot they belong to.
 
 use std::fs;
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
+use std::time::Duration;
+
 use serde::{Deserialize, Serialize};
+use tokio::task::JoinHandle;
 use wattline_core::reading::{EnergySource, Scope};
 use wattline_core::{Device, DeviceKind, Instant, Timestamp};
 use wattline_model::host::RawCounter;
 
 const FILE: &str = "counters.json";
+/// A file of a few hundred bytes that takes longer is on a disk that hangs.
+const PATIENCE: Duration = Duration::from_secs(1);
 
 /// The state directory.
 #[derive(Clone, Debug)]
@@ -57,16 +62,34 @@ impl StateDirectory {
         Ok(kept.counters.into_iter().filter_map(KeptCounter::raw).collect())
     }
 
-    /// Keeps the counters, whole or not at all.
+    /// Keeps the counters, whole or not at all. They mean nothing after a reboot, so that the disk need not have them
+    /// when this returns: whoever reads them in this boot reads what was written.
     pub fn save(&self, boot_id: &str, counters: &[RawCounter]) -> io::Result<()> {
         fs::create_dir_all(&self.0)?;
         let counters = counters.iter().filter_map(KeptCounter::of).collect();
         let text = serde_json::to_vec(&Kept { boot_id: boot_id.to_owned(), counters })?;
         let fresh = self.0.join(format!("{FILE}.new"));
-        let mut file = fs::File::create(&fresh)?;
-        file.write_all(&text)?;
-        file.sync_data()?;
+        fs::File::create(&fresh)?.write_all(&text)?;
         fs::rename(fresh, self.0.join(FILE))
+    }
+}
+
+/// Writes to the state directory on another thread, one write at a time: a disk that hangs holds up nobody.
+#[derive(Debug, Default)]
+pub struct Keeper {
+    writing: Option<JoinHandle<io::Result<()>>>,
+}
+
+impl Keeper {
+    /// Keeps the counters, and waits a moment for it.
+    pub async fn keep(&mut self, state: StateDirectory, boot_id: String, counters: Vec<RawCounter>) -> io::Result<()> {
+        // A second write beside a hanging one would write into the same file.
+        if self.writing.as_ref().is_some_and(|writing| !writing.is_finished()) {
+            return Err(io::ErrorKind::TimedOut.into());
+        }
+        let writing = self.writing.insert(tokio::task::spawn_blocking(move || state.save(&boot_id, &counters)));
+        let outcome = tokio::time::timeout(PATIENCE, &mut *writing).await;
+        outcome.map_err(|_elapsed| io::ErrorKind::TimedOut)??
     }
 }
 
@@ -125,6 +148,24 @@ mod tests {
         state.save("boot-a", &[counter()]).unwrap();
         assert_eq!(state.load("boot-a").unwrap(), vec![counter()]);
         assert!(state.load("boot-b").unwrap().is_empty(), "counters of another boot mean nothing");
+    }
+
+    #[tokio::test]
+    async fn a_disk_that_hangs_holds_up_nobody() {
+        let directory = tempfile::tempdir().unwrap();
+        let fresh = directory.path().join(format!("{FILE}.new"));
+        // Opening a pipe to write waits for somebody who reads.
+        rustix::fs::mknodat(rustix::fs::CWD, &fresh, rustix::fs::FileType::Fifo, rustix::fs::Mode::RUSR, 0).unwrap();
+        let state = StateDirectory::new(directory.path());
+        let mut keeper = Keeper::default();
+        for _ in 0..2 {
+            let kept = keeper.keep(state.clone(), "a".to_owned(), vec![counter()]).await;
+            assert_eq!(kept.unwrap_err().kind(), io::ErrorKind::TimedOut);
+        }
+        let _reader = fs::OpenOptions::new().read(true).open(&fresh).unwrap();
+        keeper.writing.take().unwrap().await.unwrap().unwrap();
+        let kept = keeper.keep(state.clone(), "a".to_owned(), vec![counter()]).await;
+        assert!(kept.is_ok(), "{kept:?}");
     }
 
     #[test]

@@ -39,17 +39,18 @@ pub struct OwnTelemetry {
 }
 
 impl OwnTelemetry {
-    /// Starts the SDK's metrics, collected every `interval`.
-    pub fn start(interval: Duration) -> Self {
+    /// Starts the SDK's metrics, collected when [`flush`](Self::flush) says so.
+    pub fn start() -> Self {
         let (out, samples) = watch::channel(Arc::default());
-        let reader = PeriodicReader::builder(IntoSamples { out }).with_interval(interval).build();
+        // The reader knows no other way of being asked than by time.
+        let reader = PeriodicReader::builder(IntoSamples { out }).with_interval(Duration::from_hours(24)).build();
         let provider =
             SdkMeterProvider::builder().with_resource(Resource::builder_empty().build()).with_reader(reader).build();
         let telemetry = Telemetry::new(&provider.meter("wattline"));
         Self { telemetry, samples, provider }
     }
 
-    /// Collects now, so that a last snapshot is complete. Blocks for as long as collecting takes.
+    /// Collects now, so that a snapshot is complete. Blocks for as long as collecting takes.
     pub fn flush(&self) {
         if let Err(error) = self.provider.force_flush() {
             tracing::debug!(%error, "collecting the agent's own figures failed");
@@ -97,16 +98,18 @@ fn own_samples(metric: &Metric, descriptor: &'static Descriptor, subject: &Arc<S
         samples.push(Sample {
             metric: descriptor,
             subject: Arc::clone(subject),
-            attributes: point.attributes().filter_map(|pair| attribute(descriptor, pair)).collect(),
+            attributes: attributes(descriptor, point.attributes()),
             period,
             value: Value::Number(point.value() as f64),
         });
     }
 }
 
-fn attribute(descriptor: &Descriptor, pair: &KeyValue) -> Option<Attribute> {
-    let key = descriptor.attributes.iter().copied().find(|key| *key == pair.key.as_str())?;
-    Some(Attribute::new(key, pair.value.as_str().into_owned()))
+/// The attributes in the order of the table: the SDK's own order differs from run to run.
+fn attributes<'a>(descriptor: &Descriptor, pairs: impl Iterator<Item = &'a KeyValue>) -> Vec<Attribute> {
+    let pairs: Vec<&KeyValue> = pairs.collect();
+    let value = |key: &str| pairs.iter().find(|pair| pair.key.as_str() == key).map(|pair| pair.value.as_str().into_owned());
+    descriptor.attributes.iter().filter_map(|key| Some(Attribute::new(key, value(key)?))).collect()
 }
 
 fn timestamp(time: SystemTime) -> Timestamp {

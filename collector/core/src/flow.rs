@@ -60,7 +60,11 @@ pub trait Receiver: Send {
 }
 
 /// Where a receiver puts what it accepted. Both queues refuse when full; the receiver then tells the sender to
-/// come again, and nothing that was acknowledged is lost.
+/// come again.
+///
+/// What was acknowledged is in memory. It is booked unless the process is killed. It reaches a destination unless the
+/// process is killed, or the destination takes so little for so long that what waits for it must make room, or the
+/// time for sending at the end is over; what makes room or is left at the end is counted in `wattline.dropped`.
 #[derive(Clone, Debug)]
 pub struct Outlet {
     /// To the pipeline.

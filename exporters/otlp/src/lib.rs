@@ -22,8 +22,6 @@ mod response;
 mod shared;
 mod tls;
 
-use std::time::Duration;
-
 use wattline_core::flow::Task;
 use wattline_core::{Exporter, Feed, Telemetry, Timestamp};
 
@@ -59,11 +57,6 @@ impl OtlpExporter {
     /// Checks the configuration and reads the certificates. Nothing is connected yet.
     pub fn new(config: Config, context: Context) -> Result<Self, OpenError> {
         Ok(Self { plan: Plan::new(config, context.now)?, context })
-    }
-
-    /// The time between two snapshots.
-    pub fn interval(&self) -> Duration {
-        self.plan.interval
     }
 }
 

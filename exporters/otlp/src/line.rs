@@ -145,3 +145,26 @@ impl Transport {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use wattline_core::Timestamp;
+
+    use super::*;
+    use crate::config::Config;
+    use crate::plan::Plan;
+
+    #[tokio::test]
+    async fn a_success_forgets_the_failures_before_it() {
+        let config = Config { endpoint: "http://collector:4318".to_owned(), ..Config::default() };
+        let route = Plan::new(config, Timestamp::default).unwrap().routes.remove(0);
+        let retry = Retry { initial: Duration::from_millis(1), max: Duration::from_hours(1), ..Retry::default() };
+        let mut line = Line::new(route, Duration::from_secs(1), &retry, 7);
+        let failed = Verdict::Retry { after: None, cause: String::new() };
+        let longest = (0..20).map(|_| line.pause_after(&failed)).max().unwrap();
+        assert!(longest > Duration::from_secs(1), "{longest:?}");
+        let delivered = Verdict::Delivered { rejected: 0, message: String::new() };
+        assert_eq!(line.pause_after(&delivered), Duration::ZERO);
+        assert!(line.pause_after(&failed) <= retry.initial);
+    }
+}

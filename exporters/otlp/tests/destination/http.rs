@@ -66,6 +66,15 @@ async fn snapshots_go_out_at_once_and_once_more_at_the_end() {
 }
 
 #[tokio::test]
+async fn a_figure_that_no_backend_takes_is_counted() {
+    let mut web = Web::start(|_| OK).await;
+    let rig = Rig::start(config(web.url()));
+    rig.publish_all(1, &[1.0, f64::NAN, 3.0]);
+    web.seen().await;
+    assert_eq!(rig.finish().await, counts(&[("exported metrics", 2), ("encoding metrics", 1)]));
+}
+
+#[tokio::test]
 async fn the_same_snapshot_is_not_sent_twice() {
     let mut web = Web::start(|_| OK).await;
     let rig = Rig::start(Config { interval: Duration::from_millis(1), ..config(web.url()) });
@@ -295,7 +304,11 @@ async fn a_full_backlog_drops_the_oldest_and_counts_it() {
     for _ in 0..100 {
         rig.relay(Signal::Traces, &body, 1);
     }
+    let name = rig.name.clone();
     assert_eq!(rig.finish().await, counts(&[("queue_full traces", 91), ("shutdown traces", 10)]));
+    let warnings =
+        journal::lines(&name).into_iter().filter(|line| line.contains("WARN") && line.contains("queue_full"));
+    assert_eq!(warnings.count(), 1, "told once, counted 91 times");
 }
 
 #[tokio::test]
@@ -362,6 +375,13 @@ async fn no_secret_is_logged_even_when_the_server_repeats_it() {
     rig.relay(Signal::Traces, &spans(3), 3);
     rig.told("HTTP 401: no such token: ***").await;
     assert_eq!(rig.finish().await, counts(&[("shutdown traces", 3)]));
+    // A connection that fails is described by the library, which knows the whole address.
+    let nobody = TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap();
+    let endpoint = Some(format!("http://{nobody}/v1/logs?api_key=s3cret-query-value"));
+    let rig = Rig::start(Config { logs_endpoint: endpoint, grace: Duration::ZERO, ..crate::rig::config(web.url()) });
+    rig.relay(Signal::Logs, &logs(2), 2);
+    rig.told("Connection refused").await;
+    assert_eq!(rig.finish().await, counts(&[("shutdown logs", 2)]));
     let ours = journal::all().into_iter().filter(|line| line.contains("wattline"));
     assert_eq!(ours.filter(|line| line.contains("s3cret")).count(), 0);
 }

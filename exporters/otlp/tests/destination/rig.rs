@@ -83,12 +83,19 @@ impl Rig {
 
     /// Publishes a snapshot of `points` figures.
     pub(crate) fn publish(&self, number: u64, points: usize) {
+        self.publish_all(number, &vec![number as f64; points]);
+    }
+
+    /// Publishes a snapshot of these figures.
+    pub(crate) fn publish_all(&self, number: u64, figures: &[f64]) {
         let at = Timestamp::from_unix_nanos(number);
         let tick = Tick { at: Instant::from_nanos(number), wall: at };
         let subject = Arc::new(Subject::Host);
-        let sample = SYSTEM_UPTIME.sample(&subject, Vec::new(), Period { start: at, at }, Seconds::new(number as f64));
+        let period = Period { start: at, at };
+        let sample = |&figure| SYSTEM_UPTIME.sample(&subject, Vec::new(), period, Seconds::new(figure));
+        let samples = figures.iter().map(sample).collect();
         let resource = vec![Attribute::new("host.name", "test")];
-        self.snapshots.send_replace(Arc::new(Snapshot { tick, resource, samples: vec![sample; points] }));
+        self.snapshots.send_replace(Arc::new(Snapshot { tick, resource, samples }));
     }
 
     /// Waits for the exporter to log `words`.

@@ -1,0 +1,129 @@
+//! Who is measured, and who measures: the machine's description and the agent's place in it.
+
+use wattline_core::attribute::{Attribute, Text, key};
+use wattline_core::reading::CloudInstance;
+use wattline_core::{HostRoot, Inventory};
+
+use crate::telemetry;
+
+/// The process id of this agent as the measured host counts it. In a container it differs from the one that the agent
+/// itself is told. `None` where the root is not that of the machine the agent runs on.
+pub fn own_pid(root: &HostRoot) -> Option<u32> {
+    root.link("proc/self").ok()?.to_str()?.parse().ok()
+}
+
+/// `fresh`, with what `known` tells of the cloud where `fresh` does not: a metadata service that fails to answer
+/// does not move the machine.
+pub fn merged(known: &Inventory, fresh: &Inventory) -> Inventory {
+    let instance = |inventory: &Inventory| inventory.cloud.as_ref().and_then(|cloud| cloud.instance_id.clone());
+    let cloud = match (&known.cloud, &fresh.cloud) {
+        (Some(known), None) => Some(known.clone()),
+        (Some(known), Some(fresh)) if is_same(known, fresh) => Some(filled(fresh, known)),
+        (_, fresh) => fresh.clone(),
+    };
+    let host_id = match (instance(known), instance(fresh)) {
+        (Some(_), None) => known.host_id.clone().or_else(|| fresh.host_id.clone()),
+        _ => fresh.host_id.clone().or_else(|| known.host_id.clone()),
+    };
+    Inventory { cloud, host_id, ..fresh.clone() }
+}
+
+fn is_same(known: &CloudInstance, fresh: &CloudInstance) -> bool {
+    known.provider == fresh.provider
+        && (fresh.instance_id.is_none() || known.instance_id.is_none() || known.instance_id == fresh.instance_id)
+}
+
+fn filled(fresh: &CloudInstance, known: &CloudInstance) -> CloudInstance {
+    let CloudInstance {
+        provider,
+        platform,
+        region,
+        availability_zone,
+        account_id,
+        instance_id,
+        instance_type,
+        life_cycle,
+    } = fresh.clone();
+    CloudInstance {
+        provider,
+        platform,
+        region: region.or_else(|| known.region.clone()),
+        availability_zone: availability_zone.or_else(|| known.availability_zone.clone()),
+        account_id: account_id.or_else(|| known.account_id.clone()),
+        instance_id: instance_id.or_else(|| known.instance_id.clone()),
+        instance_type: instance_type.or_else(|| known.instance_type.clone()),
+        life_cycle: life_cycle.or_else(|| known.life_cycle.clone()),
+    }
+}
+
+/// What describes the machine and the agent on it, on every Resource.
+pub fn resource(inventory: &Inventory) -> Vec<Attribute> {
+    let Inventory { host_name, host_id, arch, cloud, .. } = inventory;
+    let id = host_id.as_deref().or(host_name.as_deref()).unwrap_or("unknown");
+    let mut resource = telemetry::service_attributes(id);
+    let mut push = |key, value: &Option<String>| {
+        resource.extend(value.as_ref().map(|value| Attribute::new(key, Text::from(value.clone()))));
+    };
+    push(key::HOST_ID, host_id);
+    push(key::HOST_NAME, host_name);
+    push(key::HOST_ARCH, arch);
+    push(key::OS_TYPE, &Some("linux".to_owned()));
+    if let Some(cloud) = cloud {
+        push(key::CLOUD_PROVIDER, &Some(cloud.provider.clone()));
+        push(key::CLOUD_PLATFORM, &Some(cloud.platform.clone()));
+        push(key::CLOUD_REGION, &cloud.region);
+        push(key::CLOUD_AVAILABILITY_ZONE, &cloud.availability_zone);
+        push(key::CLOUD_ACCOUNT_ID, &cloud.account_id);
+        push(key::HOST_TYPE, &cloud.instance_type);
+    }
+    resource
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_agents_process_id_is_the_hosts_word_for_it() {
+        let folder = tempfile::tempdir().unwrap();
+        let root = HostRoot::new(folder.path());
+        assert_eq!(own_pid(&root), None);
+        std::fs::create_dir(folder.path().join("proc")).unwrap();
+        std::os::unix::fs::symlink("424242", folder.path().join("proc/self")).unwrap();
+        assert_eq!(own_pid(&root), Some(424_242));
+        assert_eq!(own_pid(&HostRoot::new("/")), Some(std::process::id()));
+    }
+
+    fn instance(id: Option<&str>, region: Option<&str>) -> CloudInstance {
+        let text = |text: Option<&str>| text.map(str::to_owned);
+        CloudInstance {
+            provider: "aws".to_owned(),
+            instance_id: text(id),
+            region: text(region),
+            ..CloudInstance::default()
+        }
+    }
+
+    fn inventory(host_id: &str, cloud: Option<CloudInstance>) -> Inventory {
+        Inventory { host_id: Some(host_id.to_owned()), cloud, ..Inventory::default() }
+    }
+
+    #[test]
+    fn what_the_cloud_has_told_stays_when_it_is_silent_later() {
+        let known = inventory("i-1", Some(instance(Some("i-1"), Some("eu-west-1"))));
+        for silent in [None, Some(instance(None, None))] {
+            let merged = merged(&known, &inventory("machine", silent));
+            assert_eq!((merged.host_id.as_deref(), &merged.cloud), (Some("i-1"), &known.cloud));
+        }
+    }
+
+    #[test]
+    fn what_the_cloud_tells_later_is_taken() {
+        let told = inventory("i-1", Some(instance(Some("i-1"), Some("eu-west-1"))));
+        assert_eq!(merged(&inventory("machine", None), &told), told);
+        let firmware = inventory("i-1", Some(instance(Some("i-1"), None)));
+        assert_eq!(merged(&firmware, &told), told);
+        let moved = inventory("i-2", Some(instance(Some("i-2"), None)));
+        assert_eq!(merged(&told, &moved), moved, "another instance is another machine");
+    }
+}

@@ -1,0 +1,229 @@
+//! The listeners, opened before anything runs, so that a conflict is known at once.
+
+use std::io::ErrorKind;
+use std::net::{SocketAddr, TcpListener, ToSocketAddrs};
+
+use anyhow::{Context as _, Result, bail};
+use tracing::{error, warn};
+use wattline_export_otlp::loops_back;
+use wattline_probe_llm::otlp::{self, BindError, Bound};
+
+use crate::config::{ADMIN_DEFAULT, Admin, Config};
+
+/// The listeners of a configuration, open.
+#[derive(Debug)]
+pub struct Listeners {
+    /// For OTLP; `None` only where it could not be put into force after a reload.
+    pub otlp: Option<Bound>,
+    /// For the admin endpoint, if it is on.
+    pub admin: Option<TcpListener>,
+}
+
+impl Listeners {
+    /// Opens what is configured. A taken port is an error where it was configured, and a loud warning where it is
+    /// only the default. A destination that is one of these listeners is an error.
+    pub fn open(config: &Config) -> Result<Self> {
+        let (otlp, off) = bind_otlp(config.probes.otlp.clone(), is_taken_default).context("probes")?;
+        for error in off {
+            warn!(
+                %error,
+                "this OTLP listener is off, because its default port is taken; set probes.otlp to choose another"
+            );
+        }
+        refuse_loops(config, &addresses_of(&otlp))?;
+        Ok(Self { otlp: Some(otlp), admin: open_admin(&config.admin)? })
+    }
+
+    /// Opens what can be opened, and says what cannot: measuring goes on without.
+    pub fn open_what_opens(config: &Config) -> Self {
+        let otlp = match bind_otlp(config.probes.otlp.clone(), |_| true) {
+            Ok((bound, off)) => {
+                for error in off {
+                    error!(%error, "this OTLP listener is off until the next reload");
+                }
+                Some(bound)
+            }
+            Err(error) => {
+                error!(%error, "the OTLP listeners are off until the next reload");
+                None
+            }
+        };
+        let admin = open_admin(&config.admin).unwrap_or_else(|error| {
+            error!("the admin endpoint is off until the next reload: {error:#}");
+            None
+        });
+        Self { otlp, admin }
+    }
+
+    /// Finds out whether `open` would succeed once the listeners at `held`, which are our own, are closed. Nothing
+    /// stays open.
+    pub fn rehearse(config: &Config, held: &[SocketAddr]) -> Result<()> {
+        let mut trial = config.probes.otlp.clone();
+        let mut own = Vec::new();
+        let (grpc, http) = (&mut trial.grpc, &mut trial.http);
+        for (enabled, listen) in [(grpc.enabled, &mut grpc.listen), (http.enabled, &mut http.listen)] {
+            if enabled {
+                own.extend(yield_to(held, listen));
+            }
+        }
+        let (bound, _off) = bind_otlp(trial, is_taken_default).context("probes")?;
+        own.extend(addresses_of(&bound));
+        refuse_loops(config, &own)?;
+        let mut listen = config.admin.listen.to_string();
+        if yield_to(held, &mut listen).is_empty() {
+            open_admin(&config.admin)?;
+        }
+        Ok(())
+    }
+
+    /// Where all of them are.
+    pub fn addresses(&self) -> Vec<SocketAddr> {
+        let admin = self.admin.as_ref().and_then(|listener| listener.local_addr().ok());
+        self.otlp.iter().flat_map(addresses_of).chain(admin).collect()
+    }
+}
+
+fn addresses_of(bound: &Bound) -> Vec<SocketAddr> {
+    let otlp::Addresses { grpc, http } = bound.addresses();
+    grpc.into_iter().chain(http).collect()
+}
+
+/// Where `listen` is one of our own listeners, puts any free port of the same address in its place, and returns what
+/// it was.
+fn yield_to(held: &[SocketAddr], listen: &mut String) -> Vec<SocketAddr> {
+    // What does not resolve fails when it is opened, with its key.
+    let mut ours: Vec<SocketAddr> = listen.to_socket_addrs().into_iter().flatten().collect();
+    ours.retain(|wanted| held.iter().any(|held| overlap(*held, *wanted)));
+    if !ours.is_empty()
+        && let Some((host, _port)) = listen.rsplit_once(':')
+    {
+        *listen = format!("{host}:0");
+    }
+    ours
+}
+
+fn overlap(one: SocketAddr, other: SocketAddr) -> bool {
+    let is_any = one.ip().is_unspecified() || other.ip().is_unspecified();
+    one.port() == other.port() && (is_any || one.ip() == other.ip())
+}
+
+fn open_admin(config: &Admin) -> Result<Option<TcpListener>> {
+    let Admin { enabled, listen, plaintext_beyond_loopback: _ } = *config;
+    if !enabled {
+        return Ok(None);
+    }
+    match TcpListener::bind(listen).and_then(|listener| listener.set_nonblocking(true).map(|()| listener)) {
+        Ok(listener) => Ok(Some(listener)),
+        Err(error) if listen == ADMIN_DEFAULT && error.kind() == ErrorKind::AddrInUse => {
+            warn!(address = %ADMIN_DEFAULT, "the admin endpoint is off: its default port is taken; set admin.listen");
+            Ok(None)
+        }
+        Err(error) => Err(error).with_context(|| format!("admin.listen = {listen}: binding failed")),
+    }
+}
+
+/// Binds the OTLP listeners. One that fails in a way that is `bearable` is off, and the reasons come back.
+fn bind_otlp(
+    mut config: otlp::Config,
+    bearable: impl Fn(&BindError) -> bool,
+) -> Result<(Bound, Vec<BindError>), BindError> {
+    let mut off = Vec::new();
+    loop {
+        let error = match otlp::bind(&config) {
+            Ok(bound) => return Ok((bound, off)),
+            Err(error) => error,
+        };
+        let enabled = match listener_of(&error) {
+            Some((Listener::Grpc, _)) if bearable(&error) => &mut config.grpc.enabled,
+            Some((Listener::Http, _)) if bearable(&error) => &mut config.http.enabled,
+            _ => return Err(error),
+        };
+        if !std::mem::replace(enabled, false) {
+            return Err(error);
+        }
+        off.push(error);
+    }
+}
+
+#[derive(Clone, Copy)]
+enum Listener {
+    Grpc,
+    Http,
+}
+
+/// The listener that an error is about, and its address.
+fn listener_of(error: &BindError) -> Option<(Listener, &str)> {
+    let (BindError::AddressInUse { key, address }
+    | BindError::Failed { key, address, .. }
+    | BindError::Exposed { key, address }) = error
+    else {
+        return None;
+    };
+    let listener = if key.contains("grpc") { Listener::Grpc } else { Listener::Http };
+    Some((listener, address))
+}
+
+fn is_taken_default(error: &BindError) -> bool {
+    let default = otlp::Config::default();
+    matches!(error, BindError::AddressInUse { .. })
+        && match listener_of(error) {
+            Some((Listener::Grpc, address)) => address == default.grpc.listen,
+            Some((Listener::Http, address)) => address == default.http.listen,
+            None => false,
+        }
+}
+
+/// A destination that is this agent's own receiver would get everything back for ever.
+fn refuse_loops(config: &Config, own: &[SocketAddr]) -> Result<()> {
+    match config.exporters.otlp.iter().find_map(|destination| loops_back(destination, own)) {
+        Some(endpoint) => bail!(
+            "exporters.otlp: the endpoint {endpoint} is this agent's own receiver; name your collector's address, or \
+             give probes.otlp another port"
+        ),
+        None => Ok(()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn config(http: &str) -> Config {
+        let mut config = Config::default();
+        config.admin.enabled = false;
+        config.probes.otlp.grpc.enabled = false;
+        http.clone_into(&mut config.probes.otlp.http.listen);
+        config
+    }
+
+    #[test]
+    fn our_own_port_is_free_in_a_rehearsal_and_anothers_is_not() {
+        let taken = TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = taken.local_addr().unwrap();
+        let config = config(&address.to_string());
+        assert!(Listeners::rehearse(&config, &[address]).is_ok());
+        let error = format!("{:#}", Listeners::rehearse(&config, &[]).unwrap_err());
+        assert!(error.contains(&address.to_string()), "{error}");
+    }
+
+    #[test]
+    fn a_rehearsal_finds_a_loop_through_a_port_that_is_ours() {
+        let taken = TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = taken.local_addr().unwrap();
+        let mut config = config(&address.to_string());
+        let endpoint = format!("http://{address}");
+        config.exporters.otlp.push(wattline_export_otlp::Config { endpoint, ..Default::default() });
+        let error = Listeners::rehearse(&config, &[address]).unwrap_err().to_string();
+        assert!(error.contains("own receiver"), "{error}");
+    }
+
+    #[test]
+    fn what_cannot_be_opened_is_off_and_the_rest_is_on() {
+        let taken = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+        let _holder = TcpListener::bind(taken).unwrap();
+        let mut config = config(&taken.to_string());
+        config.probes.otlp.grpc = otlp::GrpcConfig { enabled: true, listen: "127.0.0.1:0".to_owned() };
+        assert!(Listeners::open(&config).is_err());
+        assert_eq!(Listeners::open_what_opens(&config).addresses().len(), 1);
+    }
+}

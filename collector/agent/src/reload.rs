@@ -1,0 +1,46 @@
+//! A new configuration while the old one runs: taken only if it can be put into force.
+
+use std::net::SocketAddr;
+use std::path::Path;
+
+use anyhow::Result;
+use tracing::warn;
+use wattline_core::{Exporter, Telemetry};
+
+use crate::config::Config;
+use crate::destinations;
+use crate::listeners::Listeners;
+
+/// A configuration that can be put into force, with its destinations ready.
+pub struct Fresh {
+    /// The configuration.
+    pub config: Config,
+    /// Its destinations.
+    pub exporters: Vec<Box<dyn Exporter>>,
+}
+
+/// Reads the configuration again and tries it without disturbing what runs: certificates are read, ports that are not
+/// `held` by us are opened for a moment, destinations are compared with our own addresses.
+pub fn rehearse(path: Option<&Path>, current: &Config, held: &[SocketAddr], telemetry: &Telemetry) -> Result<Fresh> {
+    let config = without_restart(Config::load(path)?, current);
+    Listeners::rehearse(&config, held)?;
+    let exporters = destinations::exporters(&config, telemetry)?;
+    Ok(Fresh { config, exporters })
+}
+
+/// The configuration without what only a restart changes, which is said.
+fn without_restart(mut fresh: Config, current: &Config) -> Config {
+    for (key, changed) in [
+        ("host.root", fresh.host.root != current.host.root),
+        ("host.lease", fresh.host.lease != current.host.lease),
+        ("log.level", fresh.log.level != current.log.level),
+        ("log.format", fresh.log.format != current.log.format),
+    ] {
+        if changed {
+            warn!(key, "this key has changed and is not taken over by a reload: restart to change it");
+        }
+    }
+    fresh.host = current.host.clone();
+    fresh.log = current.log.clone();
+    fresh
+}

@@ -1,0 +1,209 @@
+//! Signals, restarts and reloads.
+
+use std::fs;
+use std::net::TcpListener;
+use std::time::Duration;
+
+use rustix::process::Signal;
+
+use crate::support::*;
+
+/// Far less than the 30 s that Kubernetes gives, and enough for a machine under load.
+const QUICK: Duration = Duration::from_secs(20);
+/// The energy of the small host's processor.
+const PACKAGE: Figure<'_> = Figure("hw.energy", &[("hw.id", "package-0")]);
+const UNATTRIBUTED: Figure<'_> = Figure("workload.energy", &[("hw.type", "cpu"), ("energy.state", "unattributed")]);
+const CALLS: Figure<'_> = Figure("inference.calls", &[]);
+/// Only OTLP over HTTP, at any free port.
+const HTTP_ONLY: &str =
+    "[admin]\nenabled = false\n[probes.otlp.grpc]\nenabled = false\n[probes.otlp.http]\nlisten = \"127.0.0.1:0\"\n";
+
+#[test]
+fn a_bad_reload_is_refused_and_a_good_one_is_taken() {
+    let (_folder, path) = configured(NO_LISTENERS);
+    let good = fs::read_to_string(&path).unwrap();
+    let mut agent = Running::start(&["--config", &path]);
+    agent.wait_for("measuring");
+    fs::write(&path, format!("{good}[nonsense]\n")).unwrap();
+    agent.signal(Signal::HUP);
+    agent.wait_for("the old one stays");
+    fs::write(&path, format!("{good}[carbon]\nintensity = 100.0\n")).unwrap();
+    agent.signal(Signal::HUP);
+    agent.wait_for("configuration reloaded");
+    assert_eq!(agent.stop(), Some(0));
+}
+
+#[test]
+fn a_state_directory_that_cannot_be_written_is_said_once_and_measuring_goes_on() {
+    let (folder, path) = configured(&format!("{NO_LISTENERS}{TO_STDOUT}"));
+    // A file where the directory should be: nobody can write into it, not even root.
+    fs::write(folder.path().join("state"), "").unwrap();
+    let mut agent = Running::start(&["--config", &path]);
+    agent.wait_for_figure(Figure("wattline.probe.up", &[("wattline.probe", "state")]), 0.0);
+    let line = agent.wait_for("raw counters cannot be kept");
+    assert!(line.contains("state"), "{line}");
+    for window in [1.0, 2.0, 3.0] {
+        set_energy(&folder, 5_000_000 + window as u64 * 1_000_000);
+        agent.wait_for_figure(PACKAGE, window);
+    }
+    agent.signal(Signal::TERM);
+    assert_eq!(agent.end_within(QUICK).code(), Some(0));
+    assert_eq!(Figure("wattline.dropped", &[]).of(&agent.last_snapshot()), None, "a file is no figure that was lost");
+    assert_eq!(agent.log_lines("raw counters cannot be kept"), 1);
+}
+
+#[test]
+fn counters_are_kept_over_a_restart() {
+    let (folder, path) = configured(&format!("{NO_LISTENERS}{TO_STDOUT}"));
+    let mut agent = Running::start(&["--config", &path]);
+    agent.wait_for_figures();
+    assert_eq!(agent.stop(), Some(0));
+    let kept = fs::read_to_string(folder.path().join("state/counters.json")).unwrap();
+    assert!(kept.contains("package-0") && kept.contains("5000000"), "{kept}");
+}
+
+#[test]
+fn what_was_drawn_around_a_kill_is_booked_once() {
+    let (folder, path) = configured(&format!("{NO_LISTENERS}{TO_STDOUT}"));
+    let mut agent = Running::start(&["--config", &path]);
+    agent.wait_for_figure(PACKAGE, 0.0);
+    set_energy(&folder, 6_000_000);
+    agent.wait_for_figure(PACKAGE, 1.0);
+    agent.signal(Signal::KILL);
+    agent.child.wait().unwrap();
+    set_energy(&folder, 6_500_000);
+    let mut agent = Running::start(&["--config", &path]);
+    // One joule was exported before; nobody saw who drew the half.
+    let first = agent.wait_for_figures();
+    assert_eq!((PACKAGE.of(&first), UNATTRIBUTED.of(&first)), (Some(0.5), Some(0.5)), "{first}");
+    assert_eq!(agent.stop(), Some(0));
+}
+
+#[test]
+fn a_sender_half_way_through_a_request_does_not_hold_up_the_end() {
+    let (folder, path) = configured(&format!("{HTTP_ONLY}{TO_STDOUT}"));
+    let good = fs::read_to_string(&path).unwrap();
+    // No window ends by itself: what the last snapshot tells is told because of the end.
+    rewrite(&path, &good, "", "1h");
+    let mut agent = Running::start(&["--config", &path]);
+    let http = agent.http();
+    agent.wait_in_output("a first snapshot", |line| line.contains("resourceMetrics").then_some(()));
+    let _stuck = send(http, 1000, "{\"resourceSpans\":");
+    set_energy(&folder, 7_000_000);
+    let acknowledged = answer(send(http, CALL.len(), CALL));
+    assert!(acknowledged.starts_with("HTTP/1.1 200"), "{acknowledged}");
+    agent.signal(Signal::TERM);
+    assert_eq!(agent.end_within(QUICK).code(), Some(0));
+    let last = agent.last_snapshot();
+    assert_eq!(CALLS.of(&last), Some(1.0), "{last}");
+    assert!(PACKAGE.of(&last).is_some(), "{last}");
+}
+
+#[test]
+fn a_configuration_that_cannot_be_put_into_force_leaves_the_old_one_running() {
+    let (folder, path) = configured(&format!("{HTTP_ONLY}{TO_STDOUT}"));
+    let good = fs::read_to_string(&path).unwrap();
+    let mut agent = Running::start(&["--config", &path]);
+    let http = agent.http();
+    agent.wait_for_figures();
+    let taken = TcpListener::bind("127.0.0.1:0").unwrap();
+    let taken = taken.local_addr().unwrap();
+    let _holder = TcpListener::bind(taken).unwrap();
+    let elsewhere = good.replace("127.0.0.1:0", &taken.to_string());
+    let looping = good.replace("127.0.0.1:0", &http.to_string());
+    let missing = folder.path().join("missing.pem");
+    for (text, words) in [
+        (elsewhere, taken.to_string()),
+        (
+            format!("{good}[[exporters.otlp]]\nendpoint = \"https://localhost:1\"\ntls.ca_file = {missing:?}\n"),
+            "missing.pem".to_owned(),
+        ),
+        (format!("{looping}[[exporters.otlp]]\nendpoint = \"http://{http}\"\n"), "own receiver".to_owned()),
+    ] {
+        fs::write(&path, text).unwrap();
+        agent.signal(Signal::HUP);
+        let line = agent.wait_for("the old one stays");
+        assert!(line.contains(&words), "{line}");
+    }
+    set_energy(&folder, 9_000_000);
+    agent.wait_for_figure(PACKAGE, 4.0);
+    let acknowledged = answer(send(http, CALL.len(), CALL));
+    assert!(acknowledged.starts_with("HTTP/1.1 200"), "{acknowledged}");
+    assert_eq!(agent.stop(), Some(0));
+}
+
+#[test]
+fn a_reload_takes_over_the_window_and_says_what_wants_a_restart() {
+    let (folder, path) = configured(&format!("{NO_LISTENERS}{TO_STDOUT}"));
+    let good = fs::read_to_string(&path).unwrap();
+    rewrite(&path, &good, "", "1h");
+    let mut agent = Running::start(&["--config", &path]);
+    agent.wait_for("measuring");
+    let root = folder.path().join("host");
+    let elsewhere = good.replace(root.to_str().unwrap(), "/no/such/host");
+    rewrite(&path, &elsewhere, "[log]\nlevel = \"debug\"\n", "400ms");
+    agent.signal(Signal::HUP);
+    for key in ["host.root", "log.level"] {
+        let line = agent.wait_for("restart to change");
+        assert!(line.contains(key), "{line}");
+    }
+    agent.wait_for("configuration reloaded");
+    for joules in [1, 2, 3] {
+        set_energy(&folder, 5_000_000 + joules * 1_000_000);
+        agent.wait_for_figure(PACKAGE, joules as f64);
+    }
+    assert_eq!(agent.stop(), Some(0));
+}
+
+#[test]
+fn calls_are_told_of_where_the_machine_cannot_be_measured() {
+    let (folder, path) = configured(&format!("{HTTP_ONLY}{TO_STDOUT}"));
+    fs::remove_dir_all(folder.path().join("host")).unwrap();
+    let mut agent = Running::start(&["--config", &path]);
+    let http = agent.http();
+    let acknowledged = answer(send(http, CALL.len(), CALL));
+    assert!(acknowledged.starts_with("HTTP/1.1 200"), "{acknowledged}");
+    agent.wait_for_figure(CALLS, 1.0);
+    assert_eq!(agent.stop(), Some(0));
+}
+
+#[test]
+fn an_agent_is_ready_when_the_first_window_is_settled() {
+    let admin = free_address();
+    let (_folder, path) = configured(&format!(
+        "[admin]\nlisten = \"{admin}\"\n[probes.otlp.grpc]\nenabled = false\n[probes.otlp.http]\nenabled = false\n\
+         {TO_STDOUT}"
+    ));
+    let good = fs::read_to_string(&path).unwrap();
+    rewrite(&path, &good, "", "1h");
+    let mut agent = Running::start(&["--config", &path]);
+    agent.wait_in_output("a first snapshot", |line| line.contains("resourceMetrics").then_some(()));
+    assert!(get(admin, "/readyz").starts_with("HTTP/1.0 503"));
+    assert!(get(admin, "/healthz").contains("measuring:"));
+    rewrite(&path, &good, "", "400ms");
+    agent.signal(Signal::HUP);
+    agent.wait_for("configuration reloaded");
+    agent.wait_for("serving");
+    agent.wait_for_figures();
+    assert!(get(admin, "/readyz").starts_with("HTTP/1.0 200"));
+    assert_eq!(agent.stop(), Some(0));
+}
+
+#[test]
+fn log_records_say_which_machine_they_are_from() {
+    let (_folder, path) = configured(&format!("{NO_LISTENERS}{TO_STDOUT}"));
+    let mut agent = Running::start(&["--config", &path]);
+    let record: serde_json::Value = agent.wait_in_output("a log record", |line| {
+        line.contains("resourceLogs").then(|| serde_json::from_str(line).unwrap())
+    });
+    let attributes = record["resourceLogs"][0]["resource"]["attributes"].as_array().unwrap();
+    for (key, expected) in [
+        ("service.instance.id", "00000000000000000000000000000042"),
+        ("host.id", "00000000000000000000000000000042"),
+        ("host.name", "box"),
+    ] {
+        let value = attributes.iter().find(|pair| pair["key"] == key).map(|pair| &pair["value"]["stringValue"]);
+        assert_eq!(value.and_then(|value| value.as_str()), Some(expected), "{key} in {record}");
+    }
+    assert_eq!(agent.stop(), Some(0));
+}
