@@ -108,7 +108,8 @@ fn own_samples(metric: &Metric, descriptor: &'static Descriptor, subject: &Arc<S
 /// The attributes in the order of the table: the SDK's own order differs from run to run.
 fn attributes<'a>(descriptor: &Descriptor, pairs: impl Iterator<Item = &'a KeyValue>) -> Vec<Attribute> {
     let pairs: Vec<&KeyValue> = pairs.collect();
-    let value = |key: &str| pairs.iter().find(|pair| pair.key.as_str() == key).map(|pair| pair.value.as_str().into_owned());
+    let value =
+        |key: &str| pairs.iter().find(|pair| pair.key.as_str() == key).map(|pair| pair.value.as_str().into_owned());
     descriptor.attributes.iter().filter_map(|key| Some(Attribute::new(key, value(key)?))).collect()
 }
 

@@ -106,9 +106,8 @@ fn a_configuration_that_cannot_be_put_into_force_leaves_the_old_one_running() {
     let mut agent = Running::start(&["--config", &path]);
     let http = agent.http();
     agent.wait_for_figures();
-    let taken = TcpListener::bind("127.0.0.1:0").unwrap();
-    let taken = taken.local_addr().unwrap();
-    let _holder = TcpListener::bind(taken).unwrap();
+    let holder = TcpListener::bind("127.0.0.1:0").unwrap();
+    let taken = holder.local_addr().unwrap();
     let elsewhere = good.replace("127.0.0.1:0", &taken.to_string());
     let looping = good.replace("127.0.0.1:0", &http.to_string());
     let missing = folder.path().join("missing.pem");
