@@ -41,10 +41,8 @@ fn every_commented_key_is_a_key() {
 #[test]
 fn every_key_is_in_the_sample() {
     let text = all_keys();
-    let tables: Vec<&str> = text
-        .lines()
-        .filter_map(|line| Some(line.strip_prefix('[')?.trim_start_matches('[').split(']').next()?))
-        .collect();
+    let tables: Vec<&str> =
+        text.lines().filter_map(|line| line.strip_prefix('[')?.trim_start_matches('[').split(']').next()).collect();
     for table in &tables {
         // The parser itself tells which keys a table has, when it meets one that does not exist.
         let array = matches!(*table, "exporters.otlp" | "exporters.file");

@@ -72,7 +72,7 @@ fn page(pipeline: &Pipeline) -> String {
     page.lines().filter(|line| !line.starts_with("# HELP")).fold(String::new(), |page, line| page + line + "\n")
 }
 
-fn check(name: &str, golden: ExpectFile) -> Pipeline {
+fn check(name: &str, golden: &ExpectFile) -> Pipeline {
     let pipeline = run(&unpack(name));
     golden.assert_eq(&page(&pipeline));
     pipeline
@@ -85,7 +85,7 @@ fn joules(pipeline: &Pipeline, kind: DeviceKind) -> f64 {
 
 #[test]
 fn a_server_with_two_sockets_draws_what_its_counters_say_and_the_input_meter_closes_it() {
-    let pipeline = check("metal-two-socket", expect_file!["../golden/exports/metal-two-socket.txt"]);
+    let pipeline = check("metal-two-socket", &expect_file!["../golden/exports/metal-two-socket.txt"]);
     // Two packages of 90 W, two memories of 12 W, and 312 W at the input, for sixty seconds. psys is no row.
     assert!((joules(&pipeline, DeviceKind::Cpu) - 10_800.0).abs() < 1e-6);
     assert!((joules(&pipeline, DeviceKind::Memory) - 1_440.0).abs() < 1e-6);
@@ -94,7 +94,7 @@ fn a_server_with_two_sockets_draws_what_its_counters_say_and_the_input_meter_clo
 
 #[test]
 fn dies_that_mirror_are_counted_once() {
-    let pipeline = check("amd-multi-die", expect_file!["../golden/exports/amd-multi-die.txt"]);
+    let pipeline = check("amd-multi-die", &expect_file!["../golden/exports/amd-multi-die.txt"]);
     let packages = pipeline.host().books().devices().filter(|row| row.device.kind == DeviceKind::Cpu);
     for row in packages {
         assert!(row.energy.quantity().get() <= 60.0 * 90.0 + 1e-6, "{:?}", row.device);
@@ -103,7 +103,7 @@ fn dies_that_mirror_are_counted_once() {
 
 #[test]
 fn a_counter_that_wraps_loses_nothing() {
-    let pipeline = check("rapl-wrap", expect_file!["../golden/exports/rapl-wrap.txt"]);
+    let pipeline = check("rapl-wrap", &expect_file!["../golden/exports/rapl-wrap.txt"]);
     let cpu = joules(&pipeline, DeviceKind::Cpu);
     let packages = pipeline.host().books().devices().filter(|row| row.device.kind == DeviceKind::Cpu).count() as f64;
     assert!((cpu - packages * 90.0 * 60.0).abs() < 1e-6, "{cpu} J");
@@ -111,7 +111,7 @@ fn a_counter_that_wraps_loses_nothing() {
 
 #[test]
 fn a_small_guest_without_a_meter_is_modelled_as_the_share_it_is() {
-    let pipeline = check("ec2-2vcpu", expect_file!["../golden/exports/ec2-2vcpu.txt"]);
+    let pipeline = check("ec2-2vcpu", &expect_file!["../golden/exports/ec2-2vcpu.txt"]);
     let watts = pipeline.host().books().energy().quantity().get() / 60.0;
     // Never a whole socket: a Cascade Lake package draws more than 100 W under half load.
     assert!((3.0..15.0).contains(&watts), "{watts} W for two of its threads at half load");
@@ -119,20 +119,20 @@ fn a_small_guest_without_a_meter_is_modelled_as_the_share_it_is() {
 
 #[test]
 fn a_kubernetes_node_books_by_container() {
-    check("kubernetes-v2", expect_file!["../golden/exports/kubernetes-v2.txt"]);
+    check("kubernetes-v2", &expect_file!["../golden/exports/kubernetes-v2.txt"]);
 }
 
 #[test]
 fn a_host_with_control_groups_of_version_one() {
-    check("cgroup-v1", expect_file!["../golden/exports/cgroup-v1.txt"]);
+    check("cgroup-v1", &expect_file!["../golden/exports/cgroup-v1.txt"]);
 }
 
 #[test]
 fn an_ecs_host_books_by_task() {
-    check("ecs", expect_file!["../golden/exports/ecs.txt"]);
+    check("ecs", &expect_file!["../golden/exports/ecs.txt"]);
 }
 
 #[test]
 fn a_broken_host_is_measured_as_far_as_it_goes() {
-    check("broken", expect_file!["../golden/exports/broken.txt"]);
+    check("broken", &expect_file!["../golden/exports/broken.txt"]);
 }

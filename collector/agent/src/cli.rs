@@ -86,7 +86,7 @@ pub enum Command {
 
 fn duration(text: &str) -> Result<Duration, String> {
     let duration = humantime::parse_duration(text).map_err(|error| format!("{error}; write for example 5s or 2min"))?;
-    if duration < Duration::from_secs(1) || duration > Duration::from_secs(24 * 3600) {
+    if duration < Duration::from_secs(1) || duration > Duration::from_hours(24) {
         return Err("a window is between 1s and 24h".to_owned());
     }
     Ok(duration)

@@ -120,7 +120,7 @@ pub struct Limits {
 
 impl Default for Limits {
     fn default() -> Self {
-        Self { workloads: 1000, retention: Duration::from_secs(3600) }
+        Self { workloads: 1000, retention: Duration::from_hours(1) }
     }
 }
 
@@ -279,7 +279,7 @@ impl Config {
         let cold = self.probes.host.cold_period;
         check(cold <= Duration::from_secs(10), "probes.host.cold_period", || humane(cold), "at most 10s")?;
         check(window >= interval, "sampling.window", || humane(window), "at least sampling.interval")?;
-        check(window <= Duration::from_secs(3600), "sampling.window", || humane(window), "at most 1h")?;
+        check(window <= Duration::from_hours(1), "sampling.window", || humane(window), "at most 1h")?;
         let Carbon { zone, intensity, pue } = &self.carbon;
         if let Some(zone) = zone {
             let known = wattline_model::grid::Grid::builtin().knows(zone);

@@ -2,7 +2,7 @@
 
 use std::fmt::Write;
 use std::net::TcpListener;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use rustix::fs::{Access, access};
 use serde::Serialize;
@@ -141,7 +141,7 @@ fn agent(config: &Config) -> Vec<Line> {
         Ok(exporters) => lines.extend(exporters.iter().map(|exporter| Line::up(exporter.name(), "configured"))),
         Err(error) => lines.push(Line::failed("destinations", format!("{error:#}"), "correct the key")),
     }
-    lines.push(state_directory(config.state.directory()));
+    lines.push(state_directory(&config.state.directory()));
     if let Some(limit) = telemetry::descriptor_limit() {
         lines.push(Line::up("open files", format!("up to {limit}")));
     }
@@ -149,7 +149,7 @@ fn agent(config: &Config) -> Vec<Line> {
 }
 
 /// Whether the directory can be written, or made where it does not exist. Nothing is made here.
-fn state_directory(directory: PathBuf) -> Line {
+fn state_directory(directory: &Path) -> Line {
     let nearest = directory.ancestors().find(|path| path.try_exists().unwrap_or(true)).unwrap_or(Path::new("."));
     // The parent of a relative name is the empty path, which stands for the working directory.
     let nearest = if nearest.as_os_str().is_empty() { Path::new(".") } else { nearest };

@@ -1,6 +1,7 @@
 //! The log: to standard error, to the pipeline, and its last warnings to the screen.
 
 use std::collections::VecDeque;
+use std::fmt::Write;
 use std::io::IsTerminal;
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -82,9 +83,11 @@ struct Line(String);
 
 impl Visit for Line {
     fn record_debug(&mut self, field: &Field, value: &dyn std::fmt::Debug) {
-        self.0 += &match field.name() {
-            "message" => format!(" {value:?}"),
-            name => format!(" {name}={value:?}"),
-        };
+        // Writing to a string does not fail.
+        match field.name() {
+            "message" => write!(self.0, " {value:?}"),
+            name => write!(self.0, " {name}={value:?}"),
+        }
+        .ok();
     }
 }

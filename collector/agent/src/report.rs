@@ -375,7 +375,7 @@ fn scaled(value: f64, unit: &str) -> String {
         _ if magnitude >= 1e9 => (1e-9, "G"),
         _ if magnitude >= 1e6 => (1e-6, "M"),
         _ if magnitude >= 1e4 => (1e-3, "k"),
-        _ if magnitude >= 1.0 || magnitude < 1e-12 => (1.0, ""),
+        _ if !(1e-12..1.0).contains(&magnitude) => (1.0, ""),
         _ if magnitude >= 1e-3 => (1e3, "m"),
         _ if magnitude >= 1e-6 => (1e6, "µ"),
         _ => (1e9, "n"),

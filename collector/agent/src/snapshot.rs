@@ -16,7 +16,7 @@ use crate::{clock, identity};
 pub fn measure(config: &Config, window: Duration) -> Result<Report> {
     let mut config = config.clone();
     // One window: it is settled by hand when the time is over.
-    config.sampling.window = window + Duration::from_secs(3600);
+    config.sampling.window = window + Duration::from_hours(1);
     config.probes.host.process_scan = ProcessScan::EveryTick;
     let root = HostRoot::new(&config.host.root);
     let mut pipeline = Pipeline::new(&config, identity::own_pid(&root));

@@ -42,9 +42,9 @@ fn a_state_directory_that_cannot_be_written_is_said_once_and_measuring_goes_on()
     agent.wait_for_figure(Figure("wattline.probe.up", &[("wattline.probe", "state")]), 0.0);
     let line = agent.wait_for("raw counters cannot be kept");
     assert!(line.contains("state"), "{line}");
-    for window in [1.0, 2.0, 3.0] {
-        set_energy(&folder, 5_000_000 + window as u64 * 1_000_000);
-        agent.wait_for_figure(PACKAGE, window);
+    for (joules, counter) in [(1.0, 6_000_000), (2.0, 7_000_000), (3.0, 8_000_000)] {
+        set_energy(&folder, counter);
+        agent.wait_for_figure(PACKAGE, joules);
     }
     agent.signal(Signal::TERM);
     assert_eq!(agent.end_within(QUICK).code(), Some(0));

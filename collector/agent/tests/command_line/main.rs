@@ -1,5 +1,9 @@
 //! The command as a user meets it: its words, its exit codes, its signals.
+#![expect(clippy::disallowed_methods, reason = "the files here are the test's own, and the command is what is tested")]
 
+#[cfg(test)]
 mod lifecycle;
+#[cfg(test)]
 mod support;
+#[cfg(test)]
 mod words;
