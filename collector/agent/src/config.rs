@@ -195,7 +195,7 @@ pub enum LogFormat {
 }
 
 /// Words of lines that an error does not repeat.
-const SECRETS: [&str; 5] = ["headers", "proxy", "auth", "key", "token"];
+const SECRETS: [&str; 6] = ["headers", "proxy", "authorization", "bearer", "api-key", "token"];
 
 /// Why a configuration is refused. Every message names the file and the key.
 #[derive(Debug, thiserror::Error)]

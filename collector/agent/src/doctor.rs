@@ -162,8 +162,8 @@ fn state_directory(directory: &Path) -> Line {
         )
     };
     match allowed {
-        _ if !nearest.is_dir() => failed(format!("{}: {} is not a directory", directory.display(), nearest.display())),
-        Err(error) => failed(format!("{}: {}: {error}", directory.display(), nearest.display())),
+        _ if nearest.is_file() => failed(format!("{} is not a directory", nearest.display())),
+        Err(error) => failed(format!("writing to {}: {error}", nearest.display())),
         Ok(()) if nearest == directory => Line::up("state.directory", directory.display().to_string()),
         Ok(()) => Line::up("state.directory", format!("{}, made by the first run", directory.display())),
     }
@@ -220,9 +220,9 @@ impl Findings {
         for (title, lines) in [("SOURCES", &self.sources), ("AGENT", &self.agent), ("TABLES", &self.tables)] {
             writeln!(page, "\n{title}").ok();
             for Line { name, state, detail, remedy } in lines {
-                writeln!(page, "  {state:<7} {name:<22} {detail}").ok();
+                writeln!(page, "  {state:<7} {name:<24} {detail}").ok();
                 if let Some(remedy) = remedy {
-                    writeln!(page, "  {:<7} {:<22} -> {remedy}", "", "").ok();
+                    writeln!(page, "  {:<7} {:<24} -> {remedy}", "", "").ok();
                 }
             }
         }

@@ -151,7 +151,8 @@ impl Lasting {
         match &state {
             SourceState::Failed { what } if !was_failing => {
                 warn!(
-                    "raw counters cannot be kept, {what}: what a restart settles may be booked wrong; set state.directory"
+                    "raw counters cannot be kept: {what}; what is drawn around a restart will be missing or booked \
+                     twice; set state.directory"
                 );
             }
             SourceState::Up { found } if was_failing => info!(path = found, "raw counters are kept again"),
@@ -180,8 +181,10 @@ impl Lasting {
 
 #[cfg(test)]
 mod tests {
-    use wattline_core::reading::LoadReading;
-    use wattline_core::{Instant, Reading, Timestamp, metrics};
+    use wattline_core::reading::{
+        CpuReading, CpuTimes, EnergyReading, EnergySource, LoadReading, ProcessReading, Scope,
+    };
+    use wattline_core::{Device, DeviceKind, Instant, Reading, Sample, Timestamp, metrics};
 
     use super::*;
 
@@ -229,5 +232,52 @@ mod tests {
             lasting.publish(&snapshots);
             assert_eq!(dropped(&shown.borrow()), ["log_queue_full 3", "stale_reading 2"]);
         }
+    }
+
+    /// The readings of a second in which the whole machine was busy with process 4242.
+    fn busy(second: u64) -> Readings {
+        let mut readings = load(second);
+        let used = second * 1_000_000_000;
+        let scope = Scope::Device(Device::new(DeviceKind::Cpu, "package-0"));
+        readings.items.extend([
+            Reading::Energy(EnergyReading {
+                scope,
+                source: EnergySource::Rapl,
+                counter_uj: second * 10_000_000,
+                range: None,
+            }),
+            Reading::Cpu(CpuReading {
+                total: CpuTimes { user_ns: used, ..CpuTimes::default() },
+                per_cpu: Vec::new(),
+                online: 1,
+            }),
+            Reading::Process(ProcessReading {
+                pid: 4242,
+                start_ticks: 1,
+                name: "wattline".into(),
+                cgroup: None,
+                cpu_ns: used,
+                resident_bytes: 1 << 20,
+                threads: 1,
+            }),
+        ]);
+        readings
+    }
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn the_agent_finds_itself_among_the_hosts_processes() {
+        let folder = tempfile::tempdir().unwrap();
+        std::fs::create_dir(folder.path().join("proc")).unwrap();
+        std::os::unix::fs::symlink("4242", folder.path().join("proc/self")).unwrap();
+        let (_records, logs) = queue::bounded(1);
+        let mut lasting = lasting(folder.path(), logs);
+        let (snapshots, shown) = watch::channel(Arc::default());
+        for second in 1..=30 {
+            lasting.take(&busy(second)).await;
+        }
+        lasting.publish(&snapshots);
+        let name = metrics::WATTLINE_ENERGY.descriptor().name;
+        let own = shown.borrow().samples.iter().find(|sample| sample.metric.name == name).and_then(Sample::number);
+        assert!(own.is_some_and(|joules| joules > 10.0), "{own:?} J of its own, of 290");
     }
 }

@@ -132,12 +132,33 @@ fn a_configuration_that_cannot_be_put_into_force_leaves_the_old_one_running() {
 }
 
 #[test]
+fn a_configuration_that_fails_in_spite_of_its_rehearsal_gives_way_to_the_old_one() {
+    let (folder, path) = configured(&format!("{HTTP_ONLY}{TO_STDOUT}"));
+    let good = fs::read_to_string(&path).unwrap();
+    let mut agent = Running::start(&["--config", &path]);
+    let http = agent.http();
+    agent.wait_for_figures();
+    // Each of the two could have the port that is ours now; both cannot.
+    let both = format!("[probes.otlp.grpc]\nenabled = true\nlisten = \"{http}\"");
+    let both = good.replace("[probes.otlp.grpc]\nenabled = false", &both).replace("127.0.0.1:0", &http.to_string());
+    fs::write(&path, both).unwrap();
+    agent.signal(Signal::HUP);
+    agent.wait_for("the old one goes on");
+    let http = agent.http();
+    set_energy(&folder, 9_000_000);
+    agent.wait_for_figure(PACKAGE, 4.0);
+    let acknowledged = answer(send(http, CALL.len(), CALL));
+    assert!(acknowledged.starts_with("HTTP/1.1 200"), "{acknowledged}");
+    assert_eq!(agent.stop(), Some(0));
+}
+
+#[test]
 fn a_reload_takes_over_the_window_and_says_what_wants_a_restart() {
     let (folder, path) = configured(&format!("{NO_LISTENERS}{TO_STDOUT}"));
     let good = fs::read_to_string(&path).unwrap();
     rewrite(&path, &good, "", "1h");
     let mut agent = Running::start(&["--config", &path]);
-    agent.wait_for("measuring");
+    agent.wait_in_output("a first snapshot", |line| line.contains("resourceMetrics").then_some(()));
     let root = folder.path().join("host");
     let elsewhere = good.replace(root.to_str().unwrap(), "/no/such/host");
     rewrite(&path, &elsewhere, "[log]\nlevel = \"debug\"\n", "400ms");

@@ -104,8 +104,8 @@ impl Written {
         loop {
             while let Some(line) = written.0.get(next) {
                 next += 1;
-                // Snapshots come for ever, ten in a second: this many of them are a minute's.
-                assert!(next < from + 600, "{what} did not come");
+                // Snapshots come for ever, one with each window: this many of them are more than a minute's.
+                assert!(next < from + 200, "{what} did not come");
                 found = found.or_else(|| find(line));
                 if let Some(found) = found {
                     return (found, next);
