@@ -8,7 +8,7 @@ use anyhow::{Context, Result};
 use clap::Parser;
 use tokio::sync::watch;
 use wattline::cli::{Cli, Command, Common};
-use wattline::config::Config;
+use wattline::config::{Config, Sampling};
 use wattline::{doctor, identity, log, metric_table, run, screen, snapshot};
 use wattline_core::{HostRoot, queue};
 use wattline_probe_host::inventory::{self, CloudConfig};
@@ -102,8 +102,10 @@ fn check(config: &Config, offline: bool) -> Result<ExitCode, Failure> {
 }
 
 fn start(common: &Common, mut config: Config) -> Result<ExitCode, Failure> {
-    let screen = std::io::stdout().is_terminal() && config == Config::default() && common.log.is_none();
-    if screen {
+    // Whoever asks for a log, or for figures on standard output, gets these and no screen.
+    let is_wanted_for_figures = config.exporters.file.iter().any(|destination| destination.path == "-");
+    let screen = std::io::stdout().is_terminal() && !is_wanted_for_figures && common.log.is_none();
+    if screen && config.sampling == Sampling::default() {
         config.sampling.window = SCREEN_WINDOW;
     }
     rustls::crypto::ring::default_provider().install_default().ok();
