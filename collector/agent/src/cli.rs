@@ -52,6 +52,9 @@ pub enum Command {
         #[arg(long)]
         offline: bool,
     },
+    /// Ask the running agent to read its configuration again, as SIGHUP does; its log tells what came of it.
+    #[command(after_help = "Example:\n  wattline reload --config /etc/wattline.toml")]
+    Reload,
     /// Tell of each source whether it is measured, modelled or unavailable, why, and what to do.
     #[command(after_help = "Example:\n  wattline doctor --json | jq '.sources[] | select(.state != \"up\")'")]
     Doctor {

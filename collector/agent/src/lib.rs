@@ -15,6 +15,7 @@ pub mod lease;
 pub mod listeners;
 pub mod log;
 pub mod metric_table;
+pub mod pid_file;
 pub mod pipeline;
 pub mod reload;
 pub mod report;

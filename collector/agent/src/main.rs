@@ -9,7 +9,7 @@ use clap::Parser;
 use tokio::sync::watch;
 use wattline::cli::{Cli, Command, Common};
 use wattline::config::{Config, Sampling};
-use wattline::{doctor, identity, log, metric_table, run, screen, snapshot};
+use wattline::{doctor, identity, log, metric_table, pid_file, run, screen, snapshot};
 use wattline_core::{HostRoot, queue};
 use wattline_probe_host::inventory::{self, CloudConfig};
 
@@ -77,6 +77,10 @@ fn execute(cli: Cli) -> Result<ExitCode, Failure> {
     match command.unwrap_or(Command::Run) {
         Command::Run => start(&common, config),
         Command::Check { offline } => check(&config, offline),
+        Command::Reload => {
+            pid_file::reload(&config.state.directory())?;
+            Ok(ExitCode::SUCCESS)
+        }
         Command::Doctor { json } => {
             let findings = doctor::examine(&config)?;
             print(&if json { serde_json::to_string_pretty(&findings)? + "\n" } else { findings.text() })?;

@@ -17,7 +17,7 @@ use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio::time::{Instant as Moment, timeout, timeout_at};
 use tokio_util::sync::CancellationToken;
-use tracing::{error, info};
+use tracing::{debug, error, info};
 use wattline_core::{
     Envelope, Exporter, HostRoot, Inventory, Outlet, Probe, Readings, Receiver, Snapshot, Telemetry, queue,
 };
@@ -29,6 +29,7 @@ use crate::destinations::{self, Destinations, exporters_that_open, readings_queu
 use crate::lasting::Lasting;
 use crate::lease::Lease;
 use crate::listeners::Listeners;
+use crate::pid_file::PidFile;
 use crate::reload::{Fresh, rehearse};
 use crate::report::Report;
 use crate::{admin, clock, cloud, scheduler};
@@ -65,6 +66,12 @@ pub async fn run(
     let mut signals = Signals::listen()?;
     let root = HostRoot::new(&config.host.root);
     let _lease = config.host.lease.then(|| Lease::take(&root)).transpose()?;
+    let state = config.state.directory();
+    let _pid_file = PidFile::write(&state)
+        .inspect_err(
+            |error| debug!(%error, "the process id cannot be kept: `wattline reload` will not find this agent"),
+        )
+        .ok();
     let mut lasting = Lasting::new(config, logs, reports);
     lasting.pipeline.describe(&inventory);
     lasting.restore();

@@ -30,7 +30,12 @@ fn a_bad_reload_is_refused_and_a_good_one_is_taken() {
     fs::write(&path, format!("{good}[carbon]\nintensity = 100.0\n")).unwrap();
     agent.signal(Signal::HUP);
     agent.wait_for("configuration reloaded");
+    let asked = output(&["reload", "--config", &path]);
+    assert_eq!(asked.status.code(), Some(0), "{}", text(&asked.stderr));
+    agent.wait_for("configuration reloaded");
     assert_eq!(agent.stop(), Some(0));
+    let nobody = output(&["reload", "--config", &path]);
+    assert_eq!(nobody.status.code(), Some(1), "the agent takes its process id with it");
 }
 
 #[test]
