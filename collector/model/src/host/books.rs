@@ -60,6 +60,8 @@ pub struct DeviceRow {
     pub uncertainty: Uncertainty,
     /// From when it counts.
     pub start: Timestamp,
+    /// It had a part in the last window.
+    is_current: bool,
 }
 
 /// One row for a workload on one kind of device in one state.
@@ -93,7 +95,8 @@ type RowKey = (DeviceKind, Arc<Workload>, EnergyState, Method);
 pub struct HostBooks {
     max_workloads: usize,
     retention: Seconds,
-    devices: BTreeMap<(Device, Method), DeviceRow>,
+    /// A device that changes its meter or its model begins another row: what a series says of itself never changes.
+    devices: BTreeMap<(Device, Method, Text), DeviceRow>,
     rows: BTreeMap<RowKey, WorkloadRow>,
     retired: BTreeMap<DeviceKind, Retired>,
     floors: Vec<Idle>,
@@ -152,26 +155,31 @@ impl HostBooks {
     }
 
     fn book_devices(&mut self, settlement: &Settlement, window: Window) {
+        for row in self.devices.values_mut() {
+            row.is_current = false;
+        }
         for energy in &settlement.devices {
-            let row = self.devices.entry((energy.device.clone(), energy.method)).or_insert_with(|| DeviceRow {
-                device: energy.device.clone(),
-                method: energy.method,
-                model: energy.model.clone(),
-                energy: MicroJoules::ZERO,
-                power: Watts::ZERO,
-                uncertainty: energy.uncertainty,
-                start: energy.drawn.since.unwrap_or(window.opened.wall).min(window.opened.wall),
-            });
+            let row =
+                self.devices.entry((energy.device.clone(), energy.method, energy.model.clone())).or_insert_with(|| {
+                    DeviceRow {
+                        device: energy.device.clone(),
+                        method: energy.method,
+                        model: energy.model.clone(),
+                        energy: MicroJoules::ZERO,
+                        power: Watts::ZERO,
+                        uncertainty: energy.uncertainty,
+                        start: energy.drawn.since.unwrap_or(window.opened.wall).min(window.opened.wall),
+                        is_current: true,
+                    }
+                });
             row.energy += energy.drawn.whole();
             // A meter that is silent for a moment draws what it drew: its counter will tell.
             row.power = energy.drawn.power().unwrap_or(row.power);
             row.uncertainty = energy.uncertainty;
-            row.model = energy.model.clone();
+            row.is_current = true;
         }
-        for row in self.devices.values_mut() {
-            if !settlement.devices.iter().any(|energy| energy.device == row.device && energy.method == row.method) {
-                row.power = Watts::ZERO;
-            }
+        for row in self.devices.values_mut().filter(|row| !row.is_current) {
+            row.power = Watts::ZERO;
         }
     }
 
@@ -372,6 +380,10 @@ impl HostBooks {
             samples.push(metrics::HW_POWER.sample(&subject, labels(), window, row.power));
             let quantity = vec![Attribute::new(key::UNCERTAINTY_QUANTITY, "energy")];
             let factor = Ratio::new(row.uncertainty.factor());
+            if !row.is_current {
+                // The device has another row now, and it is told of once.
+                continue;
+            }
             samples.push(metrics::UNCERTAINTY.sample(&subject, quantity, window, factor));
         }
         for floor in &self.floors {

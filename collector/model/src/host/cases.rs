@@ -1,10 +1,11 @@
 //! Histories that once came out wrong, each named for what must hold.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use wattline_core::reading::{EnergyReading, EnergySource, MemoryReading, PowerReading, Scope};
 use wattline_core::{
-    Device, DeviceKind, Inventory, Joules, MicroJoules, Ratio, Reading, Readings, Seconds, Watts, Workload,
+    Device, DeviceKind, Instrument, Inventory, Joules, MicroJoules, Ratio, Reading, Readings, Seconds, Watts, Workload,
 };
 
 use super::laws::{Bench, check_closure, group, process, rates, tick};
@@ -221,4 +222,55 @@ fn a_civil_clock_that_is_set_back_does_not_reach_power() {
         assert!(settled.is_none_or(|period| period.start <= period.at));
     }
     assert_eq!(Ratio::of(of_kind(&model, DeviceKind::Memory), 150.0), Ratio::new(1.0));
+}
+
+#[test]
+fn a_series_says_the_same_of_itself_for_ever_and_stands_once() {
+    let mut model = HostModel::new(Settings { window: Seconds::new(10.0), ..Settings::default() });
+    let mut before: BTreeMap<String, f64> = BTreeMap::new();
+    for second in 0..=120u64 {
+        let mut readings = Readings::new("host", tick(second * 1000));
+        readings.items.push(Reading::Memory(MemoryReading {
+            total: 8 << 30,
+            free: 1 << 30,
+            ..MemoryReading::default()
+        }));
+        // The enclosure is the meter's, then the model's, then the meter's again; memory is modelled throughout.
+        if !(40..70).contains(&second) {
+            readings.items.push(input(300.0));
+        }
+        model.ingest(&readings, &rates());
+        let mut seen = BTreeSet::new();
+        for sample in model.samples(&rates(), tick(second * 1000).wall) {
+            let name = format!("{} {:?} {:?}", sample.metric.name, sample.subject, sample.attributes);
+            if sample.metric.instrument == Instrument::Counter {
+                let now = sample.number().unwrap();
+                let last = before.insert(name.clone(), now);
+                // What begins late begins at nothing, or at what one window drew.
+                let is_new_energy = last.is_none() && sample.metric.name == "hw.energy" && second > 30;
+                assert!(!is_new_energy || now <= 10.0 * 300.0 + 1.0, "{name} begins with {now} J");
+                assert!(last.is_none_or(|last| now >= last), "{name} went back");
+            }
+            assert!(seen.insert(name.clone()), "{name} stands twice");
+        }
+    }
+    check_closure(&model);
+}
+
+#[test]
+fn bytes_of_a_group_inside_a_group_are_counted_once() {
+    let mut bench = Bench::new();
+    for second in 1..=10u64 {
+        let with_disk = |id, inside, bytes| {
+            let mut reading = group(id, second * 3_000_000 / id, (4 << 20) / id, inside);
+            (reading.read_bytes, reading.written_bytes) = (Some(bytes), Some(0));
+            Reading::Cgroup(reading)
+        };
+        bench.step(100.0, 1.0, &[with_disk(1, None, second * 1000), with_disk(2, Some(1), second * 600)]);
+    }
+    let at = tick(bench.second * 1000).wall;
+    let samples = bench.model.samples(&rates(), at);
+    let read = samples.iter().filter(|sample| sample.metric.name == "workload.disk.io");
+    let read: Vec<f64> = read.filter_map(wattline_core::Sample::number).collect();
+    assert_eq!(read, [4_000.0, 6_000.0], "ten thousand bytes in all");
 }

@@ -280,23 +280,27 @@ impl Witness {
 
     /// Each group's use without the groups of other workloads inside it, summed by workload.
     fn exclusive_use(&self) -> BTreeMap<Arc<Workload>, (u64, u64, GroupUse)> {
-        let mut inner: BTreeMap<u64, (u64, u64)> = BTreeMap::new();
+        let mut inner: BTreeMap<u64, (u64, u64, GroupUse)> = BTreeMap::new();
         for group in self.groups.values() {
             if let Some(outer) = group.inside {
-                let (cpu, memory) = inner.entry(outer).or_default();
+                let (cpu, memory, used) = inner.entry(outer).or_default();
                 *cpu = cpu.saturating_add(group.used.cpu_ns);
                 *memory = memory.saturating_add(self.held(group));
+                used.read_bytes = used.read_bytes.saturating_add(group.used.read_bytes);
+                used.written_bytes = used.written_bytes.saturating_add(group.used.written_bytes);
             }
         }
         let mut own: BTreeMap<Arc<Workload>, (u64, u64, GroupUse)> = BTreeMap::new();
         for (id, group) in &self.groups {
-            let (cpu_inside, memory_inside) = inner.get(id).copied().unwrap_or_default();
+            let (cpu_inside, memory_inside, inside) = inner.get(id).copied().unwrap_or_default();
             let (cpu, memory, used) = own.entry(Arc::clone(&group.workload)).or_default();
             *cpu = cpu.saturating_add(group.used.cpu_ns.saturating_sub(cpu_inside));
             *memory = memory.saturating_add(self.held(group).saturating_sub(memory_inside));
             used.throttled_ns = used.throttled_ns.saturating_add(group.used.throttled_ns);
-            used.read_bytes = used.read_bytes.saturating_add(group.used.read_bytes);
-            used.written_bytes = used.written_bytes.saturating_add(group.used.written_bytes);
+            let read = group.used.read_bytes.saturating_sub(inside.read_bytes);
+            let written = group.used.written_bytes.saturating_sub(inside.written_bytes);
+            used.read_bytes = used.read_bytes.saturating_add(read);
+            used.written_bytes = used.written_bytes.saturating_add(written);
         }
         own
     }
