@@ -10,6 +10,7 @@ const KNOWS: &[(&str, &[&str])] = &[
     ("wattline-model", &["wattline-core"]),
     ("wattline-wire", &["wattline-core"]),
     ("wattline-probe-host", &["wattline-core", "wattline-wire"]),
+    ("wattline-probe-intensity", &["wattline-core", "wattline-wire"]),
     ("wattline-probe-llm", &["wattline-core", "wattline-wire"]),
     ("wattline-export-delivery", &["wattline-core", "wattline-wire"]),
     ("wattline-export-otlp", &["wattline-core", "wattline-wire", "wattline-export-delivery"]),

@@ -160,6 +160,7 @@ pub mod key {
     pub const CARBON_ESTIMATED: &str = "carbon.estimated";
     pub const CARBON_KIND: &str = "carbon.kind";
     pub const CARBON_SOURCE: &str = "carbon.source";
+    pub const CARBON_TIER: &str = "carbon.tier";
     pub const CARBON_ZONE: &str = "carbon.zone";
     pub const COST_KIND: &str = "cost.kind";
     pub const ENERGY_METHOD: &str = "energy.method";
@@ -168,13 +169,17 @@ pub mod key {
     pub const ENERGY_STATE: &str = "energy.state";
     pub const PRESSURE_KIND: &str = "pressure.kind";
     pub const PRESSURE_RESOURCE: &str = "pressure.resource";
+    pub const SCI_UNIT: &str = "sci.unit";
     pub const SYSTEMD_UNIT: &str = "systemd.unit";
     pub const UNCERTAINTY_QUANTITY: &str = "uncertainty.quantity";
+    pub const WATER_KIND: &str = "water.kind";
     pub const WATTLINE_DESTINATION: &str = "wattline.destination";
     pub const WATTLINE_EXPORTER: &str = "wattline.exporter";
     pub const WATTLINE_PROBE: &str = "wattline.probe";
     pub const WATTLINE_REASON: &str = "wattline.reason";
     pub const WATTLINE_SIGNAL: &str = "wattline.signal";
+    pub const WATTLINE_TABLE: &str = "wattline.table";
+    pub const WATTLINE_TABLE_VERSION: &str = "wattline.table.version";
     pub const WORKLOAD_KIND: &str = "workload.kind";
 }
 

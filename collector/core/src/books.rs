@@ -6,7 +6,7 @@
 use std::iter::Sum;
 use std::ops::{Add, AddAssign};
 
-use crate::quantity::{GramsCo2e, Joules, Usd};
+use crate::quantity::{GramsCo2e, Joules, Liters, Usd};
 
 macro_rules! books {
     ($($(#[$doc:meta])* $name:ident = $quantity:ident / $per:literal;)*) => {$(
@@ -91,6 +91,8 @@ books! {
     Nanograms = GramsCo2e / 1e9;
     /// Booked money.
     NanoUsd = Usd / 1e9;
+    /// Booked water.
+    Microliters = Liters / 1e6;
 }
 
 /// The nearest `u64` to a finite, non-negative whole number.

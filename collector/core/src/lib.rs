@@ -21,15 +21,15 @@ pub mod time;
 pub mod usage;
 
 pub use attribute::{Attribute, Text};
-pub use books::{MicroJoules, NanoUsd, Nanograms, apportion};
+pub use books::{MicroJoules, Microliters, NanoUsd, Nanograms, apportion};
 pub use counter::{Counter, Step};
 pub use finding::Finding;
 pub use flow::{Envelope, Exporter, Feed, Outlet, Probe, ReadError, Receiver, Signal, Snapshot};
 pub use histogram::ExponentialHistogram;
 pub use host_root::HostRoot;
 pub use quantity::{
-    Bytes, Celsius, Count, GramsCo2e, GramsPerKwh, Hertz, Joules, Quantity, Ratio, Seconds, Tokens, Usd, UsdPerKwh,
-    Watts,
+    Bytes, Celsius, Count, GramsCo2e, GramsPerHour, GramsPerKwh, Hertz, Joules, Liters, LitersPerKwh, Quantity, Ratio,
+    Seconds, Tokens, Usd, UsdPerHour, UsdPerKwh, Watts,
 };
 pub use reading::{Inventory, Reading, Readings};
 pub use sample::{Descriptor, Instrument, Metric, Sample, Value};

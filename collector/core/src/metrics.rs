@@ -4,7 +4,9 @@
 //! name that is not here; a [`Sample`](crate::Sample) can only be made from a line of this table.
 
 use crate::attribute::key;
-use crate::quantity::{Bytes, Count, GramsCo2e, GramsPerKwh, Joules, Quantity, Ratio, Seconds, Tokens, Usd, Watts};
+use crate::quantity::{
+    Bytes, Count, GramsCo2e, GramsPerKwh, Joules, Liters, Quantity, Ratio, Seconds, Tokens, Usd, Watts,
+};
 use crate::sample::{Descriptor, Instrument, Metric};
 
 macro_rules! metrics {
@@ -53,11 +55,19 @@ metrics! {
     /// Energy of workloads whose series ended. hw.energy equals workload.energy plus this.
     RETIRED_ENERGY: Counter<Joules> = "workload.retired.energy" [HW_TYPE];
     /// Carbon of workloads whose series ended. host.carbon equals workload.carbon plus this.
-    RETIRED_CARBON: Counter<GramsCo2e> = "workload.retired.carbon" [HW_TYPE];
+    RETIRED_CARBON: Counter<GramsCo2e> = "workload.retired.carbon" [HW_TYPE, CARBON_KIND];
     /// Cost of workloads whose series ended. host.cost.usd equals workload.cost.usd plus this.
-    RETIRED_COST: Counter<Usd> = "workload.retired.cost.usd" [HW_TYPE];
+    RETIRED_COST: Counter<Usd> = "workload.retired.cost.usd" [HW_TYPE, COST_KIND];
     /// Carbon intensity in use, by the grid's average.
-    CARBON_INTENSITY: Gauge<GramsPerKwh> = "carbon.intensity" [CARBON_ZONE, CARBON_SOURCE, CARBON_ESTIMATED];
+    CARBON_INTENSITY: Gauge<GramsPerKwh> = "carbon.intensity" [CARBON_ZONE, CARBON_SOURCE, CARBON_TIER, CARBON_ESTIMATED];
+    /// Age of the carbon intensity in use: since the end of the time that it was published for.
+    CARBON_INTENSITY_AGE: Gauge<Seconds> = "carbon.intensity.age" [CARBON_ZONE, CARBON_SOURCE];
+    /// Carbon intensity of one kilowatt-hour more, for deciding when and where to run; it is in no sum.
+    CARBON_INTENSITY_MARGINAL: Gauge<GramsPerKwh> = "carbon.intensity.marginal" [CARBON_ZONE, CARBON_SOURCE];
+    /// Carbon of the machine's electricity by the user's contract: another view of host.carbon, not added to it.
+    HOST_CARBON_MARKET: Counter<GramsCo2e> = "host.carbon.market" [HW_ID, ENERGY_METHOD];
+    /// Water of the machine's electricity: evaporated at the site, or at the plants of the grid.
+    HOST_WATER: Counter<Liters> = "host.water" [HW_ID, WATER_KIND, ENERGY_METHOD];
     /// Power usage effectiveness in use: energy of the facility for each joule of the machine.
     CARBON_PUE: Gauge<Ratio> = "carbon.pue" [CARBON_SOURCE];
     /// The 90 % range of a figure x is x/f to x*f; this is f.
@@ -69,6 +79,8 @@ metrics! {
     INFERENCE_CARBON: Counter<GramsCo2e> = "inference.carbon" [ENERGY_ORIGIN, ENERGY_METHOD, CARBON_KIND];
     /// Price of the tokens of language model calls.
     INFERENCE_COST: Counter<Usd> = "inference.cost.usd" [ENERGY_ORIGIN];
+    /// Software Carbon Intensity of language model calls (ISO/IEC 21031): all their carbon for each token or request.
+    INFERENCE_SCI: Gauge<GramsCo2e> = "inference.sci" [SCI_UNIT, ENERGY_ORIGIN, ENERGY_METHOD];
     /// Calls of language models seen, scaled by their sampling probability.
     INFERENCE_CALLS: Counter<Count> = "inference.calls" in "{call}" [ERROR_TYPE];
     /// Calls that no table has a figure for, by what is missing.
@@ -158,6 +170,8 @@ metrics! {
     WATTLINE_CPU_TIME: Counter<Seconds> = "wattline.cpu.time" [];
     /// Resident memory of the agent itself.
     WATTLINE_MEMORY: UpDownCounter<Bytes> = "wattline.memory.usage" [];
+    /// Age of a table of factors inside the program: since the end of the newest year in it.
+    WATTLINE_TABLE_AGE: Gauge<Seconds> = "wattline.table.age" [WATTLINE_TABLE, WATTLINE_TABLE_VERSION];
     /// Series on the books.
     WATTLINE_SERIES: UpDownCounter<Count> = "wattline.series" in "{series}" [];
 }

@@ -9,6 +9,9 @@ use std::ops::{Add, AddAssign, Div, Mul, Sub};
 /// Joules in one kilowatt-hour. The only place where the factor stands.
 pub const JOULES_PER_KWH: f64 = 3.6e6;
 
+/// Seconds in one hour.
+const SECONDS_PER_HOUR: f64 = 3600.0;
+
 /// A quantity that can be exported: it knows its unit in UCUM as OpenTelemetry writes it.
 pub trait Quantity: Copy {
     /// The unit as it stands in an OTLP metric. Only units that survive the way into Prometheus are used.
@@ -120,6 +123,14 @@ quantities! {
     Usd = "{USD}";
     /// A price of electricity.
     UsdPerKwh = "{USD/kWh}";
+    /// What holding something costs, used or not.
+    UsdPerHour = "{USD/h}";
+    /// What having made something emitted, spread over the time it is held.
+    GramsPerHour = "{gCO2e/h}";
+    /// A volume of water. The unit is an annotation: Prometheus would mangle a litre.
+    Liters = "{L}";
+    /// Water used for each kilowatt-hour.
+    LitersPerKwh = "{L/kWh}";
     /// A temperature.
     Celsius = "Cel";
     /// A frequency.
@@ -156,6 +167,39 @@ impl Mul<UsdPerKwh> for Joules {
     }
 }
 
+impl Mul<LitersPerKwh> for Joules {
+    type Output = Liters;
+    fn mul(self, factor: LitersPerKwh) -> Liters {
+        Liters(self.0 / JOULES_PER_KWH * factor.0)
+    }
+}
+
+impl Mul<UsdPerHour> for Seconds {
+    type Output = Usd;
+    fn mul(self, price: UsdPerHour) -> Usd {
+        Usd(self.hours() * price.0)
+    }
+}
+
+impl Mul<GramsPerHour> for Seconds {
+    type Output = GramsCo2e;
+    fn mul(self, rate: GramsPerHour) -> GramsCo2e {
+        GramsCo2e(self.hours() * rate.0)
+    }
+}
+
+impl Seconds {
+    /// A time given in hours.
+    pub fn from_hours(hours: f64) -> Self {
+        Self(hours * SECONDS_PER_HOUR)
+    }
+
+    /// This time in hours.
+    pub fn hours(self) -> f64 {
+        self.0 / SECONDS_PER_HOUR
+    }
+}
+
 impl Joules {
     /// Energy given in kilowatt-hours, as published formulas do.
     pub fn from_kwh(kwh: f64) -> Self {
@@ -185,6 +229,13 @@ mod tests {
         assert!((energy.kwh() - 1.0).abs() < 1e-15);
         let carbon = energy * GramsPerKwh::new(400.0);
         assert!((carbon.get() - 400.0).abs() < 1e-12);
+    }
+
+    #[test]
+    fn what_is_priced_by_the_hour_is_priced_by_the_second() {
+        assert!(((Seconds::from_hours(0.5) * UsdPerHour::new(3.0)).get() - 1.5).abs() < 1e-15);
+        assert!(((Seconds::new(7200.0) * GramsPerHour::new(20.0)).get() - 40.0).abs() < 1e-12);
+        assert!(((Joules::from_kwh(2.0) * LitersPerKwh::new(0.25)).get() - 0.5).abs() < 1e-15);
     }
 
     #[test]

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use crate::attribute::Text;
 use crate::counter::Range;
-use crate::quantity::{Ratio, Seconds, Watts};
+use crate::quantity::{GramsPerKwh, Ratio, Seconds, Watts};
 use crate::subject::{Device, InferenceKey, Workload};
 use crate::time::{Tick, Timestamp};
 
@@ -61,6 +61,8 @@ pub enum Reading {
     Process(ProcessReading),
     /// A completed call of a language model.
     Inference(Box<Inference>),
+    /// Carbon intensity of a grid, as its publisher gives it.
+    Intensity(IntensityReading),
     /// How reading the source went.
     Health(SourceHealth),
 }
@@ -432,6 +434,34 @@ pub struct ProcessReading {
     pub resident_bytes: u64,
     /// Threads.
     pub threads: u32,
+}
+
+/// The carbon intensity of a grid during a time, as a live provider or a file gives it.
+#[derive(Clone, Debug, PartialEq)]
+pub struct IntensityReading {
+    /// The zone as the provider names it.
+    pub zone: Text,
+    /// The provider: the value of `carbon.source`.
+    pub source: Text,
+    /// Of all electricity in the grid, or of one kilowatt-hour more.
+    pub kind: IntensityKind,
+    /// The figure; finite and positive, and not beyond what any fuel emits.
+    pub grams: GramsPerKwh,
+    /// Begin of the time that it holds for,
+    pub from: Timestamp,
+    /// and its end.
+    pub until: Timestamp,
+    /// The publisher estimated it, or forecast it.
+    pub estimated: bool,
+}
+
+/// Which kilowatt-hours an intensity tells of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum IntensityKind {
+    /// The mean of all of them: what is accounted with.
+    Average,
+    /// One more than now: what is decided with, and never summed.
+    Marginal,
 }
 
 /// How reading one part of a source went. A failure is data.
