@@ -3,7 +3,8 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use clap::{Args, Parser, Subcommand};
+use clap::{ArgGroup, Args, Parser, Subcommand};
+use wattline_core::Timestamp;
 
 const EXAMPLES: &str = "\
 Examples:
@@ -13,6 +14,18 @@ Examples:
   wattline doctor                         what is measured, what is modelled, and why
   OTEL_EXPORTER_OTLP_ENDPOINT=http://collector:4318 wattline
                                           send everything to an OpenTelemetry Collector";
+
+const FACTORS_EXAMPLES: &str = "\
+Examples:
+  wattline factors --region us-east-1 --instance p5.48xlarge
+  wattline factors --region FR --at 2023
+  wattline factors --json | jq .tables";
+
+const FOOTPRINT_EXAMPLES: &str = "\
+Examples:
+  wattline footprint --instance m7i.xlarge --region eu-west-1 --hours 730 --utilization 0.3
+  wattline footprint --cpu 'AMD EPYC 9654' --threads 192 --memory 768 --region DE --hours 24
+  wattline footprint --tokens anthropic/claude-sonnet-4-5:1200:300 --calls 10000";
 
 /// Observability for the energy, carbon and cost of generative AI.
 #[derive(Debug, Parser)]
@@ -75,6 +88,12 @@ pub enum Command {
         #[arg(long, value_name = "N", default_value_t = 15)]
         top: usize,
     },
+    /// Print the factors that would be used for a place or an instance type: where from, and how wrong they may be.
+    #[command(after_help = FACTORS_EXAMPLES)]
+    Factors(FactorsArgs),
+    /// Compute energy, carbon, water and cost of a machine or of model calls from the tables, without measuring.
+    #[command(after_help = FOOTPRINT_EXAMPLES)]
+    Footprint(FootprintArgs),
     /// Print the metric table: every name that wattline emits.
     #[command(after_help = "Example:\n  wattline metrics --markdown > metrics.md")]
     Metrics {
@@ -85,6 +104,108 @@ pub enum Command {
         #[arg(long)]
         markdown: bool,
     },
+}
+
+/// Where, and when.
+#[derive(Clone, Debug, Args)]
+pub struct Where {
+    /// A region of AWS, Google Cloud or Azure; else a country (FR, FRA), a US state (US-VA) or a zone of a grid.
+    #[arg(long, value_name = "REGION")]
+    pub region: Option<String>,
+
+    /// The year or the day whose factors and prices are used, such as 2023 or 2023-05-01; today's by default.
+    #[arg(long, value_name = "DATE", value_parser = date)]
+    pub at: Option<Date>,
+}
+
+/// What `wattline factors` is asked.
+#[derive(Clone, Debug, Args)]
+pub struct FactorsArgs {
+    /// Where, and when.
+    #[command(flatten)]
+    pub place: Where,
+
+    /// An instance type of AWS.
+    #[arg(long, value_name = "TYPE")]
+    pub instance: Option<String>,
+
+    /// Print JSON.
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// What `wattline footprint` is asked.
+#[derive(Clone, Debug, Args)]
+#[command(group(ArgGroup::new("subject").args(["instance", "cpu", "tokens"]).required(true).multiple(true)))]
+pub struct FootprintArgs {
+    /// An instance type of AWS, such as p5.48xlarge.
+    #[arg(long, value_name = "TYPE", conflicts_with = "cpu")]
+    pub instance: Option<String>,
+
+    /// A processor by its name, such as 'Intel Xeon Platinum 8488C'.
+    #[arg(long, value_name = "MODEL", requires = "threads")]
+    pub cpu: Option<String>,
+
+    /// Hardware threads of that processor in use, or virtual CPUs.
+    #[arg(long, value_name = "N", requires = "cpu", value_parser = clap::value_parser!(u32).range(1..=65_536))]
+    pub threads: Option<u32>,
+
+    /// Memory of that machine in GiB; by default what a median server has for each thread.
+    #[arg(long, value_name = "GIB", requires = "cpu", value_parser = between::<0, 1_000_000>)]
+    pub memory: Option<f64>,
+
+    /// How many such machines.
+    #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..))]
+    pub count: u32,
+
+    /// For how many hours.
+    #[arg(long, value_name = "H", default_value_t = 1.0, value_parser = between::<0, 10_000_000>)]
+    pub hours: f64,
+
+    /// How busy processors and accelerators are, from 0 to 1; half is assumed when nobody says.
+    #[arg(long, value_name = "SHARE", value_parser = between::<0, 1>)]
+    pub utilization: Option<f64>,
+
+    /// A model call: [PROVIDER/]MODEL:INPUT:OUTPUT with its tokens. May be repeated.
+    #[arg(long, value_name = "MODEL:IN:OUT")]
+    pub tokens: Vec<String>,
+
+    /// How many of each of these calls.
+    #[arg(long, value_name = "N", default_value_t = 1.0, value_parser = between::<0, 1_000_000_000_000>)]
+    pub calls: f64,
+
+    /// Where, and when.
+    #[command(flatten)]
+    pub place: Where,
+
+    /// Print JSON.
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// A day, or a whole year.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Date {
+    /// The year.
+    pub year: u16,
+    /// The begin of the day, or of the year.
+    pub begin: Timestamp,
+}
+
+fn date(text: &str) -> Result<Date, String> {
+    let wanted = "write a year or a day, such as 2023 or 2023-05-01, not before 1990";
+    let whole = if text.len() == 4 { format!("{text}-01-01") } else { text.to_owned() };
+    let at = humantime::parse_rfc3339_weak(&format!("{whole}T00:00:00Z")).map_err(|_| wanted.to_owned())?;
+    let since = at.duration_since(std::time::UNIX_EPOCH).map_err(|_| wanted.to_owned())?;
+    let year: u16 = whole.get(..4).and_then(|year| year.parse().ok()).ok_or(wanted)?;
+    let nanos = u64::try_from(since.as_nanos()).map_err(|_| wanted.to_owned())?;
+    if year < 1990 { Err(wanted.to_owned()) } else { Ok(Date { year, begin: Timestamp::from_unix_nanos(nanos) }) }
+}
+
+fn between<const LOW: u64, const HIGH: u64>(text: &str) -> Result<f64, String> {
+    let wanted = || format!("write a number from {LOW} to {HIGH}");
+    let number: f64 = text.parse().map_err(|_| wanted())?;
+    if (LOW as f64..=HIGH as f64).contains(&number) { Ok(number) } else { Err(wanted()) }
 }
 
 fn duration(text: &str) -> Result<Duration, String> {

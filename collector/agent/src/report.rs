@@ -9,6 +9,7 @@ use wattline_core::{Inventory, Method, MicroJoules, Seconds, Uncertainty};
 use wattline_model::host::{EnergyState, HostBooks};
 
 use crate::pipeline::Pipeline;
+use crate::units::{joules, mass, watts};
 
 /// What was measured, broken down by device and by workload. Energy in joules, power in watts, carbon in grams.
 #[derive(Clone, Debug, Serialize)]
@@ -356,49 +357,9 @@ fn short(text: &str, width: usize) -> String {
     text.chars().take(width.saturating_sub(1)).chain(['…']).collect()
 }
 
-fn watts(value: f64) -> String {
-    scaled(value, "W")
-}
-
-fn joules(value: f64) -> String {
-    scaled(value, "J")
-}
-
-fn mass(grams: f64) -> String {
-    format!("{}CO2e", scaled(grams, "g"))
-}
-
-/// Three significant figures with the fitting prefix.
-fn scaled(value: f64, unit: &str) -> String {
-    let magnitude = value.abs();
-    let (factor, prefix) = match magnitude {
-        _ if magnitude >= 1e9 => (1e-9, "G"),
-        _ if magnitude >= 1e6 => (1e-6, "M"),
-        _ if magnitude >= 1e4 => (1e-3, "k"),
-        _ if !(1e-12..1.0).contains(&magnitude) => (1.0, ""),
-        _ if magnitude >= 1e-3 => (1e3, "m"),
-        _ if magnitude >= 1e-6 => (1e6, "µ"),
-        _ => (1e9, "n"),
-    };
-    let number = value * factor;
-    let decimals = match number.abs() {
-        size if size >= 100.0 => 0,
-        size if size >= 10.0 => 1,
-        size if size > 0.0 => 2,
-        _ => 0,
-    };
-    format!("{number:.decimals$} {prefix}{unit}")
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn figures_keep_three_digits() {
-        let shown = [0.0, 0.0123, 1.234, 56.78, 999.4, 4321.0, 12_345.0, 7.2e6].map(watts);
-        assert_eq!(shown, ["0 W", "12.3 mW", "1.23 W", "56.8 W", "999 W", "4321 W", "12.3 kW", "7.20 MW"]);
-    }
 
     #[test]
     fn long_names_are_cut_and_say_so() {

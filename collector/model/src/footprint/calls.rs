@@ -1,0 +1,120 @@
+//! Calls of language models in the calculator: the same assessment as of a call that was seen.
+
+use wattline_core::reading::{Inference, TokenUsage};
+use wattline_core::subject::InferenceKey;
+use wattline_core::{GramsCo2e, Joules, Ratio, Seconds, Text, Timestamp, Uncertainty, Usd};
+
+use super::{Question, Range};
+use crate::grid::Grid;
+use crate::inference::{self, LocalAddresses, Unknown, models};
+
+/// Tokens of one kind of call.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Tokens {
+    /// `gen_ai.provider.name`; the model's maker where nobody says.
+    pub provider: Option<String>,
+    /// The model.
+    pub model: String,
+    /// Tokens sent to it, cached ones included.
+    pub input: u64,
+    /// Tokens that it generates.
+    pub output: u64,
+    /// How many such calls.
+    pub calls: f64,
+}
+
+/// What such calls come to.
+#[derive(Clone, Debug)]
+pub struct CallFootprint {
+    /// What was asked.
+    pub asked: Tokens,
+    /// The provider reckoned with.
+    pub provider: Text,
+    /// Energy of the provider's machines; `None` where no table has the model.
+    pub energy: Option<Range<Joules>>,
+    /// Carbon of electricity and of having made the machines.
+    pub carbon: Option<CallCarbon>,
+    /// List price; `None` where no table has it.
+    pub cost: Option<Usd>,
+    /// What no table knows.
+    pub unknown: Vec<Unknown>,
+    /// Models of the table whose names are nearest, where the model is in none.
+    pub nearest: Vec<&'static str>,
+}
+
+/// Carbon of calls.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct CallCarbon {
+    /// Of the electricity.
+    pub operational: GramsCo2e,
+    /// Of having made the machines.
+    pub embodied: GramsCo2e,
+    /// Both, with their range.
+    pub total: Range<GramsCo2e>,
+    /// Of both.
+    pub uncertainty: Uncertainty,
+}
+
+impl CallFootprint {
+    /// What `tokens` come to. The time that an answer takes is the model's usual speed, where a table has it.
+    pub(super) fn of(tokens: &Tokens, question: &Question<'_>) -> Self {
+        let known = models::find(&tokens.model);
+        let provider: Text = match &tokens.provider {
+            Some(provider) => provider.clone().into(),
+            None => known.map_or(Text::Static("unknown"), |model| maker(model.owner)),
+        };
+        let call = inference_of(tokens, &provider, question.place.region, question.at);
+        let context =
+            inference::Context { now: question.at, grid: Grid::builtin(), local: &LocalAddresses::default() };
+        let found = inference::assess(&call, &context);
+        let energy = found.energy.map(|energy| Range::of(energy.energy * tokens.calls, energy.energy_uncertainty));
+        let carbon = found.energy.map(|energy| {
+            let (operational, embodied) = (energy.operational * tokens.calls, energy.embodied * tokens.calls);
+            CallCarbon {
+                operational,
+                embodied,
+                total: Range::of(operational + embodied, energy.carbon_uncertainty),
+                uncertainty: energy.carbon_uncertainty,
+            }
+        });
+        let nearest = if energy.is_none() { models::nearest(&tokens.model) } else { Vec::new() };
+        Self {
+            asked: tokens.clone(),
+            provider,
+            energy,
+            carbon,
+            cost: found.cost.map(|cost| cost * tokens.calls),
+            unknown: found.unknown,
+            nearest,
+        }
+    }
+}
+
+/// The provider's name for a maker that also serves its models.
+fn maker(owner: &'static str) -> Text {
+    Text::Static(match owner {
+        "google" => "gcp.gemini",
+        "mistral" => "mistral_ai",
+        other => other,
+    })
+}
+
+fn inference_of(tokens: &Tokens, provider: &Text, region: Option<&str>, at: Timestamp) -> Inference {
+    Inference {
+        key: InferenceKey {
+            model: tokens.model.clone().into(),
+            provider: provider.clone(),
+            service: "footprint".into(),
+            agent: None,
+            operation: "chat".into(),
+        },
+        request_model: None,
+        start: at,
+        duration: Seconds::ZERO,
+        usage: TokenUsage { input: tokens.input, output: tokens.output, ..TokenUsage::default() },
+        region: region.map(|region| region.to_owned().into()),
+        server_address: None,
+        error: None,
+        probability: Ratio::new(1.0),
+    }
+}
