@@ -13,7 +13,7 @@ use wattline_model::hardware::Basis;
 use crate::cli::FootprintArgs;
 use crate::config::Config;
 use crate::place::Found;
-use crate::units::{amount, mass, watts};
+use crate::units::{liters, mass, watt_hours, watts};
 
 /// The answer, as a program reads it. Units stand in the names.
 #[derive(Clone, Debug, Serialize)]
@@ -191,4 +191,192 @@ fn tokens(text: &str, calls: f64) -> Result<Tokens> {
         _ => (None, name),
     };
     Ok(Tokens { provider: provider.map(str::to_owned), model: model.to_owned(), input, output, calls })
+}
+
+impl Answer {
+    fn new(args: &FootprintArgs, found: &Found, footprint: &Footprint) -> Self {
+        let Footprint { intensity, pue, water: _, machine, calls, total } = footprint;
+        Self {
+            version: env!("CARGO_PKG_VERSION"),
+            hours: args.hours,
+            place: Place {
+                provider: found.provider,
+                region: found.region.clone(),
+                intensity_g_per_kwh: Range::of(intensity.grams, intensity.uncertainty).into(),
+                zone: intensity.zone.to_string(),
+                intensity_source: intensity.source.to_string(),
+                intensity_tier: intensity.tier.as_str(),
+                pue: pue.ratio.get(),
+                pue_source: pue.source.to_string(),
+            },
+            machine: machine.as_ref().map(|machine| Machine::new(args.count, machine)),
+            calls: calls.iter().map(Call::new).collect(),
+            total: Total {
+                energy_j: total.energy.into(),
+                operational_g: total.operational.into(),
+                embodied_g: total.embodied.into(),
+                carbon_g: total.carbon.into(),
+                cost_usd: total.cost.map(Quantity::get),
+            },
+            notes: notes(found, footprint),
+        }
+    }
+
+    /// The answer on one screen.
+    pub fn text(&self) -> String {
+        let mut out = String::new();
+        // Writing to a string does not fail.
+        self.write(&mut out).ok();
+        out
+    }
+
+    fn write(&self, out: &mut String) -> std::fmt::Result {
+        if let Some(machine) = &self.machine {
+            machine.write(out, self.hours)?;
+        }
+        for call in &self.calls {
+            call.write(out)?;
+        }
+        let Total { energy_j, operational_g, embodied_g, carbon_g, cost_usd } = &self.total;
+        let Place { intensity_g_per_kwh, zone, intensity_source, intensity_tier, pue, pue_source, .. } = &self.place;
+        writeln!(out, "{:<20}{:>14}  90 % range", "TOTAL", "")?;
+        line(out, "energy", *energy_j, watt_hours, "of the machines, without the facility's")?;
+        let grid = format!(
+            "{:.0} gCO2e/kWh of {zone} ({intensity_source}, tier {intensity_tier}), PUE {pue:.2} ({pue_source})",
+            intensity_g_per_kwh.central
+        );
+        line(out, "carbon, electricity", *operational_g, mass, &grid)?;
+        line(out, "carbon, embodied", *embodied_g, mass, "the part of its life that the time asked for is")?;
+        line(out, "carbon", *carbon_g, mass, "")?;
+        if let Some(usd) = cost_usd {
+            writeln!(out, "{:<20}{:>14}", "cost", format!("{} USD", money(*usd)))?;
+        }
+        for note in &self.notes {
+            writeln!(out, "\nnote: {note}")?;
+        }
+        Ok(())
+    }
+}
+
+impl Machine {
+    fn new(count: u32, found: &MachineFootprint) -> Self {
+        let whole = &found.embodied;
+        Self {
+            name: found.name.to_string(),
+            description: found.description.clone(),
+            basis: found.basis.as_str(),
+            tier: found.tier.as_str(),
+            family: found.family.to_string(),
+            count,
+            utilization: found.utilization.get(),
+            utilization_is_assumed: found.is_utilization_assumed,
+            idle_w: found.idle.get(),
+            full_w: found.full.get(),
+            power_w: found.power.into(),
+            parts: found
+                .parts
+                .iter()
+                .map(|part| Part {
+                    name: part.name.clone(),
+                    kind: part.kind.as_str(),
+                    power_w: part.power.into(),
+                })
+                .collect(),
+            energy_j: found.energy.into(),
+            operational_g: found.operational.into(),
+            embodied_g: found.embodied_share.into(),
+            embodied_whole_g: Figure { central: whole.central.get(), low: whole.low.get(), high: whole.high.get() },
+            water_site_l: found.water_site.map(Figure::from),
+            water_grid_l: found.water_grid.map(Figure::from),
+            cost: found.cost.as_ref().map(|cost| Cost {
+                usd: cost.usd.get(),
+                kind: cost.kind.as_str(),
+                from: cost.from.to_string(),
+            }),
+        }
+    }
+
+    fn write(&self, out: &mut String, hours: f64) -> std::fmt::Result {
+        let Self { name, description, basis, tier, family, count, utilization, idle_w, full_w, .. } = self;
+        let many = if *count == 1 { String::new() } else { format!("{count} x ") };
+        writeln!(out, "{many}{name} for {hours} h: {description}")?;
+        writeln!(out, "known as: {basis}; power tier {tier}, by {family}")?;
+        writeln!(out)?;
+        let assumed = if self.utilization_is_assumed { ", assumed" } else { "" };
+        writeln!(out, "{:<28}{:>9}  90 % range", format!("POWER at {:.0} % load{assumed}", utilization * 100.0), "")?;
+        for Part { name, power_w, .. } in &self.parts {
+            power_line(out, &format!("  {name}"), *power_w)?;
+        }
+        power_line(out, "one machine", self.power_w)?;
+        writeln!(out, "{:<28}{:>9} to {}", "  from rest to full load", watts(*idle_w), watts(*full_w))?;
+        writeln!(out)?;
+        writeln!(out, "{:<20}{:>14}  90 % range", "MACHINE", "")?;
+        line(out, "embodied, whole", self.embodied_whole_g, mass, "of making one, or the guest's share of it")?;
+        for (what, figure) in [("water, site", self.water_site_l), ("water, grid", self.water_grid_l)] {
+            if let Some(figure) = figure {
+                line(out, what, figure, liters, "")?;
+            }
+        }
+        if let Some(Cost { usd, kind, from }) = &self.cost {
+            writeln!(out, "{:<20}{:>14}  {from}", format!("cost, {kind}"), format!("{} USD", money(*usd)))?;
+        }
+        writeln!(out)
+    }
+}
+
+impl Call {
+    fn new(found: &CallFootprint) -> Self {
+        let Tokens { provider: _, model, input, output, calls } = &found.asked;
+        Self {
+            provider: found.provider.to_string(),
+            model: model.clone(),
+            input_tokens: *input,
+            output_tokens: *output,
+            calls: *calls,
+            energy_j: found.energy.map(Figure::from),
+            operational_g: found.carbon.map(|carbon| carbon.operational.get()),
+            embodied_g: found.carbon.map(|carbon| carbon.embodied.get()),
+            carbon_g: found.carbon.map(|carbon| carbon.total.into()),
+            cost_usd: found.cost.map(Quantity::get),
+        }
+    }
+
+    fn write(&self, out: &mut String) -> std::fmt::Result {
+        let Self { provider, model, input_tokens, output_tokens, calls, energy_j, carbon_g, cost_usd, .. } = self;
+        let title = format!("{calls} x {provider} {model}, {input_tokens} tokens in and {output_tokens} out");
+        writeln!(out, "{title}")?;
+        writeln!(out)?;
+        writeln!(out, "{:<20}{:>14}  90 % range", "CALLS", "")?;
+        for (what, figure, show) in
+            [("energy", energy_j, watt_hours as fn(f64) -> String), ("carbon", carbon_g, mass as fn(f64) -> String)]
+        {
+            match figure {
+                Some(figure) => line(out, what, *figure, show, "")?,
+                None => writeln!(out, "{what:<20}{:>14}", "unknown")?,
+            }
+        }
+        let price = cost_usd.map_or_else(|| "unknown".to_owned(), |usd| format!("{} USD", money(usd)));
+        writeln!(out, "{:<20}{price:>14}", "cost")?;
+        writeln!(out)
+    }
+}
+
+fn line(out: &mut String, what: &str, figure: Figure, show: fn(f64) -> String, from: &str) -> std::fmt::Result {
+    let Figure { central, low, high } = figure;
+    let range = format!("{} to {}", show(low), show(high));
+    writeln!(out, "{}", format!("{what:<20}{:>14}  {range:<32}{from}", show(central)).trim_end())
+}
+
+fn power_line(out: &mut String, name: &str, Figure { central, low, high }: Figure) -> std::fmt::Result {
+    writeln!(out, "{name:<28}{:>9}  {} to {}", watts(central), watts(low), watts(high))
+}
+
+/// Dollars to the cent, and smaller sums to four digits.
+fn money(usd: f64) -> String {
+    if usd == 0.0 || usd >= 1.0 { format!("{usd:.2}") } else { format!("{usd:.1$}", decimals(usd)) }
+}
+
+/// Decimals that show four digits of an amount below one.
+fn decimals(amount: f64) -> usize {
+    (1..12).find(|decimals| amount * 10f64.powi(*decimals) >= 1.0).map_or(12, |first| first as usize + 3)
 }

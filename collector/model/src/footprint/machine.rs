@@ -1,11 +1,14 @@
-//! A machine in the calculator: its parts' power at a load, and what having made it and renting it come to.
+//! A machine in the calculator: its parts' power at a load, and what that, having made it and paying for it come to.
 
-use wattline_core::reading::Inventory;
-use wattline_core::{Joules, Ratio, Seconds, Text, Uncertainty, Usd, UsdPerHour, Watts};
+use wattline_core::{GramsCo2e, Joules, Liters, Ratio, Seconds, Text, Uncertainty, Usd, UsdPerKwh, Watts};
 
-use super::{ASSUMED_SIGMA, ASSUMED_UTILIZATION, MachineName, Question, Range};
-use crate::hardware::{self, Basis, Embodied, Fitted, Instance, InstancePrice};
+use super::{ASSUMED_SIGMA, ASSUMED_UTILIZATION, MachineName, Question, Range, Site};
+use crate::hardware::{self, Accelerator, Basis, Fitted, Instance, Storage};
 use crate::power::{self, HostPower, Tier};
+
+/// Price of electricity on premises where nobody says: about what business pays in the USA.
+/// Source: U.S. Energy Information Administration, commercial average of 2023, 12.7 cents.
+const ELECTRICITY: UsdPerKwh = UsdPerKwh::new(0.12);
 
 /// What a part is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -45,7 +48,7 @@ pub struct Part {
     pub uncertainty: Uncertainty,
 }
 
-/// One machine, and then all that were asked for.
+/// One machine, and what all that were asked for come to.
 #[derive(Clone, Debug)]
 pub struct MachineFootprint {
     /// Its name as found.
@@ -70,61 +73,229 @@ pub struct MachineFootprint {
     pub power: Range<Watts>,
     /// and at full load.
     pub full: Watts,
-    /// Of the power.
-    pub uncertainty: Uncertainty,
+    /// What having made one machine emitted, the guest's share of it.
+    pub embodied: Range<GramsCo2e>,
     /// Energy of all machines over the time asked for.
     pub energy: Range<Joules>,
-    /// What having made one machine emitted, the guest's share of it.
-    pub embodied: Embodied,
-    /// What renting one costs by the hour; `None` on premises and where no table has it.
-    pub price: Option<InstancePrice>,
+    /// Carbon of that energy, the facility's part included.
+    pub operational: Range<GramsCo2e>,
+    /// The part of the embodied carbon that the time asked for is of their lives.
+    pub embodied_share: Range<GramsCo2e>,
+    /// Water evaporated at the site,
+    pub water_site: Option<Range<Liters>>,
+    /// and at the plants of the grid.
+    pub water_grid: Option<Range<Liters>>,
+    /// Rent, or electricity on premises; `None` where no table has the rent.
+    pub cost: Option<MachineCost>,
     /// Types with the nearest names, where the type is in no table.
     pub nearest: Vec<&'static str>,
 }
 
+/// What machines cost.
+#[derive(Clone, Debug, PartialEq)]
+pub struct MachineCost {
+    /// All of them over the time asked for.
+    pub usd: Usd,
+    /// What is paid.
+    pub kind: CostKind,
+    /// Which price list, for which region and when.
+    pub from: Text,
+}
+
+/// What is paid for a machine.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum CostKind {
+    /// Its rent, electricity included.
+    Instance,
+    /// Its electricity, the facility's part included.
+    Electricity,
+}
+
+impl CostKind {
+    /// The value of `cost.kind`.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Instance => "instance",
+            Self::Electricity => "electricity",
+        }
+    }
+}
+
 impl MachineFootprint {
-    /// The machine of `question`; `None` for a name that is no instance type of any cloud.
-    pub(super) fn of(name: &MachineName, question: &Question<'_>) -> Option<Self> {
-        let Description { instance, basis, shared, is_rented, nearest } = Description::of(name, question)?;
-        let utilization = question.utilization.unwrap_or(Ratio::new(ASSUMED_UTILIZATION));
-        let assumed = if question.utilization.is_none() { ASSUMED_SIGMA } else { 0.0 };
-        let wider = shared.times(Uncertainty::from_sigma(assumed));
-        let model = HostPower::of_parts(&power::Parts {
-            family: Some(instance.cpu_family),
-            cpu_name: Some(&instance.cpu_name),
-            logical_cpus: f64::from(instance.vcpus),
-            whole_cores: instance.whole_cores,
-            sockets: None,
-            memory_gb: instance.memory_gib,
-            tdp: None,
-            guest: !instance.bare_metal,
-            terms: question.terms,
-        });
-        let at = |load: Ratio| parts(&model, &instance.accelerators, load, wider);
+    /// The machine of `question`; `None` for a name that is no instance type.
+    pub(super) fn of(name: &MachineName, question: &Question<'_>, site: &Site) -> Option<Self> {
+        let known = Known::of(name)?;
+        let load = question.utilization.unwrap_or(Ratio::new(ASSUMED_UTILIZATION));
+        let is_assumed = question.utilization.is_none();
+        let assumed = Uncertainty::from_sigma(if is_assumed { ASSUMED_SIGMA } else { 0.0 });
+        let at = |load| known.parts(load, is_assumed, known.uncertainty.times(assumed));
         let sum = |parts: &[Part]| parts.iter().map(|part| part.power.central).sum::<Watts>();
-        let parts = at(utilization);
-        let power = sum(&parts);
+        let parts = at(load);
         let uncertainty = Uncertainty::of_sum(parts.iter().map(|part| (part.power.central.get(), part.uncertainty)));
-        let ranged = Range::of(power, uncertainty);
-        let hours = question.time * f64::from(question.count);
-        let energy = |watts: Watts| watts * hours;
+        let power = Range::of(sum(&parts), uncertainty);
+        let time = question.time * f64::from(question.count);
+        let drawn = power.central * time;
+        let facility = drawn * site.pue.ratio.get();
+        let with = |other: Uncertainty| uncertainty.times(other);
+        let of_facility = uncertainty.times(site.pue.uncertainty);
+        let embodied = hardware::embodied(&known.made).total();
+        let lifetime = question.own.lifetime.unwrap_or(hardware::DEFAULT_LIFETIME);
+        let part_of_life = Ratio::of(time.get(), lifetime.get()).get();
+        let embodied = Range { low: embodied.low, central: embodied.central, high: embodied.high };
+        Some(Self {
+            basis: known.basis,
+            tier: known.power.tier(),
+            family: known.power.family().clone(),
+            utilization: load,
+            is_utilization_assumed: is_assumed,
+            idle: sum(&at(Ratio::ZERO)),
+            full: sum(&at(Ratio::new(1.0))),
+            energy: power.map(|watts| watts * time),
+            operational: Range::of(facility * site.intensity.grams, of_facility.times(site.intensity.uncertainty)),
+            embodied_share: embodied.map(|grams| grams * part_of_life),
+            embodied,
+            water_site: site.water.site.as_ref().map(|water| Range::of(drawn * water.liters, with(water.uncertainty))),
+            water_grid: site
+                .water
+                .grid
+                .as_ref()
+                .map(|water| Range::of(facility * water.liters, of_facility.times(water.uncertainty))),
+            cost: known.cost(name, question, time, facility),
+            parts,
+            power,
+            nearest: known.nearest,
+            description: known.description,
+            name: known.name,
+        })
+    }
+}
+
+/// What the tables have of a machine.
+struct Known {
+    name: Text,
+    description: String,
+    basis: Basis,
+    uncertainty: Uncertainty,
+    nearest: Vec<&'static str>,
+    power: HostPower,
+    accelerators: Vec<Fitted>,
+    made: hardware::Parts,
+}
+
+impl Known {
+    fn of(name: &MachineName) -> Option<Self> {
+        match name {
+            MachineName::Instance { name } => Self::instance(name),
+            MachineName::Cpu { model, threads, memory_gib } => Some(Self::on_premises(model, *threads, *memory_gib)),
+        }
+    }
+
+    fn instance(name: &str) -> Option<Self> {
+        let hardware::Match { instance, basis, uncertainty } = hardware::instance("aws", name)?;
+        let nearest = if basis == Basis::Exact { Vec::new() } else { hardware::nearest_instances(name) };
         Some(Self {
             description: describe(&instance),
             basis,
-            tier: model.tier(),
-            family: model.family().clone(),
-            utilization,
-            is_utilization_assumed: question.utilization.is_none(),
-            idle: sum(&at(Ratio::ZERO)),
-            full: sum(&at(Ratio::new(1.0))),
-            power: ranged,
             uncertainty,
-            energy: Range { low: energy(ranged.low), central: energy(power), high: energy(ranged.high) },
-            embodied: hardware::embodied(&hardware::Parts::of(&instance)),
-            price: is_rented.then(|| price_of(&instance, question)).flatten(),
             nearest,
+            power: HostPower::of_parts(&power::Parts {
+                family: Some(instance.cpu_family),
+                cpu_name: Some(instance.cpu_name),
+                logical_cpus: f64::from(instance.vcpus),
+                whole_cores: instance.whole_cores,
+                sockets: instance.bare_metal.then_some(instance.host_sockets),
+                memory_gb: instance.memory_gib,
+                guest: !instance.bare_metal,
+                ..power::Parts::default()
+            }),
+            made: hardware::Parts::of(&instance),
+            accelerators: instance.accelerators,
             name: instance.name,
-            parts,
         })
     }
+
+    fn on_premises(model: &str, threads: u32, memory_gib: Option<f64>) -> Self {
+        let power = HostPower::of_parts(&power::Parts {
+            cpu_name: Some(model),
+            logical_cpus: f64::from(threads),
+            memory_gb: memory_gib.unwrap_or(0.0),
+            ..power::Parts::default()
+        });
+        let memory_gib = power.memory_gb();
+        Self {
+            name: Text::from(model.to_owned()),
+            description: format!("{threads} hardware threads of {model}, {memory_gib:.0} GiB"),
+            basis: if power.tier() == Tier::T2 { Basis::Default } else { Basis::Exact },
+            uncertainty: Uncertainty::NONE,
+            nearest: Vec::new(),
+            made: hardware::Parts::on_premises(None, threads, memory_gib, Storage::default()),
+            accelerators: Vec::new(),
+            power,
+        }
+    }
+
+    /// The parts' power at a load. Memory is taken to be as full as the processor is busy.
+    fn parts(&self, load: Ratio, is_assumed: bool, wider: Uncertainty) -> Vec<Part> {
+        let power = self.power.at(load, load);
+        let own = [
+            (PartKind::Cpu, power.cpu, self.power.uncertainty()),
+            (PartKind::Memory, power.memory, self.power.memory_uncertainty()),
+            (PartKind::Enclosure, power.enclosure, self.power.enclosure_uncertainty()),
+        ];
+        let own = own.into_iter().filter(|(_, watts, _)| *watts > Watts::ZERO).map(|(kind, watts, uncertainty)| {
+            let uncertainty = uncertainty.times(wider);
+            Part { kind, name: kind.as_str().to_owned(), power: Range::of(watts, uncertainty), uncertainty }
+        });
+        own.chain(self.accelerators.iter().map(|fitted| accelerator(fitted, load, is_assumed, self.uncertainty))).collect()
+    }
+
+    fn cost(&self, name: &MachineName, question: &Question<'_>, time: Seconds, facility: Joules) -> Option<MachineCost> {
+        match name {
+            MachineName::Cpu { .. } => {
+                let price = question.own.electricity;
+                let from = if price.is_some() { "configured" } else { "assumed: 0.12 USD/kWh" };
+                let usd = facility * price.unwrap_or(ELECTRICITY);
+                Some(MachineCost { usd, kind: CostKind::Electricity, from: Text::Static(from) })
+            }
+            // A price that belongs to another type is none.
+            MachineName::Instance { .. } if self.basis != Basis::Exact => None,
+            MachineName::Instance { .. } => {
+                let region = question.place.region.unwrap_or_default();
+                let price = hardware::price("aws", region, &self.name)?;
+                let read = price.date.as_deref().map_or_else(String::new, |date| format!(" of {date}"));
+                let hint = if price.estimated { ", which is another region's: a hint" } else { "" };
+                let from = format!("on demand in {}{read}{hint}", price.region);
+                Some(MachineCost { usd: time * price.usd_per_hour, kind: CostKind::Instance, from: from.into() })
+            }
+        }
+    }
+}
+
+/// Accelerators of one kind, with the chassis that they need.
+fn accelerator(fitted: &Fitted, load: Ratio, is_assumed: bool, wider: Uncertainty) -> Part {
+    let Fitted { accelerator, count } = *fitted;
+    let device = if is_assumed { accelerator.uncertainty_assumed() } else { accelerator.uncertainty() };
+    let uncertainty = Accelerator::system_uncertainty(device).times(wider);
+    Part {
+        kind: PartKind::Accelerator,
+        name: format!("{} x {}", whole_or_part(count), accelerator.name),
+        power: Range::of(accelerator.system_watts(load) * count, uncertainty),
+        uncertainty,
+    }
+}
+
+/// A count of accelerators, of which a guest may have an eighth.
+fn whole_or_part(count: f64) -> String {
+    if count < 1.0 { format!("1/{:.0}", 1.0 / count) } else { format!("{count:.0}") }
+}
+
+fn describe(instance: &Instance) -> String {
+    let Instance { vcpus, whole_cores, memory_gib, cpu_name, accelerators, bare_metal, .. } = instance;
+    let each = if *whole_cores { "cores" } else { "threads" };
+    let metal = if *bare_metal { ", bare metal" } else { "" };
+    let mut parts = vec![format!("{vcpus} {each} of {cpu_name}{metal}"), format!("{memory_gib} GiB")];
+    parts.extend(accelerators.iter().map(|Fitted { accelerator, count }| {
+        format!("{} x {}", whole_or_part(*count), accelerator.name)
+    }));
+    parts.join(", ")
 }

@@ -6,12 +6,13 @@
 mod calls;
 mod machine;
 
-use wattline_core::{GramsCo2e, GramsPerKwh, Joules, Quantity, Ratio, Seconds, Timestamp, Uncertainty, Usd, UsdPerKwh};
+use std::ops::{Add, Mul};
+
+use wattline_core::{GramsCo2e, Joules, Quantity, Ratio, Seconds, Timestamp, Uncertainty, Usd, UsdPerKwh};
 
 pub use self::calls::{CallFootprint, Tokens};
-pub use self::machine::{MachineFootprint, Part, PartKind};
-use crate::grid::{Grid, Intensity, Place, Pue, Water};
-use crate::power::Terms;
+pub use self::machine::{CostKind, MachineCost, MachineFootprint, Part, PartKind};
+use crate::grid::{self, Grid, Intensity, Place, Pue, Water};
 
 /// What a machine is taken for when nobody says how busy it is: half of the time, as published calculators do.
 const ASSUMED_UTILIZATION: f64 = 0.5;
@@ -31,17 +32,21 @@ pub struct Range<Q> {
     pub high: Q,
 }
 
-impl<Q: Quantity + std::ops::Mul<f64, Output = Q>> Range<Q> {
+impl<Q: Quantity + Mul<f64, Output = Q> + Add<Output = Q>> Range<Q> {
     /// The range of a figure whose logarithm errs by `uncertainty`.
     pub fn of(central: Q, uncertainty: Uncertainty) -> Self {
         let factor = uncertainty.factor();
         Self { low: central * (1.0 / factor), central, high: central * factor }
     }
 
-    /// The same of `factor` times as much.
-    #[must_use]
-    pub fn times(self, factor: f64) -> Self {
-        Self { low: self.low * factor, central: self.central * factor, high: self.high * factor }
+    /// The same in another unit, or of more: what `of` makes of each of its three.
+    pub(crate) fn map<R>(self, of: impl Fn(Q) -> R) -> Range<R> {
+        Range { low: of(self.low), central: of(self.central), high: of(self.high) }
+    }
+
+    /// Both together, erring together.
+    fn and(self, other: Self) -> Self {
+        Self { low: self.low + other.low, central: self.central + other.central, high: self.high + other.high }
     }
 }
 
@@ -50,21 +55,17 @@ impl<Q: Quantity + std::ops::Mul<f64, Output = Q>> Range<Q> {
 pub enum MachineName {
     /// An instance type of a cloud.
     Instance {
-        /// `cloud.provider`.
-        provider: String,
         /// Such as `m7i.xlarge`.
         name: String,
     },
-    /// A processor, or a part of one.
+    /// A processor, or a part of one, on premises.
     Cpu {
         /// As the maker or the kernel names it.
         model: String,
-        /// Hardware threads in use, or virtual CPUs.
+        /// Hardware threads in use.
         threads: u32,
         /// Memory in GiB; the median server's where nobody says.
         memory_gib: Option<f64>,
-        /// A part of a machine that others share.
-        is_guest: bool,
     },
 }
 
@@ -89,15 +90,11 @@ pub struct Question<'a> {
     pub year: Option<u16>,
     /// The user's own figures.
     pub own: Own,
-    /// Which parts of a machine count.
-    pub terms: Terms,
 }
 
 /// Figures that the user knows better than the tables.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct Own {
-    /// Carbon intensity.
-    pub intensity: Option<GramsPerKwh>,
     /// Power usage effectiveness.
     pub pue: Option<Ratio>,
     /// Price of electricity.
@@ -137,3 +134,58 @@ pub struct Total {
     /// Money, where every part has a price.
     pub cost: Option<Usd>,
 }
+
+impl Footprint {
+    /// Answers a question; `None` where the machine's name is no instance type.
+    pub fn of(question: &Question<'_>) -> Option<Self> {
+        let Place { provider, region, .. } = question.place;
+        let intensity = Grid::builtin().intensity(&question.place, question.year);
+        let own = question.own.pue.map(Pue::configured);
+        let pue = own.unwrap_or_else(|| grid::pue(provider, region, question.year));
+        let water = grid::water(provider, region, question.place.zone, question.year);
+        let site = Site { intensity, pue, water };
+        let machine = match &question.machine {
+            Some(name) => Some(MachineFootprint::of(name, question, &site)?),
+            None => None,
+        };
+        let calls: Vec<_> = question.calls.iter().map(|tokens| CallFootprint::of(tokens, question)).collect();
+        let total = Total::of(machine.as_ref(), &calls);
+        let Site { intensity, pue, water } = site;
+        Some(Self { intensity, pue, water, machine, calls, total })
+    }
+}
+
+/// What the place is like.
+struct Site {
+    intensity: Intensity,
+    pue: Pue,
+    water: Water,
+}
+
+impl Total {
+    /// The sum of what is known. Ranges err together, which is the careful assumption.
+    fn of(machine: Option<&MachineFootprint>, calls: &[CallFootprint]) -> Self {
+        let mut total = Self { cost: Some(Usd::ZERO), ..Self::default() };
+        if let Some(machine) = machine {
+            total.energy = machine.energy;
+            total.operational = machine.operational;
+            total.embodied = machine.embodied_share;
+            total.cost = machine.cost.as_ref().map(|cost| cost.usd);
+        }
+        for call in calls {
+            if let Some(energy) = call.energy {
+                total.energy = total.energy.and(energy);
+            }
+            if let Some(carbon) = call.carbon {
+                total.operational = total.operational.and(Range::of(carbon.operational, carbon.uncertainty));
+                total.embodied = total.embodied.and(Range::of(carbon.embodied, carbon.uncertainty));
+            }
+            total.cost = total.cost.zip(call.cost).map(|(sum, cost)| sum + cost);
+        }
+        total.carbon = total.operational.and(total.embodied);
+        total
+    }
+}
+
+#[cfg(test)]
+mod laws;
