@@ -167,3 +167,6 @@ fn follow(whole: Amounts, under: &[HeldBooking], nobody: &Arc<Workload>) -> Vec<
         .chain(left.booked(kind, nobody, EnergyState::Unattributed))
         .collect()
 }
+
+#[cfg(test)]
+pub(super) mod tests;

@@ -176,3 +176,6 @@ impl Owed {
         exact.floor() as u64
     }
 }
+
+#[cfg(test)]
+pub(super) mod tests;
