@@ -6,3 +6,4 @@ pub mod grid;
 pub mod host;
 pub mod inference;
 pub mod power;
+pub mod sci;

@@ -1,20 +1,23 @@
 //! The books of one machine: what was drawn, by which device, for whom, and what it meant.
 //!
 //! Integers only. Two laws hold after every window, and the tests say so: for each kind of device the devices'
-//! energy equals the workloads' energy, and the machine's carbon and cost equal the workloads'.
+//! energy equals the workloads' energy, and the machine's carbon and cost equal the workloads', kind by kind.
+
+mod figures;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use wattline_core::attribute::{Attribute, Text, key};
+use wattline_core::attribute::Text;
 use wattline_core::sample::Period;
 use wattline_core::{
-    Count, Device, DeviceKind, Instant, Joules, Method, MicroJoules, NanoUsd, Nanograms, Ratio, Sample, Seconds,
-    Subject, Tick, Timestamp, Uncertainty, Watts, Workload, metrics,
+    Device, DeviceKind, Instant, Method, MicroJoules, NanoUsd, Nanograms, Ratio, Seconds, Subject, Tick, Timestamp,
+    Uncertainty, Watts, Workload,
 };
 
-use super::Rates;
 use super::floor::Idle;
+use super::holding::{HeldBooking, divide};
+use super::rates::{Meaning, Rates, Rounding};
 use super::settle::{Booking, Settlement};
 use super::witness::Use;
 
@@ -78,9 +81,9 @@ pub struct WorkloadRow {
     /// Energy since `start`.
     pub energy: MicroJoules,
     /// Operational carbon since `start`.
-    pub carbon: Nanograms,
-    /// Electricity since `start`.
-    pub cost: NanoUsd,
+    pub operational: Nanograms,
+    /// Its part of the bill for electricity since `start`.
+    pub electricity: NanoUsd,
     /// Energy of the last window.
     pub last: MicroJoules,
     /// From when it counts.
@@ -88,7 +91,35 @@ pub struct WorkloadRow {
     moved: Instant,
 }
 
+/// One row for what a workload holds of one kind of device in one state, whether it draws energy or not.
+///
+/// Its series have methods of their own, which never change: [`Self::EMBODIED_METHOD`] and [`Self::RENT_METHOD`].
+#[derive(Clone, Debug, PartialEq)]
+pub struct HeldRow {
+    /// The kind of device.
+    pub kind: DeviceKind,
+    /// The workload.
+    pub workload: Arc<Workload>,
+    /// `Active` is what it used, `Idle` what nobody used.
+    pub state: EnergyState,
+    /// Embodied carbon since `start`.
+    pub embodied: Nanograms,
+    /// Rent since `start`.
+    pub rent: NanoUsd,
+    /// From when it counts.
+    pub start: Timestamp,
+    moved: Instant,
+}
+
+impl HeldRow {
+    /// Embodied carbon comes from a model of how such machines are made, and is spread over a life that is a guess.
+    pub const EMBODIED_METHOD: Method = Method::Modelled;
+    /// A rent is a price from a list or a setting. What the bill will say, nobody asked.
+    pub const RENT_METHOD: Method = Method::Assumed;
+}
+
 type RowKey = (DeviceKind, Arc<Workload>, EnergyState, Method);
+type HeldKey = (DeviceKind, Arc<Workload>, EnergyState);
 
 /// The books of one machine.
 #[derive(Clone, Debug, Default)]
@@ -98,15 +129,27 @@ pub struct HostBooks {
     /// A device that changes its meter or its model begins another row: what a series says of itself never changes.
     devices: BTreeMap<(Device, Method, Text), DeviceRow>,
     rows: BTreeMap<RowKey, WorkloadRow>,
+    held: BTreeMap<HeldKey, HeldRow>,
     retired: BTreeMap<DeviceKind, Retired>,
+    /// The sum of all windows, before they were split over rows.
+    meaning: Meaning,
+    rounding: Rounding,
+    errors: Errors,
     floors: Vec<Idle>,
     own: MicroJoules,
-    costed: bool,
     opened: Option<Timestamp>,
     settled: Option<Period>,
     elapsed: Seconds,
     closed_by_input: Option<Uncertainty>,
     subjects: BTreeMap<Arc<Workload>, Arc<Subject>>,
+}
+
+/// Nanograms times the uncertainty of the rate that they were computed with: rates come and go, and what is known
+/// badly for an hour is not known badly for ever.
+#[derive(Clone, Copy, Debug, Default)]
+struct Errors {
+    operational: f64,
+    embodied: f64,
 }
 
 /// A window that is closed: its two ends.
@@ -118,10 +161,17 @@ pub(super) struct Window {
 
 /// What rows held that are gone.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-struct Retired {
-    energy: MicroJoules,
-    carbon: Nanograms,
-    cost: NanoUsd,
+pub struct Retired {
+    /// Energy.
+    pub energy: MicroJoules,
+    /// Operational carbon.
+    pub operational: Nanograms,
+    /// Embodied carbon.
+    pub embodied: Nanograms,
+    /// The bill for electricity.
+    pub electricity: NanoUsd,
+    /// Rent.
+    pub rent: NanoUsd,
 }
 
 impl HostBooks {
@@ -142,14 +192,14 @@ impl HostBooks {
         self.elapsed = settlement.elapsed;
         self.closed_by_input = settlement.closed_by_input;
         self.own += settlement.own;
-        self.costed |= rates.electricity.is_some();
         self.book_devices(settlement, window);
-        let (carbon, cost) = meaning(&settlement.bookings, rates);
-        for row in self.rows.values_mut() {
-            row.last = MicroJoules::ZERO;
-        }
-        for ((booking, carbon), cost) in settlement.bookings.iter().zip(carbon).zip(cost) {
-            self.book_workload(booking, carbon, cost, window);
+        let energy = settlement.bookings.iter().map(|booking| booking.energy).sum();
+        let meaning = self.rounding.meaning(energy, settlement.elapsed, rates);
+        self.meaning.add(&meaning);
+        self.errors.add(&meaning, rates);
+        self.book_energy(&settlement.bookings, &meaning, window);
+        for booking in divide(&meaning, &rates.holding.parts, use_, settlement.elapsed) {
+            self.book_held(&booking, window);
         }
         self.retire(use_, window.closed.at);
     }
@@ -183,7 +233,24 @@ impl HostBooks {
         }
     }
 
-    fn book_workload(&mut self, booking: &Booking, carbon: Nanograms, cost: NanoUsd, window: Window) {
+    /// Carbon and electricity of the window follow its energy, so that they close as it does.
+    fn book_energy(&mut self, bookings: &[Booking], meaning: &Meaning, window: Window) {
+        for row in self.rows.values_mut() {
+            row.last = MicroJoules::ZERO;
+        }
+        let weights: Vec<u64> = bookings.iter().map(|booking| booking.energy.get()).collect();
+        let electricity = meaning.electricity.unwrap_or_default();
+        let operational = meaning.operational.split(&weights);
+        let electricity = electricity.split(&weights);
+        // Without energy there is nothing to split, and neither carbon nor a bill.
+        let operational = operational.unwrap_or_else(|| vec![Nanograms::ZERO; weights.len()]);
+        let electricity = electricity.unwrap_or_else(|| vec![NanoUsd::ZERO; weights.len()]);
+        for ((booking, operational), electricity) in bookings.iter().zip(operational).zip(electricity) {
+            self.book_workload(booking, operational, electricity, window);
+        }
+    }
+
+    fn book_workload(&mut self, booking: &Booking, operational: Nanograms, electricity: NanoUsd, window: Window) {
         let workload = self.seat(&booking.workload);
         let key = (booking.kind, Arc::clone(&workload), booking.state, booking.method);
         let row = self.rows.entry(key).or_insert_with(|| WorkloadRow {
@@ -192,16 +259,32 @@ impl HostBooks {
             state: booking.state,
             method: booking.method,
             energy: MicroJoules::ZERO,
-            carbon: Nanograms::ZERO,
-            cost: NanoUsd::ZERO,
+            operational: Nanograms::ZERO,
+            electricity: NanoUsd::ZERO,
             last: MicroJoules::ZERO,
             start: booking.since.unwrap_or(window.opened.wall).min(window.opened.wall),
             moved: window.closed.at,
         });
         row.energy += booking.energy;
-        row.carbon += carbon;
-        row.cost += cost;
+        row.operational += operational;
+        row.electricity += electricity;
         row.last += booking.energy;
+        row.moved = window.closed.at;
+    }
+
+    fn book_held(&mut self, booking: &HeldBooking, window: Window) {
+        let workload = self.seat(&booking.workload);
+        let row = self.held.entry((booking.kind, Arc::clone(&workload), booking.state)).or_insert_with(|| HeldRow {
+            kind: booking.kind,
+            workload,
+            state: booking.state,
+            embodied: Nanograms::ZERO,
+            rent: NanoUsd::ZERO,
+            start: window.opened.wall,
+            moved: window.closed.at,
+        });
+        row.embodied += booking.embodied;
+        row.rent += booking.rent;
         row.moved = window.closed.at;
     }
 
@@ -224,19 +307,29 @@ impl HostBooks {
             use_.cpu.parts.iter().chain(&use_.memory.parts).map(|(workload, _)| &**workload).collect();
         let stays =
             |workload: &Workload| matches!(workload, Workload::Nobody | Workload::Other) || live.contains(workload);
+        let keeps = |moved, workload: &Workload| now.since(moved) <= self.retention || stays(workload);
         let retired = &mut self.retired;
-        let retention = self.retention;
         self.rows.retain(|_, row| {
-            let keep = now.since(row.moved) <= retention || stays(&row.workload);
+            let keep = keeps(row.moved, &row.workload);
             if !keep {
                 let retired = retired.entry(row.kind).or_default();
                 retired.energy += row.energy;
-                retired.carbon += row.carbon;
-                retired.cost += row.cost;
+                retired.operational += row.operational;
+                retired.electricity += row.electricity;
             }
             keep
         });
-        let seated: BTreeSet<&Workload> = self.rows.values().map(|row| &*row.workload).collect();
+        self.held.retain(|_, row| {
+            let keep = keeps(row.moved, &row.workload);
+            if !keep {
+                let retired = retired.entry(row.kind).or_default();
+                retired.embodied += row.embodied;
+                retired.rent += row.rent;
+            }
+            keep
+        });
+        let rows = self.rows.values().map(|row| &*row.workload);
+        let seated: BTreeSet<&Workload> = rows.chain(self.held.values().map(|row| &*row.workload)).collect();
         self.subjects.retain(|workload, _| seated.contains(&**workload));
     }
 
@@ -274,9 +367,14 @@ impl HostBooks {
         self.rows.values()
     }
 
-    /// Energy of workloads of `kind` whose series ended.
-    pub fn retired(&self, kind: DeviceKind) -> MicroJoules {
-        self.retired.get(&kind).map_or(MicroJoules::ZERO, |retired| retired.energy)
+    /// The rows of what workloads hold.
+    pub fn held(&self) -> impl Iterator<Item = &HeldRow> {
+        self.held.values()
+    }
+
+    /// What workloads had on devices of `kind` whose series ended.
+    pub fn retired(&self, kind: DeviceKind) -> Retired {
+        self.retired.get(&kind).copied().unwrap_or_default()
     }
 
     /// The agent's own energy, told again from its workload's.
@@ -289,19 +387,9 @@ impl HostBooks {
         self.devices.values().map(|row| row.energy).sum()
     }
 
-    /// The machine's operational carbon: the sum of its workloads'.
-    pub fn carbon(&self) -> Nanograms {
-        self.rows.values().map(|row| row.carbon).chain(self.retired.values().map(|row| row.carbon)).sum()
-    }
-
-    /// The machine's electricity cost: the sum of its workloads'.
-    pub fn cost(&self) -> NanoUsd {
-        self.rows.values().map(|row| row.cost).chain(self.retired.values().map(|row| row.cost)).sum()
-    }
-
-    /// Whether electricity has had a price.
-    pub fn costed(&self) -> bool {
-        self.costed
+    /// What the machine's energy and time meant. The rows and what retired add up to its carbon and cost.
+    pub fn meaning(&self) -> &Meaning {
+        &self.meaning
     }
 
     /// The weakest method among the devices.
@@ -315,128 +403,25 @@ impl HostBooks {
         self.closed_by_input.unwrap_or_else(|| Uncertainty::of_sum(of_parts()))
     }
 
-    /// Every figure on the books at `now`, under the machine's `host_id`.
-    pub(super) fn samples(&self, host_id: &Text, rates: &Rates, now: Timestamp) -> Vec<Sample> {
-        let (Some(opened), Some(settled)) = (self.opened, self.settled) else { return Vec::new() };
-        let mut samples = Vec::with_capacity(self.rows.len() * 3 + 32);
-        self.host_samples(host_id, rates, Period { start: opened.min(now), at: now }, &mut samples);
-        self.device_samples(Period { start: settled.start.min(now), at: now }, &mut samples);
-        self.retired_samples(Period { start: opened.min(now), at: now }, &mut samples);
-        self.workload_samples(now, &mut samples);
-        samples
+    /// The uncertainty of the machine's operational carbon: of its energy, and of the rates by amount.
+    pub fn operational_uncertainty(&self) -> Uncertainty {
+        self.uncertainty().times(mean(self.errors.operational, self.meaning.operational))
     }
 
-    fn host_samples(&self, host_id: &Text, rates: &Rates, period: Period, samples: &mut Vec<Sample>) {
-        let host = Arc::new(Subject::Host);
-        let method = self.method();
-        let labels =
-            || vec![Attribute::new(key::HW_ID, host_id.clone()), Attribute::new(key::ENERGY_METHOD, method.as_str())];
-        let with = |name, value: &'static str| {
-            let mut attributes = labels();
-            attributes.push(Attribute::new(name, value));
-            attributes
-        };
-        // What was drawn before the books opened is on some device rows: the earliest start is the machine's.
-        let start = self.devices.values().map(|row| row.start).min().unwrap_or(period.start).min(period.start);
-        let period = Period { start, ..period };
-        let power: Watts = self.devices.values().map(|row| row.power).sum();
-        samples.push(metrics::HOST_ENERGY.sample(&host, labels(), period, self.energy().quantity()));
-        samples.push(metrics::HOST_POWER.sample(&host, labels(), period, power));
-        let operational = with(key::CARBON_KIND, "operational");
-        samples.push(metrics::HOST_CARBON.sample(&host, operational, period, self.carbon().quantity()));
-        if self.costed {
-            let electricity = with(key::COST_KIND, "electricity");
-            samples.push(metrics::HOST_COST.sample(&host, electricity, period, self.cost().quantity()));
-        }
-        let energy = self.uncertainty();
-        for (quantity, uncertainty) in [("energy", energy), ("carbon", energy.times(rates.carbon_uncertainty))] {
-            let attributes =
-                vec![Attribute::new(key::UNCERTAINTY_QUANTITY, quantity), Attribute::new(key::HW_ID, host_id.clone())];
-            samples.push(metrics::UNCERTAINTY.sample(&host, attributes, period, Ratio::new(uncertainty.factor())));
-        }
-        let wattline = Arc::new(Subject::Wattline);
-        let own = vec![Attribute::new(key::ENERGY_METHOD, method.split().as_str())];
-        samples.push(metrics::WATTLINE_ENERGY.sample(&wattline, own, period, self.own.quantity()));
-        samples.push(metrics::WATTLINE_SERIES.sample(
-            &wattline,
-            Vec::new(),
-            period,
-            Count::new(self.rows.len() as f64),
-        ));
-    }
-
-    /// `window` is the last one: what gauges tell of.
-    fn device_samples(&self, window: Period, samples: &mut Vec<Sample>) {
-        for row in self.devices.values() {
-            let subject = Arc::new(Subject::Device(row.device.clone()));
-            let labels = || {
-                vec![
-                    Attribute::new(key::ENERGY_METHOD, row.method.as_str()),
-                    Attribute::new(key::ENERGY_MODEL, row.model.clone()),
-                ]
-            };
-            let period = Period { start: row.start.min(window.at), at: window.at };
-            samples.push(metrics::HW_ENERGY.sample(&subject, labels(), period, row.energy.quantity()));
-            samples.push(metrics::HW_POWER.sample(&subject, labels(), window, row.power));
-            let quantity = vec![Attribute::new(key::UNCERTAINTY_QUANTITY, "energy")];
-            let factor = Ratio::new(row.uncertainty.factor());
-            if !row.is_current {
-                // The device has another row now, and it is told of once.
-                continue;
-            }
-            samples.push(metrics::UNCERTAINTY.sample(&subject, quantity, window, factor));
-        }
-        for floor in &self.floors {
-            let subject = Arc::new(Subject::Device(floor.device.clone()));
-            let method = vec![Attribute::new(key::ENERGY_METHOD, floor.method.as_str())];
-            samples.push(metrics::HW_IDLE_POWER.sample(&subject, method, window, floor.power));
-        }
-    }
-
-    fn retired_samples(&self, period: Period, samples: &mut Vec<Sample>) {
-        let host = Arc::new(Subject::Host);
-        for (kind, retired) in &self.retired {
-            let labels = vec![Attribute::new(key::HW_TYPE, kind.as_str())];
-            samples.push(metrics::RETIRED_ENERGY.sample(&host, labels.clone(), period, retired.energy.quantity()));
-            samples.push(metrics::RETIRED_CARBON.sample(&host, labels.clone(), period, retired.carbon.quantity()));
-            if self.costed {
-                samples.push(metrics::RETIRED_COST.sample(&host, labels, period, retired.cost.quantity()));
-            }
-        }
-    }
-
-    fn workload_samples(&self, at: Timestamp, samples: &mut Vec<Sample>) {
-        for row in self.rows.values() {
-            let Some(subject) = self.subjects.get(&row.workload) else { continue };
-            let labels = |extra: Option<(&'static str, &'static str)>| {
-                let mut attributes = Vec::with_capacity(4);
-                attributes.push(Attribute::new(key::HW_TYPE, row.kind.as_str()));
-                attributes.push(Attribute::new(key::ENERGY_STATE, row.state.as_str()));
-                attributes.push(Attribute::new(key::ENERGY_METHOD, row.method.as_str()));
-                attributes.extend(extra.map(|(name, value)| Attribute::new(name, value)));
-                attributes
-            };
-            let period = Period { start: row.start.min(at), at };
-            samples.push(metrics::WORKLOAD_ENERGY.sample(subject, labels(None), period, row.energy.quantity()));
-            let operational = labels(Some((key::CARBON_KIND, "operational")));
-            samples.push(metrics::WORKLOAD_CARBON.sample(subject, operational, period, row.carbon.quantity()));
-            if self.costed {
-                let electricity = labels(Some((key::COST_KIND, "electricity")));
-                samples.push(metrics::WORKLOAD_COST.sample(subject, electricity, period, row.cost.quantity()));
-            }
-        }
+    /// The uncertainty of the machine's embodied carbon.
+    pub fn embodied_uncertainty(&self) -> Uncertainty {
+        mean(self.errors.embodied, self.meaning.embodied.unwrap_or_default())
     }
 }
 
-/// Carbon and cost of each booking. The whole window is converted once and then split, so that the parts add up.
-fn meaning(bookings: &[Booking], rates: &Rates) -> (Vec<Nanograms>, Vec<NanoUsd>) {
-    let energy: MicroJoules = bookings.iter().map(|booking| booking.energy).sum();
-    let facility: Joules = energy.quantity() * rates.pue.get();
-    let weights: Vec<u64> = bookings.iter().map(|booking| booking.energy.get()).collect();
-    let carbon = Nanograms::round(facility * rates.intensity);
-    let cost = rates.electricity.map_or(NanoUsd::ZERO, |price| NanoUsd::round(facility * price));
-    (
-        carbon.split(&weights).unwrap_or_else(|| vec![Nanograms::ZERO; weights.len()]),
-        cost.split(&weights).unwrap_or_else(|| vec![NanoUsd::ZERO; weights.len()]),
-    )
+impl Errors {
+    fn add(&mut self, window: &Meaning, rates: &Rates) {
+        self.operational += window.operational.get() as f64 * rates.carbon_uncertainty.sigma();
+        let embodied = window.embodied.unwrap_or_default().get() as f64;
+        self.embodied += rates.holding.embodied.map_or(0.0, |rate| embodied * rate.uncertainty.sigma());
+    }
+}
+
+fn mean(error: f64, amount: Nanograms) -> Uncertainty {
+    Uncertainty::from_sigma(Ratio::of(error, amount.get() as f64).get())
 }

@@ -8,7 +8,7 @@ use wattline_core::{
     Device, DeviceKind, Instrument, Inventory, Joules, MicroJoules, Ratio, Reading, Readings, Seconds, Watts, Workload,
 };
 
-use super::laws::{Bench, check_closure, group, process, rates, tick};
+use super::laws::{Bench, check_closure, group, model, process, tick};
 use super::{EnergyState, HostModel, Settings};
 
 fn input(watts: f64) -> Reading {
@@ -56,7 +56,7 @@ fn a_gap_of_the_meter_at_the_input_is_modelled_and_not_booked_again() {
 #[test]
 fn a_gap_of_a_meter_inside_is_not_the_enclosures() {
     let settings = Settings { window: Seconds::new(10.0), ..Settings::default() };
-    let mut model = HostModel::new(settings);
+    let mut model = model(settings);
     for second in 0..200u64 {
         let mut readings = Readings::new("host", tick(second * 1000));
         readings.items.push(input(500.0));
@@ -69,9 +69,9 @@ fn a_gap_of_a_meter_inside_is_not_the_enclosures() {
                 range: None,
             }));
         }
-        model.ingest(&readings, &rates());
+        model.ingest(&readings);
     }
-    model.settle_now(&rates());
+    model.settle_now();
     let package = of_kind(&model, DeviceKind::Cpu);
     assert!((package - 59_700.0).abs() < 1.0, "every joule of the counter is booked: {package}");
     assert!(total(&model) <= 99_500.0 + 1.0, "{} J where the input drew 99,500", total(&model));
@@ -79,7 +79,7 @@ fn a_gap_of_a_meter_inside_is_not_the_enclosures() {
 
 #[test]
 fn a_model_gives_way_to_a_meter_at_the_input() {
-    let mut model = HostModel::new(Settings { window: Seconds::new(10.0), ..Settings::default() });
+    let mut model = model(Settings { window: Seconds::new(10.0), ..Settings::default() });
     let mut inventory = Inventory { memory_bytes: Some(1 << 40), ..Inventory::default() };
     inventory.cpu.name = Some("Intel(R) Xeon(R) Platinum 8375C CPU @ 2.90GHz".to_owned());
     inventory.cpu.vendor = Some("GenuineIntel".to_owned());
@@ -93,7 +93,7 @@ fn a_model_gives_way_to_a_meter_at_the_input() {
             free: 1 << 39,
             ..MemoryReading::default()
         }));
-        model.ingest(&readings, &rates());
+        model.ingest(&readings);
     }
     assert!((total(&model) - 18_000.0).abs() < 1.0, "{} J where the input drew 18,000", total(&model));
     assert!(of_kind(&model, DeviceKind::Enclosure) > 1_000.0, "the enclosure keeps its share");
@@ -112,7 +112,7 @@ fn a_meter_that_goes_away_is_replaced_by_the_model() {
         let mut readings = Readings::new("host", tick((bench.second + second) * 1000));
         let memory = MemoryReading { total: 8 << 30, free: 4 << 30, ..MemoryReading::default() };
         readings.items.push(Reading::Memory(memory));
-        bench.model.ingest(&readings, &rates());
+        bench.model.ingest(&readings);
     }
     let rows: Vec<_> = bench.model.books().devices().filter(|row| row.device.kind == DeviceKind::Cpu).collect();
     assert_eq!(rows.len(), 2, "the meter's row stays, the model's row begins");
@@ -133,7 +133,7 @@ fn a_group_that_was_made_anew_holds_its_memory_once() {
     }
     let held = bench
         .model
-        .samples(&rates(), tick(bench.second * 1000).wall)
+        .samples(tick(bench.second * 1000).wall)
         .into_iter()
         .find(|sample| sample.metric.name == "workload.memory.usage")
         .and_then(|sample| sample.number());
@@ -161,7 +161,7 @@ fn a_gap_does_not_lower_the_floor() {
         if (30..45).contains(&second) {
             let mut silent = Readings::new("host", tick(bench.second * 1000));
             silent.items.push(Reading::Memory(MemoryReading { total: 8 << 30, ..MemoryReading::default() }));
-            bench.model.ingest(&silent, &rates());
+            bench.model.ingest(&silent);
             bench.second += 1;
             bench.package_uj += MicroJoules::round(Joules::new(200.0)).get();
         } else {
@@ -171,7 +171,7 @@ fn a_gap_does_not_lower_the_floor() {
     let at = tick(bench.second * 1000).wall;
     let floors: Vec<f64> = bench
         .model
-        .samples(&rates(), at)
+        .samples(at)
         .iter()
         .filter(|sample| sample.metric.name == "hw.power.idle")
         .filter(|sample| sample.subject.identity().iter().any(|attribute| attribute.value.as_str() == "package-0"))
@@ -189,7 +189,7 @@ fn the_limit_on_workloads_holds_for_all_their_series() {
         let more: Vec<Reading> =
             (0..100).map(|pid| Reading::Process(process(pid, 10_000, second * 5_000_000, None))).collect();
         bench.step(100.0, 2.0, &more);
-        let samples = bench.model.samples(&rates(), tick(bench.second * 1000).wall);
+        let samples = bench.model.samples(tick(bench.second * 1000).wall);
         let times: Vec<f64> = samples
             .iter()
             .filter(|sample| sample.metric.name == "workload.cpu.time")
@@ -207,7 +207,7 @@ fn the_limit_on_workloads_holds_for_all_their_series() {
 
 #[test]
 fn a_civil_clock_that_is_set_back_does_not_reach_power() {
-    let mut model = HostModel::new(Settings { window: Seconds::new(10.0), ..Settings::default() });
+    let mut model = model(Settings { window: Seconds::new(10.0), ..Settings::default() });
     for second in 0..=30u64 {
         let mut at = tick(second * 1000);
         if second > 15 {
@@ -215,7 +215,7 @@ fn a_civil_clock_that_is_set_back_does_not_reach_power() {
         }
         let mut readings = Readings::new("host", at);
         readings.items.push(dram(second * 5_000_000));
-        model.ingest(&readings, &rates());
+        model.ingest(&readings);
         let books = model.books();
         assert!(books.window() == Seconds::ZERO || (books.window().get() - 10.0).abs() < 0.1);
         let settled = books.settled_at();
@@ -226,7 +226,7 @@ fn a_civil_clock_that_is_set_back_does_not_reach_power() {
 
 #[test]
 fn a_series_says_the_same_of_itself_for_ever_and_stands_once() {
-    let mut model = HostModel::new(Settings { window: Seconds::new(10.0), ..Settings::default() });
+    let mut model = model(Settings { window: Seconds::new(10.0), ..Settings::default() });
     let mut before: BTreeMap<String, f64> = BTreeMap::new();
     for second in 0..=120u64 {
         let mut readings = Readings::new("host", tick(second * 1000));
@@ -239,9 +239,9 @@ fn a_series_says_the_same_of_itself_for_ever_and_stands_once() {
         if !(40..70).contains(&second) {
             readings.items.push(input(300.0));
         }
-        model.ingest(&readings, &rates());
+        model.ingest(&readings);
         let mut seen = BTreeSet::new();
-        for sample in model.samples(&rates(), tick(second * 1000).wall) {
+        for sample in model.samples(tick(second * 1000).wall) {
             let name = format!("{} {:?} {:?}", sample.metric.name, sample.subject, sample.attributes);
             if sample.metric.instrument == Instrument::Counter {
                 let now = sample.number().unwrap();
@@ -269,7 +269,7 @@ fn bytes_of_a_group_inside_a_group_are_counted_once() {
         bench.step(100.0, 1.0, &[with_disk(1, None, second * 1000), with_disk(2, Some(1), second * 600)]);
     }
     let at = tick(bench.second * 1000).wall;
-    let samples = bench.model.samples(&rates(), at);
+    let samples = bench.model.samples(at);
     let read = samples.iter().filter(|sample| sample.metric.name == "workload.disk.io");
     let read: Vec<f64> = read.filter_map(wattline_core::Sample::number).collect();
     assert_eq!(read, [4_000.0, 6_000.0], "ten thousand bytes in all");

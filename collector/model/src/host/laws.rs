@@ -27,6 +27,13 @@ pub(super) fn rates() -> Rates {
     }
 }
 
+/// A model at the rates of the tests.
+pub(super) fn model(settings: Settings) -> HostModel {
+    let mut model = HostModel::new(settings);
+    model.correct_rates(rates());
+    model
+}
+
 pub(super) fn tick(ms: u64) -> Tick {
     Tick {
         at: Instant::from_nanos(ms * 1_000_000),
@@ -142,7 +149,7 @@ pub(super) fn check_closure(model: &HostModel) {
             books.devices().filter(|row| row.device.kind == kind).map(|row| u128::from(row.energy.get())).sum();
         let workloads: u128 =
             books.workloads().filter(|row| row.kind == kind).map(|row| u128::from(row.energy.get())).sum();
-        assert_eq!(devices, workloads + u128::from(books.retired(kind).get()), "{kind:?} does not close");
+        assert_eq!(devices, workloads + u128::from(books.retired(kind).energy.get()), "{kind:?} does not close");
     }
 }
 
@@ -157,29 +164,29 @@ proptest! {
             retention: Seconds::new(retention),
             own_pid: Some(1),
         };
-        let mut model = HostModel::new(settings);
+        let mut model = model(settings);
         let mut now = 1_000;
         let mut before: (MicroJoules, u64, u64) = Default::default();
         for moment in &history {
             now += moment.pause_ms;
-            model.ingest(&readings(moment, tick(now)), &rates());
+            model.ingest(&readings(moment, tick(now)));
             check_closure(&model);
             let books = model.books();
-            let after = (books.energy(), books.carbon().get(), books.cost().get());
+            let after = (books.energy(), books.meaning().operational.get(), books.meaning().electricity.unwrap_or_default().get());
             prop_assert!(after.0 >= before.0 && after.1 >= before.1 && after.2 >= before.2, "a counter went back");
-            prop_assert!(model.samples(&rates(), tick(now).wall).iter().all(|sample| sample.number().is_none_or(f64::is_finite)));
+            prop_assert!(model.samples(tick(now).wall).iter().all(|sample| sample.number().is_none_or(f64::is_finite)));
             before = after;
         }
     }
 
     #[test]
     fn no_series_goes_back(history in moments()) {
-        let mut model = HostModel::new(Settings { window: Seconds::new(2.0), ..Settings::default() });
+        let mut model = model(Settings { window: Seconds::new(2.0), ..Settings::default() });
         let mut now = 1_000;
         let mut before: BTreeMap<String, u64> = BTreeMap::new();
         for moment in &history {
             now += moment.pause_ms;
-            model.ingest(&readings(moment, tick(now)), &rates());
+            model.ingest(&readings(moment, tick(now)));
             for row in model.books().workloads() {
                 let name = format!("{:?} {:?} {:?} {:?}", row.kind, row.workload, row.state, row.method);
                 let last = before.insert(name, row.energy.get()).unwrap_or(0);
@@ -191,7 +198,7 @@ proptest! {
     #[test]
     fn split_windows_add_up(deltas in prop::collection::vec((0u64..200_000_000, 0u64..1_900_000_000), 2..80)) {
         let run = |window: f64| {
-            let mut model = HostModel::new(Settings { window: Seconds::new(window), ..Settings::default() });
+            let mut model = model(Settings { window: Seconds::new(window), ..Settings::default() });
             let (mut energy, mut busy) = (5, 7);
             for (second, (uj, ns)) in (1u64..).zip(&deltas) {
                 energy += uj;
@@ -205,9 +212,9 @@ proptest! {
                     groups: vec![(1, busy / 2, 1 << 30, None)],
                     processes: vec![],
                 };
-                model.ingest(&readings(&moment, tick(second * 1000)), &rates());
+                model.ingest(&readings(&moment, tick(second * 1000)));
             }
-            model.settle_now(&rates());
+            model.settle_now();
             model
         };
         let measured = |model: &HostModel, kind| -> u64 {
@@ -237,7 +244,7 @@ impl Bench {
     }
 
     pub(super) fn with(settings: Settings) -> Self {
-        let mut bench = Self { model: HostModel::new(settings), second: 100, package_uj: 0, busy_ns: 0, idle_ns: 0 };
+        let mut bench = Self { model: model(settings), second: 100, package_uj: 0, busy_ns: 0, idle_ns: 0 };
         bench.step(0.0, 0.0, &[]);
         bench
     }
@@ -262,7 +269,7 @@ impl Bench {
             ..MemoryReading::default()
         }));
         readings.items.extend_from_slice(more);
-        self.model.ingest(&readings, &rates());
+        self.model.ingest(&readings);
         self.second += 1;
     }
 
@@ -342,7 +349,7 @@ fn what_was_drawn_while_the_agent_was_down_is_unattributed() {
     let kept = first.model.raw_counters();
     assert_eq!(kept.len(), 1);
 
-    let mut second = Bench { model: HostModel::new(Settings::default()), ..first };
+    let mut second = Bench { model: model(Settings::default()), ..first };
     second.model.resume(&kept);
     second.second += 100;
     second.package_uj += 5_000_000_000;
@@ -376,11 +383,11 @@ fn a_meter_that_was_silent_is_a_gap_and_not_zero() {
     silent.items.push(Reading::Memory(MemoryReading { total: 8 << 30, free: 4 << 30, ..MemoryReading::default() }));
     bench.second += 30;
     bench.package_uj += 1_500_000_000;
-    bench.model.ingest(&silent, &rates());
+    bench.model.ingest(&silent);
     for _ in 0..10 {
         bench.step(50.0, 1.0, &[]);
     }
-    bench.model.settle_now(&rates());
+    bench.model.settle_now();
     assert!(bench.model.books().energy() > before);
     let package: u64 = bench
         .model
@@ -395,8 +402,8 @@ fn a_meter_that_was_silent_is_a_gap_and_not_zero() {
 
 #[test]
 fn readings_that_are_not_newer_are_refused() {
-    let mut model = HostModel::new(Settings::default());
-    assert!(model.ingest(&Readings::new("host", tick(5_000)), &rates()));
-    assert!(!model.ingest(&Readings::new("host", tick(5_000)), &rates()));
-    assert!(!model.ingest(&Readings::new("host", tick(4_000)), &rates()));
+    let mut model = model(Settings::default());
+    assert!(model.ingest(&Readings::new("host", tick(5_000))));
+    assert!(!model.ingest(&Readings::new("host", tick(5_000))));
+    assert!(!model.ingest(&Readings::new("host", tick(4_000))));
 }

@@ -6,8 +6,10 @@
 
 mod books;
 mod floor;
+mod holding;
 mod machine;
 mod meter;
+mod rates;
 mod settle;
 mod system;
 mod witness;
@@ -16,15 +18,14 @@ use std::sync::Arc;
 
 use wattline_core::reading::{EnergySource, Scope};
 use wattline_core::sample::Period;
-use wattline_core::{
-    GramsPerKwh, Instant, Inventory, Ratio, Reading, Readings, Sample, Seconds, Tick, Timestamp, Uncertainty, UsdPerKwh,
-};
+use wattline_core::{Instant, Inventory, Ratio, Reading, Readings, Sample, Seconds, Tick, Timestamp};
 
 use self::books::Window;
-pub use self::books::{EnergyState, HostBooks};
+pub use self::books::{DeviceRow, EnergyState, HeldRow, HostBooks, Retired, WorkloadRow};
 use self::floor::Floors;
 use self::machine::Modeller;
 use self::meter::Meters;
+pub use self::rates::{Embodied, HeldPart, Holding, Meaning, Rates, WaterRates};
 use self::settle::settle;
 use self::system::System;
 use self::witness::Witness;
@@ -46,30 +47,6 @@ pub struct Settings {
 impl Default for Settings {
     fn default() -> Self {
         Self { window: Seconds::new(10.0), max_workloads: 1000, retention: Seconds::new(3600.0), own_pid: None }
-    }
-}
-
-/// What one joule of this machine means in carbon and money, during the window that is settled next.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Rates {
-    /// Carbon intensity of the grid.
-    pub intensity: GramsPerKwh,
-    /// Energy of the facility for each joule of the machine; at least 1.
-    pub pue: Ratio,
-    /// Price of electricity; `None` where the machine is rented and electricity is in the rent.
-    pub electricity: Option<UsdPerKwh>,
-    /// Uncertainty of carbon for a known energy.
-    pub carbon_uncertainty: Uncertainty,
-}
-
-impl Default for Rates {
-    fn default() -> Self {
-        Self {
-            intensity: GramsPerKwh::ZERO,
-            pue: Ratio::new(1.0),
-            electricity: None,
-            carbon_uncertainty: Uncertainty::NONE,
-        }
     }
 }
 
@@ -100,6 +77,7 @@ pub struct HostModel {
     floors: Floors,
     system: System,
     books: HostBooks,
+    rates: Rates,
     /// Begin of the open window; `None` before the first reading.
     opened: Option<Tick>,
     last: Tick,
@@ -118,6 +96,7 @@ impl HostModel {
             modeller: Modeller::default(),
             floors: Floors::default(),
             system: System::default(),
+            rates: Rates::default(),
             opened: None,
             last: Tick::default(),
             settings,
@@ -143,9 +122,29 @@ impl HostModel {
         self.power = HostPower::of(inventory);
     }
 
+    /// Takes over rates that hold from now on, because the grid or a price changed. What was drawn and held until the
+    /// last reading is settled at the rates before, so that no part of it is multiplied by a rate that came later.
+    pub fn change_rates(&mut self, rates: Rates) {
+        if self.rates != rates {
+            self.settle_now();
+            self.rates = rates;
+        }
+    }
+
+    /// Takes over rates that held all along and only now are known, as when a cloud has told where the machine stands.
+    /// The open window is settled at them; what is booked is not revised.
+    pub fn correct_rates(&mut self, rates: Rates) {
+        self.rates = rates;
+    }
+
+    /// The rates in force.
+    pub fn rates(&self) -> &Rates {
+        &self.rates
+    }
+
     /// Takes what a probe saw. Settles the open window when `readings` make it long enough. Readings that are not
     /// newer than the last are dropped: `false`.
-    pub fn ingest(&mut self, readings: &Readings, rates: &Rates) -> bool {
+    pub fn ingest(&mut self, readings: &Readings) -> bool {
         let tick = readings.tick;
         if self.opened.is_some() && tick.at <= self.last.at {
             return false;
@@ -157,7 +156,7 @@ impl HostModel {
         }
         self.witness.end_of_batch(tick.at);
         if tick.at.since(opened.at).get() + 0.05 >= self.settings.window.get() {
-            self.settle(tick, rates);
+            self.settle(tick);
         }
         true
     }
@@ -189,13 +188,13 @@ impl HostModel {
     }
 
     /// Settles the open window now, however short, so that a last snapshot is complete.
-    pub fn settle_now(&mut self, rates: &Rates) {
+    pub fn settle_now(&mut self) {
         if self.opened.is_some_and(|opened| self.last.at > opened.at) {
-            self.settle(self.last, rates);
+            self.settle(self.last);
         }
     }
 
-    fn settle(&mut self, tick: Tick, rates: &Rates) {
+    fn settle(&mut self, tick: Tick) {
         let Some(opened) = self.opened.replace(tick) else { return };
         let elapsed = tick.at.since(opened.at);
         let use_ = self.witness.close_window(tick.at);
@@ -205,7 +204,7 @@ impl HostModel {
         let idle = self.floors.learn(&machine.devices, &use_, &at_rest, elapsed);
         let settlement = settle(machine, &idle, &use_, elapsed);
         self.system.close_window(use_.modes, tick);
-        self.books.book(&settlement, &use_, rates, Window { opened, closed: tick });
+        self.books.book(&settlement, &use_, &self.rates, Window { opened, closed: tick });
         self.books.record_floors(idle);
         let books = &self.books;
         self.witness.settle_totals(opened.wall, |workload| books.has_series(workload));
@@ -230,9 +229,9 @@ impl HostModel {
 
     /// Every figure about this machine, as known at `now`: the books as of the last settlement, the machine's own
     /// counters as of the last reading.
-    pub fn samples(&self, rates: &Rates, now: Timestamp) -> Vec<Sample> {
+    pub fn samples(&self, now: Timestamp) -> Vec<Sample> {
         let host_id = self.inventory.host_id.clone().unwrap_or_else(|| "unknown".to_owned());
-        let mut samples = self.books.samples(&host_id.into(), rates, now);
+        let mut samples = self.books.samples(&host_id.into(), now);
         if let Some(opened) = self.books.opened_at() {
             let period = Period { start: opened.min(now), at: now };
             self.witness.samples(period, &mut samples);

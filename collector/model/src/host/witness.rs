@@ -44,6 +44,10 @@ pub(crate) struct Use {
     pub(crate) memory_used: Ratio,
     /// Nanoseconds in each mode.
     pub(crate) modes: Option<CpuTimes>,
+    /// Logical CPUs, as last read.
+    pub(crate) online: u32,
+    /// Bytes of memory installed; zero before it was read.
+    pub(crate) memory_total: u64,
     /// False when CPU time could not be read at both ends.
     pub(crate) witnessed: bool,
     /// The agent's own share of CPU time and of memory in use.
@@ -259,6 +263,8 @@ impl Witness {
             busy: Ratio::of(busy_ns as f64, total_ns as f64).min(Ratio::new(1.0)),
             memory_used: Ratio::of(in_use as f64, self.memory.map_or(0.0, |memory| memory.total as f64)),
             modes,
+            online: self.online,
+            memory_total: self.memory.map_or(0, |memory| memory.total),
             witnessed: modes.is_some_and(|times| times.total_ns() > 0),
             own,
         }

@@ -4,17 +4,18 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use wattline_core::attribute::key;
-use wattline_core::reading::Inference;
+use wattline_core::reading::{Inference, TokenUsage};
 use wattline_core::sample::Period;
 use wattline_core::subject::InferenceKey;
 use wattline_core::{
     Attribute, Count, ExponentialHistogram, Method, MicroJoules, NanoUsd, Nanograms, Ratio, Sample, Subject, Text,
-    Timestamp, Uncertainty, metrics,
+    Timestamp, Tokens, Uncertainty, metrics,
 };
 
 use super::assess::{Assessment, Context, RemoteEnergy, Unknown, assess};
 use super::ecologits;
 use super::place::Origin;
+use crate::sci::{FunctionalUnit, View, sci};
 
 /// Calls are counted in millionths, so that a call seen with probability 0.3 counts as 3.333333.
 const MILLION: u64 = 1_000_000;
@@ -61,6 +62,9 @@ struct Remote {
     embodied: Nanograms,
     energy_error: u128,
     carbon_error: u128,
+    /// The calls that the carbon is of, in millionths, and their tokens, likewise: a score counts no others.
+    calls: u64,
+    tokens: u128,
 }
 
 /// The calls that ended in one way: well, or with one kind of error.
@@ -144,7 +148,9 @@ impl Entry {
         let scale = millionths as f64 / MILLION as f64;
         let times = (millionths + MILLION / 2) / MILLION;
         if let Some(energy) = &assessment.energy {
-            self.remote.get_or_insert_default().book(energy, scale);
+            let remote = self.remote.get_or_insert_default();
+            remote.book(energy, scale);
+            remote.count(&call.usage, millionths);
         }
         if let Some(cost) = assessment.cost {
             *self.cost.get_or_insert_default() += NanoUsd::round(cost * scale);
@@ -218,6 +224,13 @@ impl Remote {
         self.carbon_error = self.carbon_error.saturating_add(weighted(carbon, call.carbon_uncertainty));
     }
 
+    /// Counts the work that the carbon was for: tokens in and out, as SCI for AI has it.
+    fn count(&mut self, usage: &TokenUsage, millionths: u64) {
+        let tokens = u128::from(usage.input) + u128::from(usage.output);
+        self.calls = self.calls.saturating_add(millionths);
+        self.tokens = self.tokens.saturating_add(tokens.saturating_mul(u128::from(millionths)));
+    }
+
     fn samples(&self, subject: &Arc<Subject>, period: Period, samples: &mut Vec<Sample>) {
         let method = || Attribute::new(key::ENERGY_METHOD, Method::Modelled.as_str());
         let energy = vec![remote_origin(), method(), Attribute::new(key::ENERGY_MODEL, ecologits::NAME)];
@@ -237,6 +250,14 @@ impl Remote {
                 let label = vec![Attribute::new(key::UNCERTAINTY_QUANTITY, quantity)];
                 samples.push(metrics::UNCERTAINTY.sample(subject, label, period, factor));
             }
+        }
+        let view =
+            View { operational: self.operational.quantity(), embodied: self.embodied.quantity(), ..View::default() };
+        let tokens = Tokens::new(self.tokens as f64 / MILLION as f64);
+        for unit in [FunctionalUnit::Tokens(tokens), FunctionalUnit::Requests(calls(self.calls))] {
+            let labels = || vec![remote_origin(), method(), Attribute::new(key::SCI_UNIT, unit.name())];
+            let score = sci(&view, &unit).map(|score| score.per_unit);
+            samples.extend(score.map(|grams| metrics::INFERENCE_SCI.sample(subject, labels(), period, grams)));
         }
     }
 }

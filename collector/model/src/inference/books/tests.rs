@@ -77,6 +77,34 @@ fn a_remote_call_is_told_in_joules_grams_and_dollars() {
 }
 
 #[test]
+fn the_score_is_all_carbon_for_each_token_and_each_request() {
+    let mut books = InferenceBooks::new();
+    for output in [400, 100] {
+        book(&mut books, &call("aws.bedrock", "us.anthropic.claude-sonnet-4-5-20250929-v1:0", 1000, output));
+    }
+    // A sampled call stands for four, with four times its tokens.
+    let mut sampled = call("aws.bedrock", "us.anthropic.claude-sonnet-4-5-20250929-v1:0", 1000, 300);
+    sampled.probability = Ratio::new(0.25);
+    book(&mut books, &sampled);
+    // A call that failed at once emitted nothing, and did nothing.
+    let mut refused = call("aws.bedrock", "us.anthropic.claude-sonnet-4-5-20250929-v1:0", 0, 0);
+    refused.error = Some("429".into());
+    book(&mut books, &refused);
+    let samples = books.samples(NOW);
+    let carbon = sum(&samples, "inference.carbon", None);
+    let score = |unit| sum(&samples, "inference.sci", Some(("sci.unit", unit)));
+    assert!((score("request") - carbon / 6.0).abs() < 1e-12 * carbon, "{}", score("request"));
+    assert!((score("token") - carbon / (1400.0 + 1100.0 + 4.0 * 1300.0)).abs() < 1e-12 * carbon, "{}", score("token"));
+    let of_local = |books: &mut InferenceBooks| {
+        let mut local = call("openai", "llama-3.1-8b", 1000, 400);
+        local.server_address = Some("10.0.0.7:8000".into());
+        book(books, &local);
+        has(&books.samples(NOW), "inference.sci")
+    };
+    assert!(!of_local(&mut InferenceBooks::new()), "its carbon is in a machine's books");
+}
+
+#[test]
 fn a_local_call_has_tokens_and_no_joules() {
     let mut books = InferenceBooks::new();
     let mut one = call("openai", "llama-3.1-8b", 1000, 400);
