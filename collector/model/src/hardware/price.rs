@@ -61,8 +61,9 @@ pub fn price(provider: &str, region: &str, name: &str) -> Option<InstancePrice> 
     })
 }
 
-fn row(region: &str, name: &str) -> Option<&'static Row> {
-    PRICES.get(&(region, name))
+fn row(region: &str, name: &str) -> Option<Row> {
+    let prices: &BTreeMap<(&str, &str), Row> = &PRICES;
+    prices.get(&(region, name)).copied()
 }
 
 pub(super) static PRICES: LazyLock<BTreeMap<(&'static str, &'static str), Row>> =
