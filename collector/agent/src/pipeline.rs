@@ -40,6 +40,7 @@ pub struct Pipeline {
     host: HostModel,
     inference: InferenceBooks,
     local: LocalAddresses,
+    prices: inference::TokenPrices,
     carbon: Carbon,
     electricity: Option<UsdPerKwh>,
     intensity: Intensity,
@@ -61,6 +62,7 @@ impl Pipeline {
             own_pid,
             inference: InferenceBooks::default(),
             local: LocalAddresses::new(config.probes.local_engines.iter().cloned()),
+            prices: inference::TokenPrices::default(),
             carbon: config.carbon.clone(),
             electricity: config.cost.electricity.map(UsdPerKwh::new),
             rates: Rates::default(),
@@ -106,8 +108,12 @@ impl Pipeline {
             match item {
                 Reading::Inventory(inventory) => self.describe(inventory),
                 Reading::Inference(call) => {
-                    let context =
-                        inference::Context { now: readings.tick.wall, grid: Grid::builtin(), local: &self.local };
+                    let context = inference::Context {
+                        now: readings.tick.wall,
+                        grid: Grid::builtin(),
+                        local: &self.local,
+                        prices: &self.prices,
+                    };
                     self.inference.book(call, &context);
                 }
                 Reading::Health(health) => self.note(health.clone()),

@@ -509,8 +509,10 @@ pub struct TokenUsage {
     pub output: u64,
     /// Of the input, read from a cache.
     pub cache_read: u64,
-    /// Of the input, written to a cache.
+    /// Of the input, written to a cache, for however long.
     pub cache_write: u64,
+    /// Of what was written to a cache, what was written for an hour, where that is told.
+    pub cache_write_1h: u64,
     /// Of the output, reasoning.
     pub reasoning: u64,
 }
@@ -532,6 +534,8 @@ pub struct Inference {
     pub region: Option<Text>,
     /// The address that was called, if known.
     pub server_address: Option<Text>,
+    /// The service tier as the provider names it, if it is told: `flex`, `priority`, `batch`.
+    pub service_tier: Option<Text>,
     /// The error, if it failed.
     pub error: Option<Text>,
     /// The share of calls that is seen, 1 without sampling: each call seen stands for 1/probability.

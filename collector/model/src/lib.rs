@@ -2,6 +2,7 @@
 //!
 //! Pure: no I/O, no clock, no task. Everything comes in as arguments and goes out as values.
 
+pub mod cost;
 pub mod grid;
 pub mod hardware;
 pub mod host;

@@ -148,6 +148,7 @@ impl<'a> CallReader<'a> {
         let provider = word(Name::Provider).unwrap_or(Text::Static(UNKNOWN));
         let agent = word(Name::Agent);
         let server_address = word(Name::ServerAddress);
+        let service_tier = word(Name::ServiceTier);
         let error = word(Name::Error).or_else(|| span.failed.then_some(Text::Static("_OTHER")));
         let region = self.words.shared(Name::Region, region(call, resource));
         let service = self.words.shared(Name::Service, resource.service).unwrap_or(Text::Static(UNKNOWN_SERVICE));
@@ -157,7 +158,18 @@ impl<'a> CallReader<'a> {
         let duration: Seconds = end.since(start);
         let probability: Ratio = sampling::probability(span.trace_state);
         let key = InferenceKey { model, provider, service, agent, operation: Text::Static(operation) };
-        Ok(Inference { key, request_model, start, duration, usage, region, server_address, error, probability })
+        Ok(Inference {
+            key,
+            request_model,
+            start,
+            duration,
+            usage,
+            region,
+            server_address,
+            service_tier,
+            error,
+            probability,
+        })
     }
 
     fn finish(self) -> Calls {
@@ -203,6 +215,8 @@ fn usage(call: &Call<'_>) -> Result<TokenUsage, NotBooked> {
         output: if reasoning > output { output + reasoning } else { output },
         cache_read,
         cache_write,
+        // No attribute that emitters agree on tells for how long a cache was written.
+        cache_write_1h: 0,
         reasoning,
     })
 }

@@ -4,7 +4,7 @@ use wattline_core::reading::{Inference, TokenUsage};
 use wattline_core::{GramsCo2e, Joules, Timestamp, Uncertainty, Usd};
 
 use super::place::{LocalAddresses, Origin, RemotePlace, origin};
-use super::price::{NoPrice, price};
+use super::price::{NoPrice, TokenPrices};
 use super::{ecologits, models};
 use crate::grid::Grid;
 
@@ -21,6 +21,8 @@ pub struct Context<'a> {
     pub grid: &'a Grid,
     /// Which addresses are engines of one's own.
     pub local: &'a LocalAddresses,
+    /// What tokens cost.
+    pub prices: &'a TokenPrices,
 }
 
 /// What no table knows of a call: the value of `wattline.reason` on `inference.unknown`.
@@ -90,9 +92,9 @@ pub fn assess(call: &Inference, context: &Context<'_>) -> Assessment {
     if assessment.energy.is_none() {
         assessment.unknown.push(Unknown::ModelParameters);
     }
-    match price_of(call) {
+    match context.prices.of_call(call) {
         Ok(usd) => assessment.cost = Some(usd),
-        Err(NoPrice::UnknownModel) => assessment.unknown.push(Unknown::Price),
+        Err(NoPrice::UnknownModel | NoPrice::UnknownTier) => assessment.unknown.push(Unknown::Price),
         Err(NoPrice::TokenCounts) => assessment.unknown.push(Unknown::TokenCounts),
     }
     assessment
@@ -117,12 +119,4 @@ fn remote_energy(call: &Inference, grid: &Grid) -> Option<RemoteEnergy> {
             (embodied.get(), embodied_uncertainty),
         ]),
     })
-}
-
-fn price_of(call: &Inference) -> Result<Usd, NoPrice> {
-    let of = |model: &str| price(&call.key.provider, model, &call.usage, call.start);
-    match (of(&call.key.model), call.request_model.as_deref()) {
-        (Err(NoPrice::UnknownModel), Some(asked)) => of(asked),
-        (price, _) => price,
-    }
 }

@@ -10,9 +10,9 @@ pub mod ecologits;
 mod model_name;
 pub mod models;
 mod place;
-mod price;
+pub(crate) mod price;
 
 pub use assess::{Assessment, Context, RemoteEnergy, Unknown, assess};
 pub use books::InferenceBooks;
 pub use place::{LocalAddresses, Origin, RemotePlace, origin};
-pub use price::{NoPrice, prepare as prepare_prices, price};
+pub use price::{NoPrice, PRICE_LIST, Sale, TokenPrices, prepare as prepare_prices};

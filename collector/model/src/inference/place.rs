@@ -225,6 +225,7 @@ mod tests {
             usage: TokenUsage::default(),
             region: None,
             server_address: address.map(Text::from),
+            service_tier: None,
             error: None,
             probability: Ratio::new(1.0),
         }

@@ -19,6 +19,7 @@ pub(super) enum Name {
     Error,
     ServerAddress,
     Region,
+    ServiceTier,
     /// Of the resource, not of the span.
     Service,
 }
@@ -32,8 +33,8 @@ impl Name {
 /// The names are those of the OpenTelemetry semantic conventions for generative AI: the working copy of
 /// semantic-conventions-genai, then 1.37 to 1.41, then 1.36 and before; last what OpenLLMetry and Strands Agents wrote
 /// for cached and reasoning tokens before the conventions had a name. `aws.region` is what instrumentations of botocore
-/// write.
-const NAMES: [(&str, Name); 22] = [
+/// write. The service tier is the one that served the call, else the one asked for.
+const NAMES: [(&str, Name); 26] = [
     ("gen_ai.operation.name", Name::Operation),
     ("gen_ai.provider.name", Name::Provider),
     ("gen_ai.system", Name::Provider),
@@ -56,6 +57,10 @@ const NAMES: [(&str, Name); 22] = [
     ("server.address", Name::ServerAddress),
     ("cloud.region", Name::Region),
     ("aws.region", Name::Region),
+    ("openai.response.service_tier", Name::ServiceTier),
+    ("gen_ai.openai.response.service_tier", Name::ServiceTier),
+    ("openai.request.service_tier", Name::ServiceTier),
+    ("gen_ai.openai.request.service_tier", Name::ServiceTier),
 ];
 
 /// The longest name.

@@ -4,14 +4,15 @@ use wattline_core::reading::TokenUsage;
 
 use super::*;
 use crate::grid::Grid;
-use crate::inference::LocalAddresses;
+use crate::inference::{LocalAddresses, TokenPrices};
 
 const NOW: Timestamp = Timestamp::from_unix_nanos(1_788_220_860_000_000_000);
 const BEFORE: Timestamp = Timestamp::from_unix_nanos(1_788_220_800_000_000_000);
 
 fn book(books: &mut InferenceBooks, call: &Inference) -> Assessment {
     let local = LocalAddresses::default();
-    books.book(call, &Context { now: NOW, grid: Grid::builtin(), local: &local })
+    let prices = TokenPrices::default();
+    books.book(call, &Context { now: NOW, grid: Grid::builtin(), local: &local, prices: &prices })
 }
 
 fn call(provider: &'static str, model: &'static str, input: u64, output: u64) -> Inference {
@@ -29,6 +30,7 @@ fn call(provider: &'static str, model: &'static str, input: u64, output: u64) ->
         usage: TokenUsage { input, output, ..TokenUsage::default() },
         region: None,
         server_address: None,
+        service_tier: None,
         error: None,
         probability: Ratio::new(1.0),
     }

@@ -73,7 +73,7 @@ proptest! {
         let calls = read(vec![span(1, attributes)]);
         prop_assert_eq!(calls.booked.len() as u64 + calls.without_tokens + calls.absurd_tokens, 1);
         for call in calls.booked {
-            let TokenUsage { input, output, cache_read, cache_write, reasoning } = call.usage;
+            let TokenUsage { input, output, cache_read, cache_write, cache_write_1h: _, reasoning } = call.usage;
             prop_assert!(cache_read + cache_write <= input && reasoning <= output && input <= 3 * MOST_TOKENS);
         }
     }

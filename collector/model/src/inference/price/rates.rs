@@ -1,0 +1,61 @@
+//! Prices as rates: USD for each million tokens of a kind, which may rise with the length of the input.
+
+use wattline_core::Usd;
+use wattline_core::reading::TokenUsage;
+
+use super::NoPrice;
+
+/// Prices are stated for so many tokens.
+const MILLION: f64 = 1e6;
+
+/// USD for a million tokens of each kind.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) struct PerMillion {
+    /// Input that is in no cache.
+    pub(crate) input: f64,
+    /// Input read from a cache.
+    pub(crate) cache_read: f64,
+    /// Input written to a cache for the usual five minutes.
+    pub(crate) cache_write: f64,
+    /// Input written to a cache for an hour.
+    pub(crate) cache_write_1h: f64,
+    /// Output without reasoning.
+    pub(crate) output: f64,
+    /// Output that is reasoning.
+    pub(crate) reasoning: f64,
+}
+
+/// The rates of one model at one time.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct Rates {
+    /// USD for a call, whatever its tokens.
+    pub(super) call: f64,
+    /// The rates of the shortest inputs.
+    pub(super) base: PerMillion,
+    /// The rates of a call whose whole input has more tokens than stated here, in rising order.
+    pub(super) above: Vec<(u64, PerMillion)>,
+}
+
+impl Rates {
+    /// Rates that depend on no length.
+    pub(crate) const fn flat(base: PerMillion) -> Self {
+        Self { call: 0.0, base, above: Vec::new() }
+    }
+
+    /// The price of tokens whose counts add up.
+    ///
+    /// Summed in the order in which the crate sums, so that the answer is the crate's to the last digit or nearly so.
+    pub(super) fn price(&self, tokens: &TokenUsage) -> Result<Usd, NoPrice> {
+        let TokenUsage { input, output, cache_read, cache_write, cache_write_1h, reasoning } = *tokens;
+        let rates = self.above.iter().rev().find(|(above, _)| input > *above).map_or(&self.base, |(_, rates)| rates);
+        let of = |rate: f64, count: u64| rate * count as f64 / MILLION;
+        let plain = input.saturating_sub(cache_read).saturating_sub(cache_write);
+        let usd_in = of(rates.cache_read, cache_read)
+            + of(rates.cache_write_1h, cache_write_1h)
+            + of(rates.cache_write, cache_write.saturating_sub(cache_write_1h))
+            + of(rates.input, plain);
+        let usd_out = of(rates.output, output.saturating_sub(reasoning)) + of(rates.reasoning, reasoning);
+        let usd = self.call + (usd_in + usd_out);
+        if usd.is_finite() && usd >= 0.0 { Ok(Usd::new(usd)) } else { Err(NoPrice::TokenCounts) }
+    }
+}
