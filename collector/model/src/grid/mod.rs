@@ -1,6 +1,7 @@
 //! Where the electricity comes from: grams of carbon dioxide for each kilowatt-hour, and what a data centre draws beside its
 //! machines. Yearly averages by location; live values and contracts are other sources of the same types.
 
+pub mod live;
 mod pue;
 pub(crate) mod table;
 
