@@ -154,6 +154,11 @@ pub fn nearest_instances(name: &str) -> Vec<&'static str> {
     all.into_iter().take(SUGGESTIONS).map(|(_, known)| known).collect()
 }
 
+/// The names of all types in the table.
+pub fn instance_names() -> impl Iterator<Item = &'static str> {
+    ROWS.keys().copied()
+}
+
 fn plain(name: &str) -> String {
     let text = name.trim().to_ascii_lowercase();
     ["ml.", "db.", "cache."].iter().find_map(|service| text.strip_prefix(service)).unwrap_or(&text).to_owned()

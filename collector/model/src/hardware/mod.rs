@@ -7,6 +7,7 @@
 mod accelerator;
 mod embodied;
 mod fallback;
+mod holding;
 mod instance;
 mod price;
 
@@ -17,7 +18,8 @@ mod tests;
 
 pub use accelerator::{Accelerator, WattsBasis, accelerator, accelerators};
 pub use embodied::{DEFAULT_LIFETIME, Embodied, Made, Parts, embodied};
-pub use instance::{Basis, Fitted, Instance, Match, Storage, instance, nearest_instances};
+pub use holding::{Held, OwnHolding, holding};
+pub use instance::{Basis, Fitted, Instance, Match, Storage, instance, instance_names, nearest_instances};
 pub use price::{InstancePrice, PriceFile, PriceFileError, price};
 
 /// The version of the tables.

@@ -1,0 +1,226 @@
+//! What a machine costs to hold, used or not: its rent, and what having made it emitted, by the hour and by its parts.
+
+use wattline_core::reading::{Inventory, Virtualization};
+use wattline_core::{DeviceKind, GramsCo2e, Ratio, Seconds, Uncertainty, UsdPerHour};
+
+use super::{Accelerator, Basis, Embodied, InstancePrice, Match, Parts, PriceFile, Storage, embodied, instance, price};
+use crate::host;
+
+/// Weights by which a rent is divided: what a provider's small machines cost for each of their parts, in USD an hour.
+/// Source: `OpenCost`, default prices on AWS.
+const USD_PER_VCPU: f64 = 0.031_611;
+const USD_PER_GIB: f64 = 0.004_237;
+const USD_PER_ACCELERATOR: f64 = 0.95;
+
+/// Of a guest whose host nobody names, the host's logical CPUs: two sockets of 24 cores, the middle of what clouds have
+/// rented out since 2017. Ours.
+const CPUS_OF_A_HOST: f64 = 96.0;
+
+/// How wrong that may be: hosts have 32 to 384 logical CPUs.
+const UNKNOWN_HOST_SIGMA: f64 = 0.6;
+
+const BYTES_PER_GIB: f64 = 1_073_741_824.0;
+
+/// The user's own figures about holding the machine.
+#[derive(Clone, Copy, Debug)]
+pub struct OwnHolding<'a> {
+    /// Whether embodied carbon is reckoned.
+    pub counts_embodied: bool,
+    /// What making the whole machine emitted, where the maker has told.
+    pub embodied: Option<GramsCo2e>,
+    /// For how long a machine is used.
+    pub lifetime: Seconds,
+    /// The rent.
+    pub rent: Option<UsdPerHour>,
+    /// A file of rents.
+    pub prices: &'a PriceFile,
+}
+
+/// A machine's holding, with where it is from.
+#[derive(Clone, Debug, Default)]
+pub struct Held {
+    /// What goes to the books.
+    pub holding: host::Holding,
+    /// The price list that the rent is of; `None` where there is no rent.
+    pub price: Option<InstancePrice>,
+    /// How the instance type was understood; `None` where there is none.
+    pub basis: Option<Basis>,
+}
+
+/// What it costs to hold the machine that `inventory` describes. The rent of an instance type is only its own, and in
+/// its own region: another's would be booked to the nano-dollar and be wrong.
+pub fn holding(inventory: &Inventory, own: &OwnHolding<'_>) -> Held {
+    let cloud = inventory.cloud.as_ref();
+    let provider = cloud.map_or("", |cloud| cloud.provider.as_str());
+    let name = cloud.and_then(|cloud| cloud.instance_type.as_deref());
+    let region = cloud.and_then(|cloud| cloud.region.as_deref()).unwrap_or_default();
+    let matched = name.and_then(|name| instance(provider, name));
+    let price = own.rent.map(configured).or_else(|| {
+        let name = name?;
+        // A spot instance has another price every hour.
+        let is_on_demand = cloud.and_then(|cloud| cloud.life_cycle.as_deref()).is_none_or(|life| life != "spot");
+        let listed = || price(provider, region, name).filter(|price| is_on_demand && !price.estimated);
+        own.prices.price(region, name).or_else(listed)
+    });
+    let (parts, uncertainty) = parts(inventory, matched.as_ref());
+    let made = embodied(&parts);
+    Held {
+        holding: host::Holding {
+            rent: price.as_ref().map(|price| price.usd_per_hour),
+            embodied: own.counts_embodied.then(|| by_the_hour(&made, own, uncertainty)),
+            parts: weights(inventory, &parts, &made),
+        },
+        price,
+        basis: matched.map(|matched| matched.basis),
+    }
+}
+
+fn configured(usd_per_hour: UsdPerHour) -> InstancePrice {
+    InstancePrice { usd_per_hour, region: "*".into(), date: None, source: "configured".into(), estimated: false }
+}
+
+/// The parts of the machine, and how wrong their count may be.
+fn parts(inventory: &Inventory, matched: Option<&Match>) -> (Parts, Uncertainty) {
+    if let Some(Match { instance, uncertainty, .. }) = matched {
+        return (Parts::of(instance), *uncertainty);
+    }
+    let cpus = inventory.cpu.logical_count.unwrap_or(1).max(1);
+    let memory_gib = inventory.memory_bytes.map_or(0.0, |bytes| bytes as f64 / BYTES_PER_GIB);
+    let whole = Parts::on_premises(inventory.cpu.socket_count, cpus, memory_gib, Storage::default());
+    if inventory.virtualization == Virtualization::None {
+        return (whole, Uncertainty::NONE);
+    }
+    let share = (f64::from(cpus) / CPUS_OF_A_HOST).min(1.0);
+    let guest = Parts { servers: share, packages: share * 2.0, ..whole };
+    (guest, Uncertainty::from_sigma(UNKNOWN_HOST_SIGMA))
+}
+
+fn by_the_hour(made: &Embodied, own: &OwnHolding<'_>, parts: Uncertainty) -> host::Embodied {
+    let total = made.total();
+    let (total, uncertainty) = match own.embodied {
+        // A maker's own declaration, as the tables' low figures are; declarations of one part differ by this much.
+        Some(central) => (super::Made { central, ..total }, Uncertainty::from_sigma(0.30)),
+        None => (total, total.uncertainty.times(parts)),
+    };
+    host::Embodied { per_hour: total.per_hour(own.lifetime), uncertainty }
+}
+
+/// The weights of the machine's parts: prices of small machines for the rent, and what was emitted for the rest.
+fn weights(inventory: &Inventory, parts: &Parts, made: &Embodied) -> Vec<host::HeldPart> {
+    let vcpus = f64::from(inventory.cpu.logical_count.unwrap_or(1).max(1));
+    let devices: f64 = parts.accelerators.iter().map(|fitted| fitted.count).sum();
+    let is_gpu = parts.accelerators.iter().any(|fitted| fitted.accelerator.is_gpu());
+    let accelerator = if is_gpu { DeviceKind::Gpu } else { DeviceKind::Accelerator };
+    [
+        (DeviceKind::Cpu, USD_PER_VCPU * vcpus, made.cpu.central),
+        (DeviceKind::Memory, USD_PER_GIB * parts.memory_gb, made.memory.central),
+        (DeviceKind::Disk, 0.0, made.storage.central),
+        (accelerator, USD_PER_ACCELERATOR * devices, made.accelerators.central),
+    ]
+    .into_iter()
+    .filter(|(_, rent, embodied)| *rent > 0.0 || *embodied > GramsCo2e::ZERO)
+    .map(|(kind, rent, embodied)| host::HeldPart {
+        kind,
+        weight_rent: Ratio::new(rent),
+        // The sums of weights stay far below what whole billionths can hold.
+        weight_embodied: Ratio::new(embodied.get() / 1e6),
+    })
+    .collect()
+}
+
+impl Accelerator {
+    /// Whether it is a graphics processor, and not a chip made for models alone.
+    fn is_gpu(&self) -> bool {
+        self.id.starts_with("nvidia-") || self.id.starts_with("amd-")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use wattline_core::reading::{CloudInstance, CpuModel};
+
+    use super::*;
+
+    fn own(prices: &PriceFile) -> OwnHolding<'_> {
+        OwnHolding {
+            counts_embodied: true,
+            embodied: None,
+            lifetime: super::super::DEFAULT_LIFETIME,
+            rent: None,
+            prices,
+        }
+    }
+
+    fn rented(name: &str, region: &str, cpus: u32, gib: u64) -> Inventory {
+        Inventory {
+            cpu: CpuModel { logical_count: Some(cpus), ..CpuModel::default() },
+            memory_bytes: Some(gib << 30),
+            virtualization: Virtualization::Guest("kvm".to_owned()),
+            cloud: Some(CloudInstance {
+                provider: "aws".to_owned(),
+                platform: "aws_ec2".to_owned(),
+                region: Some(region.to_owned()),
+                availability_zone: None,
+                account_id: None,
+                instance_id: None,
+                instance_type: Some(name.to_owned()),
+                life_cycle: None,
+            }),
+            ..Inventory::default()
+        }
+    }
+
+    #[test]
+    fn a_rent_is_that_of_the_type_in_the_region_and_no_other() {
+        let none = PriceFile::default();
+        let of = |name, region| holding(&rented(name, region, 2, 8), &own(&none));
+        let known = of("m5.large", "us-east-1");
+        assert!((known.holding.rent.unwrap().get() - 0.096).abs() < 1e-9, "{known:?}");
+        assert!(of("m5.large", "eu-north-1").holding.rent.is_none(), "the price of another region is none");
+        assert!(of("m99.large", "us-east-1").holding.rent.is_none());
+        let file = PriceFile::parse("region,instance_type,usd_per_hour\neu-north-1,m5.large,0.102\n").unwrap();
+        let found = holding(&rented("m5.large", "eu-north-1", 2, 8), &own(&file));
+        assert!((found.holding.rent.unwrap().get() - 0.102).abs() < 1e-9);
+    }
+
+    #[test]
+    fn a_spot_instance_has_no_list_price() {
+        let mut inventory = rented("m5.large", "us-east-1", 2, 8);
+        inventory.cloud.as_mut().unwrap().life_cycle = Some("spot".to_owned());
+        assert!(holding(&inventory, &own(&PriceFile::default())).holding.rent.is_none());
+        let own = OwnHolding { rent: Some(UsdPerHour::new(0.03)), ..own(&PriceFile::default()) };
+        assert!((holding(&inventory, &own).holding.rent.unwrap().get() - 0.03).abs() < 1e-12);
+    }
+
+    #[test]
+    fn accelerators_bear_most_of_a_training_machine() {
+        let held = holding(&rented("p5.48xlarge", "us-east-1", 192, 2048), &own(&PriceFile::default()));
+        let gpu = held.holding.parts.iter().find(|part| part.kind == DeviceKind::Gpu).unwrap();
+        let others = held.holding.parts.iter().filter(|part| part.kind != DeviceKind::Gpu);
+        assert!((gpu.weight_rent.get() - 8.0 * 0.95).abs() < 1e-9);
+        assert!(others.map(|part| part.weight_embodied.get()).sum::<f64>() > 0.0);
+    }
+
+    #[test]
+    fn a_guest_of_an_unknown_host_wears_its_share_of_one() {
+        let guest = Inventory {
+            cpu: CpuModel { logical_count: Some(2), ..CpuModel::default() },
+            memory_bytes: Some(8 << 30),
+            virtualization: Virtualization::Guest("kvm".to_owned()),
+            ..Inventory::default()
+        };
+        let whole = Inventory { virtualization: Virtualization::None, ..guest.clone() };
+        let of = |inventory| holding(inventory, &own(&PriceFile::default())).holding.embodied.unwrap();
+        assert!(of(&guest).per_hour.get() * 5.0 < of(&whole).per_hour.get());
+        assert!(of(&guest).uncertainty.sigma() > of(&whole).uncertainty.sigma());
+    }
+
+    #[test]
+    fn what_the_maker_declared_is_spread_over_the_lifetime() {
+        // By hand: 1,000 kg over four years of 8,760 hours are 28.54 g an hour (SCI specification, worked example).
+        let none = PriceFile::default();
+        let own = OwnHolding { embodied: Some(GramsCo2e::new(1e6)), ..own(&none) };
+        let found = holding(&Inventory::default(), &own).holding.embodied.unwrap();
+        assert!((found.per_hour.get() - 28.538_812_785).abs() < 1e-6, "{found:?}");
+    }
+}
