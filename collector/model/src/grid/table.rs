@@ -33,6 +33,12 @@ impl Table {
         })
     }
 
+    /// The fields of one column, by its name; none for a column that the table has not.
+    pub(crate) fn column(self, name: &str) -> impl Iterator<Item = &'static str> {
+        let at = self.lines().next().and_then(|names| names.split(',').position(|found| found == name));
+        self.lines().skip(1).filter_map(move |line| line.split(',').nth(at?))
+    }
+
     fn lines(self) -> impl Iterator<Item = &'static str> {
         self.text.lines().filter(|line| !line.starts_with('#') && !line.is_empty())
     }
@@ -52,4 +58,19 @@ pub(crate) fn check<const N: usize>(table: Table, parsed: usize) {
         assert!(!row[source].is_empty() && !row[licence].is_empty(), "{row:?}");
         assert!((2015..=2026).contains(&row[year].parse::<u16>().unwrap()), "{row:?}");
     }
+}
+
+/// No two rows of a table have the same fields in these columns. For the tests of tables.
+#[cfg(test)]
+pub(crate) fn keys_once<const N: usize>(table: Table, columns: &[&str]) {
+    let mut keys: Vec<Vec<&str>> = vec![Vec::new(); table.rows::<N>().count()];
+    for column in columns {
+        for (key, field) in keys.iter_mut().zip(table.column(column)) {
+            key.push(field);
+        }
+    }
+    let rows = keys.len();
+    keys.sort();
+    keys.dedup();
+    assert_eq!(keys.len(), rows, "{} has two rows of one {columns:?}", table.head("table").unwrap_or_default());
 }

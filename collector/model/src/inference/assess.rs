@@ -6,7 +6,7 @@ use wattline_core::{GramsCo2e, Joules, Timestamp, Uncertainty, Usd};
 use super::place::{LocalAddresses, Origin, RemotePlace, origin};
 use super::price::{NoPrice, TokenPrices};
 use super::{ecologits, models};
-use crate::grid::Grid;
+use crate::grid::{Grid, civil_year};
 
 /// Published figures for making servers and GPUs differ this much: the logarithm's standard deviation.
 /// Source: GPUs 164 to 575 kg by maker's declaration and parametric model, servers likewise.
@@ -104,7 +104,9 @@ pub fn assess(call: &Inference, context: &Context<'_>) -> Assessment {
 fn remote_energy(call: &Inference, grid: &Grid) -> Option<RemoteEnergy> {
     let model = models::find(&call.key.model).or_else(|| call.request_model.as_deref().and_then(models::find))?;
     let estimate = ecologits::estimate(&model.parameters, call.usage.output, call.duration);
-    let place = RemotePlace::of(grid, &call.key.provider, call.region.as_deref());
+    // A call that began at no known time is taken for one of now.
+    let year = (call.start > Timestamp::default()).then(|| civil_year(call.start));
+    let place = RemotePlace::of(grid, &call.key.provider, call.region.as_deref(), year);
     let (energy, embodied) = (estimate.energy(), estimate.embodied());
     let operational = energy * place.pue.ratio.get() * place.intensity.grams;
     let operational_uncertainty = estimate.uncertainty.times(place.pue.uncertainty).times(place.intensity.uncertainty);

@@ -113,18 +113,19 @@ pub struct RemotePlace {
 impl RemotePlace {
     /// Where a provider serves from: the region if one is known and the provider's cloud has it, else where the
     /// table supposes the provider's machines to be.
-    pub fn of(grid: &Grid, provider: &str, region: Option<&str>) -> Self {
+    /// `year` is that of the call: both have a figure for each.
+    pub fn of(grid: &Grid, provider: &str, region: Option<&str>, year: Option<u16>) -> Self {
         let row = provider_row(provider);
         if let (Some(cloud), Some(region)) = (row.cloud, region)
-            && grid.region_zone(cloud, region).is_some()
+            && grid.region(cloud, region).is_some()
         {
             let place = Place { provider: Some(cloud), region: Some(region), ..Place::default() };
-            return Self { intensity: grid.intensity(&place), pue: pue(Some(cloud), Some(region)) };
+            return Self { intensity: grid.intensity(&place, year), pue: pue(Some(cloud), Some(region), year) };
         }
-        let mut intensity = grid.intensity(&Place { zone: Some(row.zone), ..Place::default() });
+        let mut intensity = grid.intensity(&Place { zone: Some(row.zone), ..Place::default() }, year);
         // Nobody said where: the country is a supposition.
         intensity.estimated = true;
-        Self { intensity, pue: row.pue() }
+        Self { intensity, pue: row.pue(year) }
     }
 }
 
@@ -133,14 +134,15 @@ struct ProviderRow {
     provider: &'static str,
     cloud: Option<&'static str>,
     zone: &'static str,
-    pue: f64,
-    sigma: f64,
+    /// PUE and its sigma; none for a cloud, whose fleet the table of PUE has.
+    pue: Option<(f64, f64)>,
     source: &'static str,
+    year: Option<u16>,
 }
 
 /// For a provider without a row, if the row for all others were lost; a test holds that it is there.
 const ANYBODY: ProviderRow =
-    ProviderRow { provider: "*", cloud: None, zone: "WORLD", pue: 1.2, sigma: 0.15, source: "assumed" };
+    ProviderRow { provider: "*", cloud: None, zone: "WORLD", pue: Some((1.2, 0.15)), source: "assumed", year: None };
 
 static PROVIDERS: LazyLock<Vec<ProviderRow>> = LazyLock::new(|| TABLE.rows().filter_map(ProviderRow::parse).collect());
 
@@ -150,16 +152,26 @@ fn provider_row(provider: &str) -> ProviderRow {
 }
 
 impl ProviderRow {
-    fn parse([provider, cloud, zone, pue, sigma, source, _year, _licence]: [&'static str; 8]) -> Option<Self> {
+    fn parse([provider, cloud, zone, pue, sigma, source, year, _licence]: [&'static str; 8]) -> Option<Self> {
         let cloud = (!cloud.is_empty()).then_some(cloud);
-        Some(Self { provider, cloud, zone, pue: pue.parse().ok()?, sigma: sigma.parse().ok()?, source })
+        let pue = pue.parse().ok().zip(sigma.parse().ok());
+        (pue.is_some() || cloud.is_some()).then_some(Self {
+            provider,
+            cloud,
+            zone,
+            pue,
+            source,
+            year: year.parse().ok(),
+        })
     }
 
-    fn pue(&self) -> Pue {
+    fn pue(&self, year: Option<u16>) -> Pue {
+        let Some((ratio, sigma)) = self.pue else { return pue(self.cloud, None, year) };
         Pue {
-            ratio: Ratio::new(self.pue),
+            ratio: Ratio::new(ratio),
             source: Text::Static(self.source),
-            uncertainty: Uncertainty::from_sigma(self.sigma),
+            year: self.year,
+            uncertainty: Uncertainty::from_sigma(sigma),
         }
     }
 }
@@ -209,6 +221,7 @@ mod tests {
     use wattline_core::subject::InferenceKey;
 
     use super::*;
+    use crate::grid::Tier;
 
     fn call(provider: &'static str, model: &'static str, address: Option<&'static str>) -> Inference {
         Inference {
@@ -235,7 +248,8 @@ mod tests {
     fn every_row_parses_and_leads_to_a_known_zone() {
         crate::grid::table::check::<8>(TABLE, PROVIDERS.len());
         for row in PROVIDERS.iter() {
-            assert!(Grid::builtin().knows(row.zone) && (1.0..2.0).contains(&row.pue), "{row:?}");
+            assert!(Grid::builtin().knows(row.zone) || row.zone == "WORLD", "{row:?}");
+            assert!((1.0..2.0).contains(&row.pue(None).ratio.get()), "{row:?}");
         }
         assert_eq!(provider_row("nobody").provider, "*");
     }
@@ -299,18 +313,30 @@ mod tests {
         assert_eq!(origin(&routed, &none), Origin::Remote);
     }
 
+    fn sweden() -> Place<'static> {
+        Place { zone: Some("SWE"), ..Place::default() }
+    }
+
     #[test]
     fn a_region_counts_only_in_its_own_providers_cloud() {
-        let of = |provider, region| RemotePlace::of(Grid::builtin(), provider, region);
+        let of = |provider, region| RemotePlace::of(Grid::builtin(), provider, region, Some(2024));
         let stockholm = of("aws.bedrock", Some("eu-north-1"));
-        assert_eq!((stockholm.intensity.zone.as_str(), stockholm.pue.ratio), ("SWE", Ratio::new(1.1)));
-        assert!(!stockholm.intensity.estimated);
+        assert!(stockholm.intensity.zone.starts_with("SE") || stockholm.intensity.zone.as_str() == "SWE");
+        assert_eq!((stockholm.intensity.estimated, stockholm.pue.ratio), (false, Ratio::new(1.1)));
         let unknown = of("aws.bedrock", Some("mars-1"));
-        assert_eq!((unknown.intensity.zone.as_str(), unknown.pue.ratio), ("USA", Ratio::new(1.15)));
-        assert_eq!(of("openai", Some("eu-north-1")).intensity.zone.as_str(), "USA");
-        assert_eq!(of("mistral_ai", None).intensity.zone.as_str(), "SWE");
+        let usa = of("openai", Some("eu-north-1"));
+        assert_eq!((unknown.pue.ratio, unknown.pue.source.as_str()), (Ratio::new(1.15), "aws-2024-fleet"));
+        assert_eq!((unknown.intensity.clone(), usa.intensity.tier), (usa.intensity, Tier::Country));
+        assert_eq!(of("mistral_ai", None).intensity.grams, Grid::builtin().intensity(&sweden(), Some(2024)).grams);
         assert!(of("mistral_ai", None).intensity.estimated);
-        assert_eq!(of("somebody", None).intensity.zone.as_str(), "WORLD");
+        assert_eq!(of("somebody", None).intensity.tier, Tier::World);
+    }
+
+    #[test]
+    fn a_call_of_a_past_year_has_the_figures_of_its_year() {
+        let of = |year| RemotePlace::of(Grid::builtin(), "aws.bedrock", Some("eu-central-1"), Some(year));
+        assert_eq!((of(2023).pue.ratio, of(2025).pue.ratio), (Ratio::new(1.33), Ratio::new(1.24)));
+        assert_eq!((of(2023).intensity.year, of(2025).intensity.year), (Some(2023), Some(2025)));
     }
 
     proptest! {
