@@ -140,9 +140,8 @@ impl Report {
         let devices = devices(books);
         let power = devices.iter().map(|device| device.figure.power_w).sum();
         let total = Figure::new(books.energy(), power, books.method(), uncertainty);
-        let carbon_uncertainty =
-            uncertainty.times(pipeline.intensity().uncertainty).times(pipeline.pue().uncertainty).factor();
-        let grams = books.carbon().quantity().get();
+        let carbon_uncertainty = books.operational_uncertainty().factor();
+        let grams = books.meaning().operational.quantity().get();
         let split = books.method().split();
         let state = |state| {
             let rows = || books.workloads().filter(move |row| row.state == state);
@@ -170,7 +169,7 @@ impl Report {
                 source: pipeline.intensity().source.to_string(),
                 pue: pipeline.pue().ratio.get(),
             },
-            electricity_usd: books.costed().then(|| books.cost().quantity().get()),
+            electricity_usd: books.meaning().electricity.map(|cost| cost.quantity().get()),
             inference: pipeline.inference_totals(),
         })
     }

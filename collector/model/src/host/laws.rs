@@ -10,21 +10,42 @@ use wattline_core::reading::{
     Scope,
 };
 use wattline_core::{
-    Device, DeviceKind, GramsPerKwh, Instant, MicroJoules, Ratio, Reading, Readings, Seconds, Tick, Timestamp,
-    UsdPerKwh, Watts, Workload,
+    Device, DeviceKind, GramsPerHour, GramsPerKwh, Instant, MicroJoules, Ratio, Reading, Readings, Seconds, Tick,
+    Timestamp, UsdPerKwh, Watts, Workload,
 };
 
-use super::{EnergyState, HostModel, Rates, Settings};
+use super::rates::tests::any_rates;
+use super::{
+    Embodied, EnergyState, HeldPart, HeldRow, Holding, HostModel, Meaning, Rates, Retired, Settings, WorkloadRow,
+};
 
 const KINDS: [DeviceKind; 3] = [DeviceKind::Cpu, DeviceKind::Memory, DeviceKind::Enclosure];
+const ALL_KINDS: [DeviceKind; 7] = [
+    DeviceKind::Cpu,
+    DeviceKind::Memory,
+    DeviceKind::Gpu,
+    DeviceKind::Accelerator,
+    DeviceKind::Disk,
+    DeviceKind::Network,
+    DeviceKind::Enclosure,
+];
 
 pub(super) fn rates() -> Rates {
     Rates {
         intensity: GramsPerKwh::new(381.0),
         pue: Ratio::new(1.15),
         electricity: Some(UsdPerKwh::new(0.12)),
+        holding: Holding {
+            embodied: Some(Embodied { per_hour: GramsPerHour::new(36.0), ..Embodied::default() }),
+            parts: [DeviceKind::Cpu, DeviceKind::Memory].map(part).to_vec(),
+            ..Holding::default()
+        },
         ..Rates::default()
     }
+}
+
+fn part(kind: DeviceKind) -> HeldPart {
+    HeldPart { kind, weight_rent: Ratio::new(1.0), weight_embodied: Ratio::new(1.0) }
 }
 
 /// A model at the rates of the tests.
@@ -151,13 +172,46 @@ pub(super) fn check_closure(model: &HostModel) {
             books.workloads().filter(|row| row.kind == kind).map(|row| u128::from(row.energy.get())).sum();
         assert_eq!(devices, workloads + u128::from(books.retired(kind).energy.get()), "{kind:?} does not close");
     }
+    let retired = |part: fn(&Retired) -> u64| ALL_KINDS.iter().map(|kind| part(&books.retired(*kind))).sum::<u64>();
+    let Meaning { operational, embodied, electricity, rent, .. } = *books.meaning();
+    let drawn = |part: fn(&WorkloadRow) -> u64| books.workloads().map(part).sum::<u64>();
+    let held = |part: fn(&HeldRow) -> u64| books.held().map(part).sum::<u64>();
+    let operational_rows = drawn(|row| row.operational.get()) + retired(|retired| retired.operational.get());
+    assert_eq!(operational.get(), operational_rows, "operational carbon does not close");
+    let electricity_rows = drawn(|row| row.electricity.get()) + retired(|retired| retired.electricity.get());
+    assert_eq!(electricity.unwrap_or_default().get(), electricity_rows, "the bill for electricity does not close");
+    let embodied_rows = held(|row| row.embodied.get()) + retired(|retired| retired.embodied.get());
+    assert_eq!(embodied.unwrap_or_default().get(), embodied_rows, "embodied carbon does not close");
+    let rent_rows = held(|row| row.rent.get()) + retired(|retired| retired.rent.get());
+    assert_eq!(rent.unwrap_or_default().get(), rent_rows, "the rent does not close");
+}
+
+/// What never goes back.
+fn sums(model: &HostModel) -> [u64; 8] {
+    let books = model.books();
+    let Meaning { operational, embodied, electricity, rent, market, water_site, water_grid } = *books.meaning();
+    [
+        books.energy().get(),
+        operational.get(),
+        embodied.unwrap_or_default().get(),
+        electricity.unwrap_or_default().get(),
+        rent.unwrap_or_default().get(),
+        market.unwrap_or_default().get(),
+        water_site.unwrap_or_default().get(),
+        water_grid.unwrap_or_default().get(),
+    ]
 }
 
 proptest! {
     #![proptest_config(ProptestConfig { cases: 300, ..ProptestConfig::default() })]
 
     #[test]
-    fn parts_sum_to_the_whole_after_any_history(history in moments(), limit in 1usize..6, retention in 0.0..100.0f64) {
+    fn parts_sum_to_the_whole_after_any_history(
+        history in moments(),
+        changes in prop::collection::vec(prop::option::weighted(0.2, (any::<bool>(), any_rates())), 60),
+        limit in 1usize..6,
+        retention in 0.0..100.0f64,
+    ) {
         let settings = Settings {
             window: Seconds::new(5.0),
             max_workloads: limit,
@@ -166,15 +220,21 @@ proptest! {
         };
         let mut model = model(settings);
         let mut now = 1_000;
-        let mut before: (MicroJoules, u64, u64) = Default::default();
-        for moment in &history {
+        let mut before = sums(&model);
+        for (moment, change) in history.iter().zip(changes) {
+            match change {
+                Some((true, rates)) => model.change_rates(rates),
+                Some((false, rates)) => model.correct_rates(rates),
+                None => {}
+            }
+            check_closure(&model);
             now += moment.pause_ms;
             model.ingest(&readings(moment, tick(now)));
             check_closure(&model);
-            let books = model.books();
-            let after = (books.energy(), books.meaning().operational.get(), books.meaning().electricity.unwrap_or_default().get());
-            prop_assert!(after.0 >= before.0 && after.1 >= before.1 && after.2 >= before.2, "a counter went back");
-            prop_assert!(model.samples(tick(now).wall).iter().all(|sample| sample.number().is_none_or(f64::is_finite)));
+            let after = sums(&model);
+            prop_assert!(before.iter().zip(after).all(|(before, after)| after >= *before), "a counter went back");
+            let finite = model.samples(tick(now).wall).iter().all(|sample| sample.number().is_none_or(f64::is_finite));
+            prop_assert!(finite);
             before = after;
         }
     }
@@ -191,6 +251,11 @@ proptest! {
                 let name = format!("{:?} {:?} {:?} {:?}", row.kind, row.workload, row.state, row.method);
                 let last = before.insert(name, row.energy.get()).unwrap_or(0);
                 prop_assert!(row.energy.get() >= last);
+            }
+            for row in model.books().held() {
+                let name = format!("held {:?} {:?} {:?}", row.kind, row.workload, row.state);
+                let last = before.insert(name, row.embodied.get()).unwrap_or(0);
+                prop_assert!(row.embodied.get() >= last);
             }
         }
     }

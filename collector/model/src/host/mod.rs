@@ -246,3 +246,5 @@ impl HostModel {
 mod cases;
 #[cfg(test)]
 mod laws;
+#[cfg(test)]
+mod worth;

@@ -85,10 +85,10 @@ fn the_score_is_all_carbon_for_each_token_and_each_request() {
     for output in [400, 100] {
         book(&mut books, &call("aws.bedrock", "us.anthropic.claude-sonnet-4-5-20250929-v1:0", 1000, output));
     }
-    // A sampled call stands for four, with four times its tokens.
-    let mut sampled = call("aws.bedrock", "us.anthropic.claude-sonnet-4-5-20250929-v1:0", 1000, 300);
-    sampled.probability = Ratio::new(0.25);
-    book(&mut books, &sampled);
+    // A call seen with this probability stands for four, with four times its tokens.
+    let mut one_of_four = call("aws.bedrock", "us.anthropic.claude-sonnet-4-5-20250929-v1:0", 1000, 300);
+    one_of_four.probability = Ratio::new(0.25);
+    book(&mut books, &one_of_four);
     // A call that failed at once emitted nothing, and did nothing.
     let mut refused = call("aws.bedrock", "us.anthropic.claude-sonnet-4-5-20250929-v1:0", 0, 0);
     refused.error = Some("429".into());
