@@ -119,7 +119,7 @@ impl Accelerator {
         Self { max, idle: self.idle.min(max), max_basis: WattsBasis::Configured, sigma, ..self }
     }
 
-    fn parse(row: [&'static str; 17]) -> Option<Self> {
+    fn parse(row: &[&'static str; 17]) -> Option<Self> {
         let [
             id,
             name,
@@ -145,7 +145,7 @@ impl Accelerator {
             name,
             memory_gb: memory.parse().ok()?,
             max: Watts::new(max.parse().ok()?),
-            max_basis: match basis {
+            max_basis: match *basis {
                 "published" => WattsBasis::Published,
                 "estimate" => WattsBasis::Estimate,
                 _ => return None,
@@ -181,7 +181,7 @@ pub(super) fn by_id(id: &str) -> Option<&'static Accelerator> {
 }
 
 pub(super) static ROWS: LazyLock<Vec<Accelerator>> =
-    LazyLock::new(|| TABLE.rows().filter_map(Accelerator::parse).collect());
+    LazyLock::new(|| TABLE.rows().filter_map(|row| Accelerator::parse(&row)).collect());
 
 /// Every name in its plain form. Where two kinds have one, the later row has it; a test holds that none do.
 static BY_NAME: LazyLock<BTreeMap<String, &'static Accelerator>> = LazyLock::new(|| {

@@ -82,7 +82,7 @@ fn scaled(text: &str, family: &str, size: &str) -> Option<Instance> {
         }
         None => (*rows.get(rows.len() / 2)?, 1.0),
     };
-    Some(multiplied(row.instance(), factor, text, size.starts_with("metal")))
+    Some(multiplied(&row.instance(), factor, text, size.starts_with("metal")))
 }
 
 fn xlarges(row: &Row) -> f64 {
@@ -92,25 +92,36 @@ fn xlarges(row: &Row) -> f64 {
     }
 }
 
-fn multiplied(instance: Instance, factor: f64, text: &str, bare_metal: bool) -> Instance {
+fn multiplied(instance: &Instance, factor: f64, text: &str, bare_metal: bool) -> Instance {
     let vcpus = count(f64::from(instance.vcpus) * factor);
-    let accelerators = instance.accelerators.iter().map(|fitted| {
+    let devices = instance.accelerators.iter().map(|fitted| {
         // Whole devices stay whole; a part of one may become another part.
         let many = fitted.count * factor;
         Fitted { count: if fitted.count < 1.0 { many } else { many.round().max(1.0) }, ..*fitted }
     });
+    let accelerators: Vec<Fitted> = devices.collect();
     Instance {
         name: Text::from(text.to_owned()),
         vcpus,
         cores: if instance.whole_cores { vcpus } else { vcpus.div_ceil(2) },
         memory_gib: instance.memory_gib * factor,
         host_vcpus: instance.host_vcpus.max(vcpus),
-        accelerators: accelerators.collect(),
+        neuron_cores: neuron_cores(instance, &accelerators),
+        accelerators,
         storage: Storage { ssd_gb: instance.storage.ssd_gb * factor, hdd_gb: instance.storage.hdd_gb * factor },
         network_gbps: instance.network_gbps * factor,
         bare_metal,
-        ..instance
+        ..instance.clone()
     }
+}
+
+/// As many for each device as the known size has.
+fn neuron_cores(known: &Instance, accelerators: &[Fitted]) -> u32 {
+    let devices = |fitted: &[Fitted]| fitted.iter().map(|fitted| fitted.count).sum::<f64>();
+    if known.neuron_cores == 0 {
+        return 0;
+    }
+    count(f64::from(known.neuron_cores) * devices(accelerators) / devices(&known.accelerators))
 }
 
 /// The known family that is most like an unknown one: of the same series; with the same letters behind the generation,
@@ -170,6 +181,7 @@ fn by_size(text: &str, size: Size) -> Instance {
         host_sockets: HOST_SOCKETS,
         host_vcpus: HOST_VCPUS.max(vcpus),
         accelerators: Vec::new(),
+        neuron_cores: 0,
         storage: Storage::default(),
         network_gbps: 0.0,
         bare_metal: size == Size::WholeServer,

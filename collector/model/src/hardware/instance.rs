@@ -47,6 +47,8 @@ pub struct Instance {
     pub host_vcpus: u32,
     /// Accelerators: of one kind on every type of EC2.
     pub accelerators: Vec<Fitted>,
+    /// Cores of all Neuron devices together.
+    pub neuron_cores: u32,
     /// Disks inside the server.
     pub storage: Storage,
     /// The network's bandwidth at most, in gigabits a second.
@@ -165,7 +167,7 @@ fn plain(name: &str) -> String {
 }
 
 pub(super) static ROWS: LazyLock<BTreeMap<&'static str, Row>> =
-    LazyLock::new(|| TABLE.rows().filter_map(Row::parse).map(|row| (row.name, row)).collect());
+    LazyLock::new(|| TABLE.rows().filter_map(|row| Row::parse(&row)).map(|row| (row.name, row)).collect());
 
 pub(super) static FAMILY_ROWS: LazyLock<BTreeMap<&'static str, Family>> =
     LazyLock::new(|| FAMILIES.rows().filter_map(Family::parse).map(|row| (row.name, row)).collect());
@@ -178,22 +180,19 @@ pub(super) struct Row {
     pub(super) threads_per_core: u32,
     pub(super) memory_mib: f64,
     arch: &'static str,
-    pub(super) maker: &'static str,
     bare_metal: bool,
     pub(super) accelerator: Option<Fitted>,
-    pub(super) accelerator_mib: f64,
-    pub(super) neuron_cores: u32,
+    neuron_cores: u32,
     storage: Storage,
     network_gbps: f64,
     pub(super) family: Family,
 }
 
 impl Row {
-    fn parse(row: [&'static str; 17]) -> Option<Self> {
-        let [name, vcpus, threads, memory, arch, maker, metal, device, count, mib, neuron_cores, ssd, hdd, network, ..] =
-            row;
+    fn parse(row: &[&'static str; 17]) -> Option<Self> {
+        let [name, vcpus, threads, memory, arch, _, metal, device, count, _, neuron_cores, ssd, hdd, network, ..] = row;
         let count: f64 = count.parse().ok()?;
-        let accelerator = match device {
+        let accelerator = match *device {
             "" => None,
             id => Some(Fitted { accelerator: by_id(id)?, count: Some(count).filter(|count| *count > 0.0)? }),
         };
@@ -203,10 +202,8 @@ impl Row {
             threads_per_core: threads.parse().ok()?,
             memory_mib: memory.parse().ok()?,
             arch,
-            maker,
-            bare_metal: metal == "1",
+            bare_metal: *metal == "1",
             accelerator,
-            accelerator_mib: mib.parse().ok()?,
             neuron_cores: neuron_cores.parse().ok()?,
             storage: Storage { ssd_gb: ssd.parse().ok()?, hdd_gb: hdd.parse().ok()? },
             network_gbps: network.parse().ok()?,
@@ -227,11 +224,12 @@ impl Row {
             whole_cores,
             memory_gib: self.memory_mib / MIB_PER_GIB,
             arch: self.arch,
-            cpu_family: self.family.cpu_family,
+            cpu_family: self.family.processors,
             cpu_name: self.family.cpu_name,
             host_sockets: self.family.sockets,
             host_vcpus: host_vcpus.max(self.vcpus),
             accelerators: self.accelerator.into_iter().collect(),
+            neuron_cores: self.neuron_cores,
             storage: self.storage,
             network_gbps: self.network_gbps,
             bare_metal: self.bare_metal,
@@ -248,7 +246,7 @@ impl Row {
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Family {
     pub(super) name: &'static str,
-    pub(super) cpu_family: &'static str,
+    pub(super) processors: &'static str,
     cpu_name: &'static str,
     sockets: u32,
     pub(super) host_vcpus: u32,
@@ -257,13 +255,13 @@ pub(super) struct Family {
 
 impl Family {
     fn parse(row: [&'static str; 9]) -> Option<Self> {
-        let [name, cpu_family, cpu_name, sockets, host_vcpus, vcpu, ..] = row;
+        let [name, processors, cpu_name, sockets, host_vcpus, vcpu, ..] = row;
         let sells_cores = match vcpu {
             "core" => true,
             "thread" => false,
             _ => return None,
         };
         let (sockets, host_vcpus) = (sockets.parse().ok()?, host_vcpus.parse().ok()?);
-        Some(Self { name, cpu_family, cpu_name, sockets, host_vcpus, sells_cores })
+        Some(Self { name, processors, cpu_name, sockets, host_vcpus, sells_cores })
     }
 }
