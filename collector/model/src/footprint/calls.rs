@@ -58,6 +58,7 @@ pub struct CallCarbon {
 impl CallFootprint {
     /// What `tokens` come to. The time that an answer takes is the model's usual speed, where a table has it.
     pub(super) fn of(tokens: &Tokens, question: &Question<'_>) -> Self {
+        let (local, prices) = (LocalAddresses::default(), inference::TokenPrices::default());
         let known = models::find(&tokens.model);
         let provider: Text = match &tokens.provider {
             Some(provider) => provider.clone().into(),
@@ -65,7 +66,7 @@ impl CallFootprint {
         };
         let call = inference_of(tokens, &provider, question.place.region, question.at);
         let context =
-            inference::Context { now: question.at, grid: Grid::builtin(), local: &LocalAddresses::default() };
+            inference::Context { now: question.at, grid: Grid::builtin(), local: &local, prices: &prices };
         let found = inference::assess(&call, &context);
         let energy = found.energy.map(|energy| Range::of(energy.energy * tokens.calls, energy.energy_uncertainty));
         let carbon = found.energy.map(|energy| {
@@ -115,6 +116,7 @@ fn inference_of(tokens: &Tokens, provider: &Text, region: Option<&str>, at: Time
         region: region.map(|region| region.to_owned().into()),
         server_address: None,
         error: None,
+        service_tier: None,
         probability: Ratio::new(1.0),
     }
 }

@@ -3,8 +3,8 @@
 //! contracts are other sources of the same types.
 
 mod atlas;
-mod near;
 pub mod live;
+pub(crate) mod near;
 mod pue;
 mod region;
 mod site;

@@ -9,7 +9,7 @@ const TOLD: usize = 5;
 const COMPARED: usize = 40;
 
 /// The names that lie within half of their length of edits from `name`, nearest first, without regard to case.
-pub(super) fn nearest<'a>(name: &str, known: impl IntoIterator<Item = &'a str>) -> Vec<&'a str> {
+pub(crate) fn nearest<'a>(name: &str, known: impl IntoIterator<Item = &'a str>) -> Vec<&'a str> {
     let name: String = name.trim().chars().take(COMPARED).collect::<String>().to_lowercase();
     let near: BTreeSet<(usize, &str)> = known
         .into_iter()

@@ -7,6 +7,7 @@ use wattline_core::Seconds;
 
 use super::ecologits::{Parameters, Span};
 use super::model_name::{beginnings, normal};
+use crate::grid::near;
 use crate::grid::table::Table;
 
 const TABLE: Table = Table::new(include_str!("../../data/models.csv"));
@@ -42,6 +43,11 @@ static MODELS: LazyLock<BTreeMap<&'static str, Model>> =
 pub fn find(name: &str) -> Option<&'static Model> {
     let normal = normal(name);
     beginnings(&normal).find_map(|beginning| MODELS.get(beginning))
+}
+
+/// At most five models of the table whose names are nearest to one that it does not have, nearest first.
+pub fn nearest(name: &str) -> Vec<&'static str> {
+    near::nearest(&normal(name), MODELS.keys().copied())
 }
 
 /// True for a model that only an API sells.

@@ -146,6 +146,11 @@ const ANYBODY: ProviderRow =
 
 static PROVIDERS: LazyLock<Vec<ProviderRow>> = LazyLock::new(|| TABLE.rows().filter_map(ProviderRow::parse).collect());
 
+/// True for a provider that the table has a row for.
+pub fn is_provider(name: &str) -> bool {
+    PROVIDERS.iter().any(|row| row.provider != "*" && row.provider.eq_ignore_ascii_case(name.trim()))
+}
+
 fn provider_row(provider: &str) -> ProviderRow {
     let row = |name: &str| PROVIDERS.iter().find(|row| row.provider.eq_ignore_ascii_case(name)).copied();
     row(provider.trim()).or_else(|| row("*")).unwrap_or(ANYBODY)
