@@ -2,6 +2,7 @@
 
 import csv
 import io
+import math
 import re
 
 from .packages import fetch, number
@@ -18,28 +19,36 @@ KEPT = [
     r"intel core ultra [579] 2\d\d(k|kf|f|t)?$",
 ]
 
-# Processors that only clouds have. No maker publishes their design power: what circulates are guesses that differ by
-# up to half, so a figure from them is marked. Where projects differ, the geometric mean of what they say stands here.
+# Processors that only clouds have. No maker publishes their design power, and what circulates are guesses. Where
+# projects differ, the geometric mean of what they say stands here, and half the logarithm of their ratio as spread.
 CLOUD_ONLY = {
-    "amd epyc 7571": (155, 32, "Impact Framework 120 W; Boavizta 200 W"),
-    "amd epyc 7r32": (237, 48, "Impact Framework 200 W; Boavizta 280 W"),
-    "aws graviton2": (128, 64, "Boavizta 110 W; Impact Framework 150 W"),
+    "amd epyc 7571": (120, 200, 32),
+    "amd epyc 7r32": (200, 280, 48),
+    "aws graviton2": (110, 150, 64),
 }
+CLOUD_SPREAD = 0.08  # Half the logarithm of 240 W and 205 W, which are said of the 8275CL, for all that nobody disputes.
+PUBLISHED = {"ampere altra q80-30": (210, 80), "ampere altra max m128-30": (250, 128)}
 CLOUD_NAMES = r"epyc \d[brv]\d\d|(platinum|gold) \d{4}(c|cl)$|platinum (8124m|8151|817[1359]m|8167m)$|e5-26([678]6|73) v"
 
-# Cores of each socket, where a guest needs them to know its share of the design power. EC2's are those of its bare
-# metal servers (two sockets each); the others are the makers' public specifications.
+# Cores of each socket, where a guest needs them to know its share of the design power, and of the parts that stand for
+# a family in cpu_family.csv. EC2's are those of its bare metal servers; the others are the makers' specifications.
 CORES = {
-    "amd epyc 7b12": 64, "amd epyc 7452": 32, "amd epyc 7763": 64, "amd epyc 7r13": 48, "amd epyc 8024p": 8,
-    "amd epyc 9654": 96, "amd epyc 9754": 128, "amd epyc 7742": 64, "amd epyc 7713": 64, "amd epyc 7702": 64,
-    "intel xeon e5-2650 v4": 12, "intel xeon e5-2670 v2": 10, "intel xeon e5-2680 v2": 10, "intel xeon e5-2680 v4": 14,
-    "intel xeon e5-2686 v4": 18, "intel xeon e5-2690 v4": 14, "intel xeon e5-2699 v4": 22, "intel xeon e5-2620 v3": 6,
-    "intel xeon e7-8880 v3": 18, "intel xeon e5-2673 v4": 20, "intel xeon gold 6148": 20, "intel xeon gold 6338": 32,
-    "intel xeon platinum 8124m": 18, "intel xeon platinum 8151": 12, "intel xeon platinum 8171m": 26,
-    "intel xeon platinum 8175m": 24, "intel xeon platinum 8180": 28, "intel xeon platinum 8259cl": 24,
-    "intel xeon platinum 8272cl": 26, "intel xeon platinum 8275cl": 24, "intel xeon platinum 8280": 28,
-    "intel xeon platinum 8370c": 32, "intel xeon platinum 8375c": 32, "intel xeon platinum 8380": 40,
-    "intel xeon platinum 8480+": 56, "intel xeon platinum 8490h": 60, "intel xeon platinum 8592+": 64,
+    "amd epyc 7401": 24, "amd epyc 7452": 32, "amd epyc 7543": 32, "amd epyc 7601": 32, "amd epyc 7702": 64,
+    "amd epyc 7713": 64, "amd epyc 7742": 64, "amd epyc 7763": 64, "amd epyc 7b12": 64, "amd epyc 7r13": 48,
+    "amd epyc 8024p": 8, "amd epyc 9454": 48, "amd epyc 9555": 64, "amd epyc 9654": 96, "amd epyc 9754": 128,
+    "amd epyc 9755": 128, "intel xeon 6710e": 64, "intel xeon 6767p": 64, "intel xeon 6780e": 144,
+    "intel xeon 6980p": 128, "intel xeon e5-2620 v3": 6, "intel xeon e5-2640": 6, "intel xeon e5-2640 v2": 8,
+    "intel xeon e5-2640 v3": 8, "intel xeon e5-2640 v4": 10, "intel xeon e5-2650 v4": 12, "intel xeon e5-2670 v2": 10,
+    "intel xeon e5-2673 v4": 20, "intel xeon e5-2680 v2": 10, "intel xeon e5-2680 v4": 14, "intel xeon e5-2686 v4": 18,
+    "intel xeon e5-2690": 8, "intel xeon e5-2690 v4": 14, "intel xeon e5-2697 v2": 12, "intel xeon e5-2699 v3": 18,
+    "intel xeon e5-2699 v4": 22, "intel xeon e7-8880 v3": 18, "intel xeon gold 5218": 16, "intel xeon gold 5320t": 20,
+    "intel xeon gold 6130": 16, "intel xeon gold 6148": 20, "intel xeon gold 6338": 32, "intel xeon gold 6430": 32,
+    "intel xeon gold 6530": 32, "intel xeon platinum 8124m": 18, "intel xeon platinum 8151": 12,
+    "intel xeon platinum 8171m": 26, "intel xeon platinum 8175m": 24, "intel xeon platinum 8180": 28,
+    "intel xeon platinum 8259cl": 24, "intel xeon platinum 8272cl": 26, "intel xeon platinum 8275cl": 24,
+    "intel xeon platinum 8280": 28, "intel xeon platinum 8370c": 32, "intel xeon platinum 8375c": 32,
+    "intel xeon platinum 8380": 40, "intel xeon platinum 8480+": 56, "intel xeon platinum 8490h": 60,
+    "intel xeon platinum 8592+": 64,
 }
 
 
@@ -62,18 +71,23 @@ def cpu_tdp(work):
             watts[name] = max(float(row["TDP"]), watts.get(name, 0))
     rows = []
     for name, tdp in watts.items():
-        kind = "cloud" if re.search(CLOUD_NAMES, name) else "catalogue"
-        rows.append([name, number(tdp), str(CORES.get(name, "")), kind, f"codecarbon {CODECARBON}", "2026", "MIT"])
-    for name, (tdp, cores, source) in CLOUD_ONLY.items():
-        rows.append([name, number(tdp), str(cores), "cloud", source, "2026", "public-fact"])
+        spread = CLOUD_SPREAD if re.search(CLOUD_NAMES, name) else 0
+        cores = str(CORES.get(name, ""))
+        rows.append([name, number(tdp), cores, number(spread), f"codecarbon {CODECARBON}", "2026", "MIT"])
+    for name, (low, high, cores) in CLOUD_ONLY.items():
+        source = f"{low} W Impact Framework or Boavizta; {high} W the other"
+        middle, spread = math.sqrt(low * high), math.log(high / low) / 2
+        rows.append([name, f"{middle:.0f}", str(cores), f"{spread:.2f}", source, "2026", "public-fact"])
+    for name, (tdp, cores) in PUBLISHED.items():
+        rows.append([name, number(tdp), str(cores), "0", "the maker's specification", "2026", "public-fact"])
     assert not CORES.keys() - watts.keys(), CORES.keys() - watts.keys()
     return f"""# table: cpu_tdp
 # version: 2026.11
 # built-by: tools/build_data.py from PyPI codecarbon {CODECARBON}
 # attribution: Design powers from CodeCarbon, MIT License, Copyright (c) 2019 Mila, BCG Gamma, CometML, Haverford College; Copyright (c) 2023 Code Carbon NGO
 # note: watts of one socket; cores of one socket where they are needed; names in the form that src/power/tdp.rs makes
-# note: `cloud` marks processors that no maker's catalogue has, whose design power is a guess
-""", ["name", "tdp_w", "cores", "kind", "source", "year", "licence"], sorted(rows)
+# note: spread is the deviation of the logarithm of what is said of the design power; 0 for a part in a maker's catalogue
+""", ["name", "tdp_w", "cores", "spread", "source", "year", "licence"], sorted(rows)
 
 
 TABLES = {"cpu_tdp": cpu_tdp}
