@@ -8,6 +8,10 @@ use serde::Deserialize;
 
 use crate::env;
 
+mod meaning;
+
+pub use meaning::{Carbon, Cost, Lists, Machine};
+
 /// The admin port that is used when none is configured.
 pub const ADMIN_DEFAULT: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(Ipv4Addr::LOCALHOST), 9747);
 
@@ -19,6 +23,8 @@ pub struct Config {
     pub host: Host,
     /// What survives a restart.
     pub state: State,
+    /// What the machine is, where nothing on it tells.
+    pub machine: Machine,
     /// How often to look.
     pub sampling: Sampling,
     /// What a kilowatt-hour means for the climate.
@@ -85,26 +91,6 @@ impl Default for Sampling {
     fn default() -> Self {
         Self { interval: Duration::from_secs(1), window: Duration::from_secs(10) }
     }
-}
-
-/// What a kilowatt-hour means for the climate.
-#[derive(Clone, Debug, Default, PartialEq, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-pub struct Carbon {
-    /// Where the machine stands: a country (`DE`, `DEU`) or a US state (`US-VA`). In a cloud the region tells.
-    pub zone: Option<String>,
-    /// Carbon intensity in gCO2e/kWh, where you know better than the tables.
-    pub intensity: Option<f64>,
-    /// Power usage effectiveness of the facility, 1 or more, where you know better than the tables.
-    pub pue: Option<f64>,
-}
-
-/// What a kilowatt-hour costs.
-#[derive(Clone, Debug, Default, PartialEq, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-pub struct Cost {
-    /// Price of electricity in USD per kWh; by default 0.12, and none in a cloud, where it is in the rent.
-    pub electricity: Option<f64>,
 }
 
 /// Limits on what is kept.
@@ -226,6 +212,14 @@ pub enum ConfigError {
         /// What would be right.
         expected: &'static str,
     },
+    /// A part of the configuration is wrong, and says so itself.
+    #[error("{key}: {message}")]
+    Part {
+        /// The key, dotted, with the file that it names.
+        key: String,
+        /// What is wrong and what would be right.
+        message: String,
+    },
     /// An `OTEL_*` variable is wrong.
     #[error(transparent)]
     Environment(#[from] wattline_export_otlp::EnvError),
@@ -248,6 +242,7 @@ impl Config {
             config.exporters.otlp.extend(wattline_export_otlp::Config::from_otel_env(&env::get)?);
         }
         config.validate()?;
+        config.cost.lists = Lists::read(&config.cost)?.into();
         Ok(config)
     }
 
@@ -280,20 +275,9 @@ impl Config {
         check(cold <= Duration::from_secs(10), "probes.host.cold_period", || humane(cold), "at most 10s")?;
         check(window >= interval, "sampling.window", || humane(window), "at least sampling.interval")?;
         check(window <= Duration::from_hours(1), "sampling.window", || humane(window), "at most 1h")?;
-        let Carbon { zone, intensity, pue } = &self.carbon;
-        if let Some(zone) = zone {
-            let known = wattline_model::grid::Grid::builtin().knows(zone);
-            check(known, "carbon.zone", || zone.clone(), "a country such as DE or a US state such as US-VA")?;
-        }
-        if let Some(grams) = *intensity {
-            check((0.0..=5000.0).contains(&grams), "carbon.intensity", || grams.to_string(), "gCO2e/kWh, 0 to 5000")?;
-        }
-        if let Some(pue) = *pue {
-            check((1.0..=5.0).contains(&pue), "carbon.pue", || pue.to_string(), "a ratio from 1 to 5")?;
-        }
-        if let Some(price) = self.cost.electricity {
-            check((0.0..=100.0).contains(&price), "cost.electricity", || price.to_string(), "USD per kWh, 0 to 100")?;
-        }
+        self.machine.validate()?;
+        self.carbon.validate()?;
+        self.cost.validate()?;
         check(self.limits.workloads > 0, "limits.workloads", || "0".to_owned(), "at least 1")?;
         let Admin { enabled, listen, plaintext_beyond_loopback } = self.admin;
         check(

@@ -4,7 +4,7 @@ use std::fmt::Write;
 
 use anyhow::{Result, bail};
 use serde::Serialize;
-use wattline_core::{GramsCo2e, GramsPerKwh, Quantity, Ratio, Seconds, Timestamp, UsdPerKwh};
+use wattline_core::{GramsCo2e, GramsPerKwh, Quantity, Ratio, Seconds, Timestamp};
 use wattline_model::footprint::{
     CallFootprint, Footprint, MachineFootprint, MachineName, Own, Question, Range, Tokens,
 };
@@ -140,16 +140,17 @@ struct Total {
 pub fn answer(args: &FootprintArgs, config: &Config, now: Timestamp) -> Result<Answer> {
     let found = Found::of(args.place.region.as_deref().or(config.carbon.zone.as_deref()));
     let tokens = args.tokens.iter().map(|text| tokens(text, args.calls)).collect::<Result<Vec<_>>>()?;
+    let at = args.place.at.map_or(now, |date| date.begin);
     let question = Question {
         machine: machine_name(args),
         count: args.count,
         time: Seconds::from_hours(args.hours),
         utilization: args.utilization.map(Ratio::new),
         calls: &tokens,
-        place: found.place(),
-        at: args.place.at.map_or(now, |date| date.begin),
+        place: wattline_model::grid::Place { intensity: config.carbon.intensity.map(GramsPerKwh::new), ..found.place() },
+        at,
         year: args.place.at.map(|date| date.year),
-        own: own(config),
+        own: own(config, at),
     };
     let Some(footprint) = Footprint::of(&question) else {
         bail!("{:?} is no instance type; write one such as m7i.xlarge", args.instance.as_deref().unwrap_or_default());
@@ -168,12 +169,11 @@ fn machine_name(args: &FootprintArgs) -> Option<MachineName> {
 }
 
 /// What the configuration knows better than the tables.
-fn own(config: &Config) -> Own {
+fn own(config: &Config, at: Timestamp) -> Own {
     Own {
-        intensity: config.carbon.intensity.map(GramsPerKwh::new),
         pue: config.carbon.pue.map(Ratio::new),
-        electricity: config.cost.electricity.map(UsdPerKwh::new),
-        lifetime: None,
+        electricity: config.cost.lists.electricity.as_ref().map(|tariff| tariff.at(at)),
+        lifetime: Some(Seconds::new(config.carbon.lifetime_years * 365.0 * 24.0 * 3600.0)),
     }
 }
 
@@ -379,4 +379,44 @@ fn money(usd: f64) -> String {
 /// Decimals that show four digits of an amount below one.
 fn decimals(amount: f64) -> usize {
     (1..12).find(|decimals| amount * 10f64.powi(*decimals) >= 1.0).map_or(12, |first| first as usize + 3)
+}
+
+/// What was not known, with what stands in for it.
+fn notes(found: &Found, footprint: &Footprint) -> Vec<String> {
+    let mut notes: Vec<String> = found.note.iter().cloned().collect();
+    if let Some(machine) = &footprint.machine {
+        let near = machine.nearest.join(", ");
+        match machine.basis {
+            Basis::Exact => {}
+            basis if near.is_empty() => notes.push(format!(
+                "no table has the processor {}; the default of any server stands in (tier {})",
+                machine.name,
+                basis.as_str()
+            )),
+            basis => notes.push(format!(
+                "no table has the type {} (nearest: {near}); its {} stands in, and it has no price",
+                machine.name,
+                match basis {
+                    Basis::Size => "family, scaled by size,",
+                    Basis::Family => "relatives of another generation",
+                    Basis::Exact | Basis::Default => "count of virtual CPUs alone",
+                }
+            )),
+        }
+        if machine.cost.is_none() && machine.basis == Basis::Exact {
+            notes.push(format!("no table has a price of {} ", machine.name).trim_end().to_owned());
+        }
+    }
+    for call in &footprint.calls {
+        let missing: Vec<&str> = call.unknown.iter().map(|unknown| unknown.as_str()).collect();
+        if !missing.is_empty() {
+            let near = if call.nearest.is_empty() { "none".to_owned() } else { call.nearest.join(", ") };
+            notes.push(format!(
+                "of {} no table has: {}; nothing is guessed (nearest models: {near})",
+                call.asked.model,
+                missing.join(", ")
+            ));
+        }
+    }
+    notes
 }

@@ -4,6 +4,7 @@ use wattline_core::attribute::{Attribute, Text, key};
 use wattline_core::reading::CloudInstance;
 use wattline_core::{HostRoot, Inventory};
 
+use crate::config::Machine;
 use crate::telemetry;
 
 /// The process id of this agent as the measured host counts it. In a container it differs from the one that the agent
@@ -56,6 +57,20 @@ fn filled(fresh: &CloudInstance, known: &CloudInstance) -> CloudInstance {
     }
 }
 
+/// `inventory`, with what the configuration says of the machine in place of what was found.
+pub fn configured(inventory: Inventory, machine: &Machine) -> Inventory {
+    let Machine { provider, region, instance_type } = machine;
+    let Some(provider) = provider else { return inventory };
+    let found = inventory.cloud.clone().filter(|found| found.provider == *provider);
+    let found = found.unwrap_or_else(|| CloudInstance { provider: provider.clone(), ..CloudInstance::default() });
+    let cloud = CloudInstance {
+        region: region.clone().or(found.region),
+        instance_type: instance_type.clone().or(found.instance_type),
+        ..found
+    };
+    Inventory { cloud: Some(cloud), ..inventory }
+}
+
 /// What describes the machine and the agent on it, on every Resource.
 pub fn resource(inventory: &Inventory) -> Vec<Attribute> {
     let Inventory { host_name, host_id, arch, cloud, .. } = inventory;
@@ -70,7 +85,7 @@ pub fn resource(inventory: &Inventory) -> Vec<Attribute> {
     push(key::OS_TYPE, &Some("linux".to_owned()));
     if let Some(cloud) = cloud {
         push(key::CLOUD_PROVIDER, &Some(cloud.provider.clone()));
-        push(key::CLOUD_PLATFORM, &Some(cloud.platform.clone()));
+        push(key::CLOUD_PLATFORM, &Some(cloud.platform.clone()).filter(|platform| !platform.is_empty()));
         push(key::CLOUD_REGION, &cloud.region);
         push(key::CLOUD_AVAILABILITY_ZONE, &cloud.availability_zone);
         push(key::CLOUD_ACCOUNT_ID, &cloud.account_id);
@@ -82,6 +97,27 @@ pub fn resource(inventory: &Inventory) -> Vec<Attribute> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_configured_machine_is_what_it_is_configured_to_be() {
+        let machine = Machine {
+            provider: Some("aws".to_owned()),
+            region: Some("eu-north-1".to_owned()),
+            instance_type: Some("m7i.large".to_owned()),
+        };
+        let cloud = configured(Inventory::default(), &machine).cloud.unwrap();
+        assert_eq!((cloud.region.as_deref(), cloud.instance_type.as_deref()), (Some("eu-north-1"), Some("m7i.large")));
+        let found = CloudInstance {
+            provider: "aws".to_owned(),
+            account_id: Some("1".to_owned()),
+            region: Some("us-east-1".to_owned()),
+            ..CloudInstance::default()
+        };
+        let found = Inventory { cloud: Some(found), ..Inventory::default() };
+        let cloud = configured(found.clone(), &machine).cloud.unwrap();
+        assert_eq!((cloud.region.as_deref(), cloud.account_id.as_deref()), (Some("eu-north-1"), Some("1")));
+        assert_eq!(configured(found.clone(), &Machine::default()), found);
+    }
 
     #[test]
     fn the_agents_process_id_is_the_hosts_word_for_it() {

@@ -8,19 +8,14 @@ use std::sync::Arc;
 use wattline_core::attribute::{Attribute, key};
 use wattline_core::reading::{SourceHealth, SourceState};
 use wattline_core::sample::Period;
-use wattline_core::{
-    GramsPerKwh, Inventory, Ratio, Reading, Readings, Sample, Seconds, Snapshot, Subject, Tick, Timestamp, UsdPerKwh,
-    metrics,
-};
-use wattline_model::grid::{Grid, Intensity, Place, Pue, pue};
-use wattline_model::host::{HostModel, Rates, RawCounter, Settings};
-use wattline_model::inference::{self, InferenceBooks, LocalAddresses};
+use wattline_core::{Inventory, Ratio, Reading, Readings, Sample, Seconds, Snapshot, Subject, Tick, Timestamp, metrics};
+use wattline_model::grid::Grid;
+use wattline_model::host::{HostModel, RawCounter, Settings};
+use wattline_model::inference::{self, InferenceBooks, LocalAddresses, TokenPrices};
 
-use crate::config::{Carbon, Config};
+use crate::config::{self, Config};
+use crate::meaning::Meaning;
 use crate::{identity, report, telemetry};
-
-/// Price of electricity where none is configured and the machine is not rented.
-const DEFAULT_ELECTRICITY: UsdPerKwh = UsdPerKwh::new(0.12);
 
 /// What became of readings.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -40,12 +35,10 @@ pub struct Pipeline {
     host: HostModel,
     inference: InferenceBooks,
     local: LocalAddresses,
-    prices: inference::TokenPrices,
-    carbon: Carbon,
-    electricity: Option<UsdPerKwh>,
-    intensity: Intensity,
-    pue: Pue,
-    rates: Rates,
+    prices: TokenPrices,
+    /// What the configuration says of the machine itself.
+    machine: config::Machine,
+    meaning: Meaning,
     health: BTreeMap<&'static str, SourceHealth>,
     started: Option<Timestamp>,
     /// The first readings about the machine are in.
@@ -56,25 +49,20 @@ pub struct Pipeline {
 impl Pipeline {
     /// Empty books.
     pub fn new(config: &Config, own_pid: Option<u32>) -> Self {
-        let host = HostModel::new(settings(config, own_pid));
-        let (intensity, pue) = place(&config.carbon, host.inventory());
         let mut pipeline = Self {
             own_pid,
+            host: HostModel::new(settings(config, own_pid)),
             inference: InferenceBooks::default(),
             local: LocalAddresses::new(config.probes.local_engines.iter().cloned()),
-            prices: inference::TokenPrices::default(),
-            carbon: config.carbon.clone(),
-            electricity: config.cost.electricity.map(UsdPerKwh::new),
-            rates: Rates::default(),
+            prices: TokenPrices::new(config.cost.lists.tokens.clone()),
+            machine: config.machine.clone(),
+            meaning: Meaning::new(config),
             health: BTreeMap::new(),
             started: None,
             opened: false,
             stale: 0,
-            host,
-            intensity,
-            pue,
         };
-        pipeline.settle_place();
+        pipeline.describe(&Inventory::default());
         pipeline
     }
 
@@ -91,8 +79,11 @@ impl Pipeline {
     /// Learns what the machine is. What the cloud has told before stays where `inventory` says nothing of it.
     pub fn describe(&mut self, inventory: &Inventory) {
         let merged = identity::merged(self.host.inventory(), inventory);
-        self.host.describe(&Arc::new(merged));
-        self.settle_place();
+        let inventory = Arc::new(identity::configured(merged, &self.machine));
+        self.host.describe(&inventory);
+        self.meaning.describe(&inventory);
+        // The machine was what it is all along.
+        self.host.correct_rates(self.meaning.rates().clone());
     }
 
     /// Notes how reading a source went.
@@ -116,6 +107,9 @@ impl Pipeline {
                     };
                     self.inference.book(call, &context);
                 }
+                Reading::Intensity(reading) => {
+                    self.meaning.take(reading, readings.tick.wall);
+                }
                 Reading::Health(health) => self.note(health.clone()),
                 _ => about_host = true,
             }
@@ -125,9 +119,11 @@ impl Pipeline {
         }
         let is_first = !std::mem::replace(&mut self.opened, true);
         let settled = self.host.books().settled_at();
-        if !self.host.ingest(readings, &self.rates) {
+        if !self.host.ingest(readings) {
             self.stale += 1;
         }
+        // A grid or a price that has changed ends the window here, so that each part has its own rates.
+        self.host.change_rates(self.meaning.at(readings.tick.wall).clone());
         if self.host.books().settled_at() != settled {
             News::Settled
         } else if is_first {
@@ -140,7 +136,7 @@ impl Pipeline {
     /// Closes the open window, however short. False when there was none.
     pub fn settle_now(&mut self) -> bool {
         let settled = self.host.books().settled_at();
-        self.host.settle_now(&self.rates);
+        self.host.settle_now();
         self.host.books().settled_at() != settled
     }
 
@@ -156,9 +152,10 @@ impl Pipeline {
 
     /// All figures as they stand, with `own` telling about the agent itself.
     pub fn snapshot(&self, tick: Tick, own: &[Sample]) -> Snapshot {
-        let mut samples = self.host.samples(&self.rates, tick.wall);
+        let mut samples = self.host.samples(tick.wall);
         samples.extend(self.inference.samples(tick.wall));
-        self.place_samples(tick, &mut samples);
+        self.meaning.samples(self.started.unwrap_or(tick.wall), tick.wall, &mut samples);
+        self.health_samples(tick, &mut samples);
         samples.extend_from_slice(own);
         samples.extend(telemetry::own_use(tick, self.started.unwrap_or(tick.wall)));
         Snapshot { tick, resource: identity::resource(self.host.inventory()), samples }
@@ -168,9 +165,10 @@ impl Pipeline {
     pub fn reconfigure(&mut self, config: &Config) {
         self.host.reconfigure(settings(config, self.own_pid));
         self.local = LocalAddresses::new(config.probes.local_engines.iter().cloned());
-        self.carbon = config.carbon.clone();
-        self.electricity = config.cost.electricity.map(UsdPerKwh::new);
-        self.settle_place();
+        self.prices = TokenPrices::new(config.cost.lists.tokens.clone());
+        self.machine = config.machine.clone();
+        self.meaning.reconfigure(config);
+        self.host.change_rates(self.meaning.rates().clone());
     }
 
     /// Calls of language models so far; `None` when there were none.
@@ -199,41 +197,13 @@ impl Pipeline {
         self.health.values()
     }
 
-    /// Carbon intensity in use.
-    pub fn intensity(&self) -> &Intensity {
-        &self.intensity
+    /// What a joule and an hour of this machine mean.
+    pub const fn meaning(&self) -> &Meaning {
+        &self.meaning
     }
 
-    /// Power usage effectiveness in use.
-    pub fn pue(&self) -> &Pue {
-        &self.pue
-    }
-
-    /// Finds intensity, PUE and price anew, once it is known where the machine stands.
-    fn settle_place(&mut self) {
-        let inventory = Arc::clone(self.host.inventory());
-        (self.intensity, self.pue) = place(&self.carbon, &inventory);
-        let rented = inventory.cloud.is_some();
-        let default = (!rented).then_some(DEFAULT_ELECTRICITY);
-        self.rates = Rates {
-            intensity: self.intensity.grams,
-            pue: self.pue.ratio,
-            electricity: self.electricity.or(default),
-            carbon_uncertainty: self.intensity.uncertainty.times(self.pue.uncertainty),
-        };
-    }
-
-    fn place_samples(&self, tick: Tick, samples: &mut Vec<Sample>) {
-        let host = Arc::new(Subject::Host);
+    fn health_samples(&self, tick: Tick, samples: &mut Vec<Sample>) {
         let period = Period { start: self.started.unwrap_or(tick.wall), at: tick.wall };
-        let intensity = vec![
-            Attribute::new(key::CARBON_ZONE, self.intensity.zone.clone()),
-            Attribute::new(key::CARBON_SOURCE, self.intensity.source.clone()),
-            Attribute::new(key::CARBON_ESTIMATED, if self.intensity.estimated { "true" } else { "false" }),
-        ];
-        samples.push(metrics::CARBON_INTENSITY.sample(&host, intensity, period, self.intensity.grams));
-        let source = vec![Attribute::new(key::CARBON_SOURCE, self.pue.source.clone())];
-        samples.push(metrics::CARBON_PUE.sample(&host, source, period, self.pue.ratio));
         let wattline = Arc::new(Subject::Wattline);
         for health in self.health.values() {
             let up = match health.state {
@@ -254,20 +224,4 @@ fn settings(config: &Config, own_pid: Option<u32>) -> Settings {
         retention: Seconds::new(config.limits.retention.as_secs_f64()),
         own_pid,
     }
-}
-
-/// Intensity and PUE where the machine stands: configured, else by region, else by country, else the world.
-fn place(carbon: &Carbon, inventory: &Inventory) -> (Intensity, Pue) {
-    let cloud = inventory.cloud.as_ref();
-    let (provider, region) =
-        (cloud.map(|cloud| cloud.provider.as_str()), cloud.and_then(|cloud| cloud.region.as_deref()));
-    let intensity = match carbon.intensity {
-        Some(grams) => Intensity::configured(
-            GramsPerKwh::new(grams),
-            carbon.zone.clone().unwrap_or_else(|| "configured".to_owned()),
-        ),
-        None => Grid::builtin().intensity(&Place { zone: carbon.zone.as_deref(), country: None, provider, region }),
-    };
-    let pue = carbon.pue.map_or_else(|| pue(provider, region), |ratio| Pue::configured(Ratio::new(ratio)));
-    (intensity, pue)
 }

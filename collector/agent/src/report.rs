@@ -9,7 +9,7 @@ use wattline_core::{Inventory, Method, MicroJoules, Seconds, Uncertainty};
 use wattline_model::host::{EnergyState, HostBooks};
 
 use crate::pipeline::Pipeline;
-use crate::units::{joules, mass, watts};
+use crate::units::{joules, liters, mass, watts};
 
 /// What was measured, broken down by device and by workload. Energy in joules, power in watts, carbon in grams.
 #[derive(Clone, Debug, Serialize)]
@@ -34,11 +34,13 @@ pub struct Report {
     pub idle: Figure,
     /// Energy that no witness explains.
     pub unattributed: Figure,
-    /// Operational carbon.
+    /// Carbon.
     pub carbon: Carbon,
-    /// Electricity in USD; absent where it is in the rent.
+    /// Money.
+    pub cost: Cost,
+    /// Water, where it is told.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub electricity_usd: Option<f64>,
+    pub water: Option<Water>,
     /// Calls of language models since the start.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub inference: Option<Inference>,
@@ -101,20 +103,66 @@ pub struct Workload {
 /// Carbon with what it was computed from.
 #[derive(Clone, Debug, Serialize)]
 pub struct Carbon {
-    /// Grams of CO2e since the start.
+    /// Grams of CO2e of electricity since the start, the facility's part included.
     pub grams: f64,
     /// The lower end of the 90 % range.
     pub grams_low: f64,
     /// The upper end.
     pub grams_high: f64,
+    /// Grams of CO2e of having made the machine that fall on the time since the start.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub embodied: Option<Embodied>,
+    /// The electricity's grams by the contract of supply: another view of `grams`, not added.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub market_grams: Option<f64>,
     /// gCO2e per kWh.
     pub intensity: f64,
     /// Of which zone.
     pub zone: String,
-    /// From which table or configuration.
+    /// From which table, provider or configuration.
     pub source: String,
+    /// How near that is to the place: `live`, `zone`, ..., `world`.
+    pub tier: &'static str,
     /// Power usage effectiveness.
     pub pue: f64,
+    /// From which table or configuration.
+    pub pue_source: String,
+}
+
+/// Carbon of having made the machine.
+#[derive(Clone, Copy, Debug, Serialize)]
+pub struct Embodied {
+    /// Grams since the start.
+    pub grams: f64,
+    /// The lower end of the 90 % range.
+    pub grams_low: f64,
+    /// The upper end.
+    pub grams_high: f64,
+}
+
+/// Money since the start.
+#[derive(Clone, Debug, Default, Serialize)]
+pub struct Cost {
+    /// Electricity in USD; absent where it is in the rent.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub electricity_usd: Option<f64>,
+    /// The rent of the machine in USD.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub instance_usd: Option<f64>,
+    /// The price list that the rent is of.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub instance_price: Option<String>,
+}
+
+/// Water since the start, in litres.
+#[derive(Clone, Copy, Debug, Serialize)]
+pub struct Water {
+    /// Evaporated at the site.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub site_l: Option<f64>,
+    /// Evaporated at the plants of the grid.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub grid_l: Option<f64>,
 }
 
 /// Calls of language models since the start.
@@ -140,8 +188,6 @@ impl Report {
         let devices = devices(books);
         let power = devices.iter().map(|device| device.figure.power_w).sum();
         let total = Figure::new(books.energy(), power, books.method(), uncertainty);
-        let carbon_uncertainty = books.operational_uncertainty().factor();
-        let grams = books.meaning().operational.quantity().get();
         let split = books.method().split();
         let state = |state| {
             let rows = || books.workloads().filter(move |row| row.state == state);
@@ -160,16 +206,9 @@ impl Report {
             idle: state(EnergyState::Idle),
             unattributed: state(EnergyState::Unattributed),
             devices,
-            carbon: Carbon {
-                grams,
-                grams_low: grams / carbon_uncertainty,
-                grams_high: grams * carbon_uncertainty,
-                intensity: pipeline.intensity().grams.get(),
-                zone: pipeline.intensity().zone.to_string(),
-                source: pipeline.intensity().source.to_string(),
-                pue: pipeline.pue().ratio.get(),
-            },
-            electricity_usd: books.meaning().electricity.map(|cost| cost.quantity().get()),
+            carbon: Carbon::of(pipeline),
+            cost: Cost::of(pipeline),
+            water: Water::of(books),
             inference: pipeline.inference_totals(),
         })
     }
@@ -226,17 +265,13 @@ impl Report {
     }
 
     fn write_meaning(&self, out: &mut String) -> std::fmt::Result {
-        let Carbon { grams, grams_low, grams_high, intensity, zone, source, pue } = &self.carbon;
-        writeln!(
-            out,
-            "carbon  {} ({} to {})  at {intensity:.0} gCO2e/kWh of {zone} ({source}), PUE {pue:.2}",
-            mass(*grams),
-            mass(*grams_low),
-            mass(*grams_high),
-        )?;
-        match self.electricity_usd {
-            Some(usd) => writeln!(out, "cost    {usd:.9} USD of electricity")?,
-            None => writeln!(out, "cost    electricity is in the rent of this machine")?,
+        self.carbon.write(out)?;
+        self.cost.write(out)?;
+        if let Some(Water { site_l, grid_l }) = self.water {
+            let told = [(site_l, "at the site"), (grid_l, "at the plants of the grid")];
+            for (water, place) in told.into_iter().filter_map(|(water, place)| Some((water?, place))) {
+                writeln!(out, "water   {} {place}", liters(water))?;
+            }
         }
         if let Some(Inference { calls, energy_j, carbon_g, cost_usd }) = self.inference {
             writeln!(
@@ -247,6 +282,93 @@ impl Report {
             )?;
         }
         writeln!(out, "window  {:.1} s", self.window_s)
+    }
+}
+
+impl Carbon {
+    fn of(pipeline: &Pipeline) -> Self {
+        let (books, meaning) = (pipeline.host().books(), pipeline.meaning());
+        let (intensity, pue) = (meaning.intensity(), meaning.pue());
+        let grams = books.meaning().operational.quantity().get();
+        let factor = books.operational_uncertainty().factor();
+        let embodied = books.meaning().embodied.map(|made| made.quantity().get());
+        let made_factor = books.embodied_uncertainty().factor();
+        Self {
+            grams,
+            grams_low: grams / factor,
+            grams_high: grams * factor,
+            embodied: embodied.map(|grams| Embodied {
+                grams,
+                grams_low: grams / made_factor,
+                grams_high: grams * made_factor,
+            }),
+            market_grams: books.meaning().market.map(|grams| grams.quantity().get()),
+            intensity: intensity.grams.get(),
+            zone: intensity.zone.to_string(),
+            source: intensity.source.to_string(),
+            tier: intensity.tier.as_str(),
+            pue: pue.ratio.get(),
+            pue_source: pue.source.to_string(),
+        }
+    }
+
+    fn write(&self, out: &mut String) -> std::fmt::Result {
+        let Self { grams, grams_low, grams_high, embodied, market_grams, intensity, zone, source, tier, pue, pue_source } =
+            self;
+        writeln!(
+            out,
+            "carbon  {} ({} to {}) of electricity, at {intensity:.0} gCO2e/kWh of {zone} ({source}, tier {tier}), PUE \
+             {pue:.2} ({pue_source})",
+            mass(*grams),
+            mass(*grams_low),
+            mass(*grams_high),
+        )?;
+        if let Some(Embodied { grams, grams_low, grams_high }) = embodied {
+            let range = format!("{} to {}", mass(*grams_low), mass(*grams_high));
+            writeln!(out, "        {} ({range}) embodied in the machine", mass(*grams))?;
+        }
+        if let Some(grams) = market_grams {
+            writeln!(out, "        {} of electricity by contract, not added", mass(*grams))?;
+        }
+        Ok(())
+    }
+}
+
+impl Cost {
+    fn of(pipeline: &Pipeline) -> Self {
+        let meaning = pipeline.host().books().meaning();
+        let price = pipeline.meaning().held().price.as_ref();
+        Self {
+            electricity_usd: meaning.electricity.map(|cost| cost.quantity().get()),
+            instance_usd: meaning.rent.map(|cost| cost.quantity().get()),
+            instance_price: price.map(|price| {
+                let read = price.date.as_ref().map_or_else(String::new, |date| format!(" of {date}"));
+                format!("{} USD/h, {}{read}", price.usd_per_hour.get(), price.source)
+            }),
+        }
+    }
+
+    fn write(&self, out: &mut String) -> std::fmt::Result {
+        let Self { electricity_usd, instance_usd, instance_price } = self;
+        if let Some(usd) = electricity_usd {
+            writeln!(out, "cost    {usd:.9} USD of electricity")?;
+        }
+        if let Some(usd) = instance_usd {
+            let price = instance_price.as_deref().unwrap_or("a price before");
+            writeln!(out, "cost    {usd:.6} USD of rent, electricity included, at {price}")?;
+        }
+        if electricity_usd.is_none() && instance_usd.is_none() {
+            writeln!(out, "cost    unknown: no table has the rent of this machine; set cost.instance or cost.electricity")?;
+        }
+        Ok(())
+    }
+}
+
+impl Water {
+    fn of(books: &HostBooks) -> Option<Self> {
+        let of = |water: Option<wattline_core::Microliters>| water.map(|water| water.quantity().get());
+        let water = Self { site_l: of(books.meaning().water_site), grid_l: of(books.meaning().water_grid) };
+        (water.site_l.is_some() || water.grid_l.is_some()).then_some(water)
     }
 }
 

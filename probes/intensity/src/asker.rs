@@ -73,8 +73,7 @@ impl Asker {
 
     /// True when there is another key than the one that was refused.
     pub(crate) async fn has_new_key(&self) -> bool {
-        matches!(self.plan.key, Key::File(_))
-            && self.key().await.is_ok_and(|key| key.is_some() && key != self.refused)
+        matches!(self.plan.key, Key::File(_)) && self.key().await.is_ok_and(|key| key.is_some() && key != self.refused)
     }
 
     async fn key(&self) -> Result<Option<Secret>, FetchError> {

@@ -99,7 +99,8 @@ impl Web {
         if let Proof::Query(name, key) = proof {
             url.query_pairs_mut().append_pair(name, key.reveal());
         }
-        let request = self.client.get(url).header(ACCEPT, HeaderValue::from_static("application/json, application/xml"));
+        let request =
+            self.client.get(url).header(ACCEPT, HeaderValue::from_static("application/json, application/xml"));
         match proof {
             Proof::Nobody | Proof::Query(..) => request,
             // The builder marks both as sensitive.
@@ -153,9 +154,9 @@ impl Web {
             401 | 403 | 407 => FetchError::Denied { what },
             429 => FetchError::Throttled { after, what },
             503 if after.is_some() => FetchError::Throttled { after, what },
-            300..=399 => {
-                FetchError::Rejected { what: format!("{what}; a redirect is not followed, so set endpoint to where it leads") }
-            }
+            300..=399 => FetchError::Rejected {
+                what: format!("{what}; a redirect is not followed, so set endpoint to where it leads"),
+            },
             408 | 425 | 500.. => FetchError::Failed { what },
             _ => FetchError::Rejected { what },
         }

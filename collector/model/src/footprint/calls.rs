@@ -65,8 +65,7 @@ impl CallFootprint {
             None => known.map_or(Text::Static("unknown"), |model| maker(model.owner)),
         };
         let call = inference_of(tokens, &provider, question.place.region, question.at);
-        let context =
-            inference::Context { now: question.at, grid: Grid::builtin(), local: &local, prices: &prices };
+        let context = inference::Context { now: question.at, grid: Grid::builtin(), local: &local, prices: &prices };
         let found = inference::assess(&call, &context);
         let energy = found.energy.map(|energy| Range::of(energy.energy * tokens.calls, energy.energy_uncertainty));
         let carbon = found.energy.map(|energy| {

@@ -246,10 +246,17 @@ impl Known {
             let uncertainty = uncertainty.times(wider);
             Part { kind, name: kind.as_str().to_owned(), power: Range::of(watts, uncertainty), uncertainty }
         });
-        own.chain(self.accelerators.iter().map(|fitted| accelerator(fitted, load, is_assumed, self.uncertainty))).collect()
+        own.chain(self.accelerators.iter().map(|fitted| accelerator(fitted, load, is_assumed, self.uncertainty)))
+            .collect()
     }
 
-    fn cost(&self, name: &MachineName, question: &Question<'_>, time: Seconds, facility: Joules) -> Option<MachineCost> {
+    fn cost(
+        &self,
+        name: &MachineName,
+        question: &Question<'_>,
+        time: Seconds,
+        facility: Joules,
+    ) -> Option<MachineCost> {
         match name {
             MachineName::Cpu { .. } => {
                 let price = question.own.electricity;
@@ -294,8 +301,10 @@ fn describe(instance: &Instance) -> String {
     let each = if *whole_cores { "cores" } else { "threads" };
     let metal = if *bare_metal { ", bare metal" } else { "" };
     let mut parts = vec![format!("{vcpus} {each} of {cpu_name}{metal}"), format!("{memory_gib} GiB")];
-    parts.extend(accelerators.iter().map(|Fitted { accelerator, count }| {
-        format!("{} x {}", whole_or_part(*count), accelerator.name)
-    }));
+    parts.extend(
+        accelerators
+            .iter()
+            .map(|Fitted { accelerator, count }| format!("{} x {}", whole_or_part(*count), accelerator.name)),
+    );
     parts.join(", ")
 }

@@ -24,7 +24,7 @@ pub use pue::{Pue, pue};
 pub use region::Region;
 pub use tables::{TableInfo, tables};
 pub use water::{Water, WaterFactor, water};
-pub use year::civil_year;
+pub use year::{begin_of_year, civil_year};
 
 /// How near a carbon intensity is to the place asked for, from the nearest to the furthest.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]

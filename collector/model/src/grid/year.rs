@@ -22,6 +22,14 @@ pub fn civil_year(at: Timestamp) -> u16 {
     u16::try_from(year).unwrap_or(u16::MAX)
 }
 
+/// The begin of a year in UTC, from 1970.
+pub fn begin_of_year(year: u16) -> Timestamp {
+    let before = u64::from(year.max(1970)) - 1;
+    let leap_days = |year: u64| year / 4 - year / 100 + year / 400;
+    let days = (before - 1969) * 365 + leap_days(before) - leap_days(1969);
+    Timestamp::from_unix_nanos((days * 86_400).saturating_mul(1_000_000_000))
+}
+
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
@@ -71,6 +79,15 @@ mod tests {
         fn no_later_moment_lies_in_an_earlier_year(at in any::<u64>(), later in any::<u64>()) {
             let [first, second] = [at.min(later), at.max(later)].map(|nanos| civil_year(Timestamp::from_unix_nanos(nanos)));
             prop_assert!(first <= second);
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn a_year_begins_where_the_one_before_ends(year in 1971u16..2500) {
+            let begin = begin_of_year(year);
+            prop_assert_eq!(civil_year(begin), year);
+            prop_assert_eq!(civil_year(Timestamp::from_unix_nanos(begin.unix_nanos() - 1)), year - 1);
         }
     }
 }

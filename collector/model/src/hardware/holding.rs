@@ -188,7 +188,8 @@ mod tests {
         let mut inventory = rented("m5.large", "us-east-1", 2, 8);
         inventory.cloud.as_mut().unwrap().life_cycle = Some("spot".to_owned());
         assert!(holding(&inventory, &own(&PriceFile::default())).holding.rent.is_none());
-        let own = OwnHolding { rent: Some(UsdPerHour::new(0.03)), ..own(&PriceFile::default()) };
+        let none = PriceFile::default();
+        let own = OwnHolding { rent: Some(UsdPerHour::new(0.03)), ..own(&none) };
         assert!((holding(&inventory, &own).holding.rent.unwrap().get() - 0.03).abs() < 1e-12);
     }
 

@@ -194,6 +194,11 @@ impl HostPower {
         Joules::new(if self.terms.network { amount(moved) * NETWORK_JOULES_PER_BYTE } else { 0.0 })
     }
 
+    /// The memory reckoned with, in gigabytes.
+    pub const fn memory_gb(&self) -> f64 {
+        self.memory_gb
+    }
+
     /// What the figures rest on: the family of the processor, its design power alone, or nothing but its CPUs.
     pub const fn tier(&self) -> Tier {
         self.tier

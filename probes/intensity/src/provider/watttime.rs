@@ -85,9 +85,10 @@ impl WattTime {
         };
         let answer = self.web.get(&["login"], &[], Proof::Basic(&self.username, password), now).await?;
         let Login { token } = json(&answer.body)?;
-        token.filter(|token| !token.is_empty()).map(Secret::new).ok_or_else(|| FetchError::Failed {
-            what: "WattTime took the password and gave no token".to_owned(),
-        })
+        token
+            .filter(|token| !token.is_empty())
+            .map(Secret::new)
+            .ok_or_else(|| FetchError::Failed { what: "WattTime took the password and gave no token".to_owned() })
     }
 
     async fn question(&self, signal: Signal, token: &Secret, now: Timestamp) -> Result<Answer, FetchError> {
@@ -95,7 +96,8 @@ impl WattTime {
         match signal {
             Signal::Average => {
                 let end = moment::floor(now, STEP_SECONDS);
-                let start = Timestamp::from_unix_nanos(end.unix_nanos().saturating_sub(HISTORY_SECONDS * 1_000_000_000));
+                let start =
+                    Timestamp::from_unix_nanos(end.unix_nanos().saturating_sub(HISTORY_SECONDS * 1_000_000_000));
                 let (start, end) = (moment::minutes(start), moment::minutes(end));
                 let query = [region, ("signal_type", "co2_aoer"), ("start", &start), ("end", &end)];
                 self.web.get(&["v3", "historical"], &query, Proof::Bearer(token), now).await

@@ -38,7 +38,8 @@ impl Document {
     /// Adds what one file tells. A file that acknowledges instead has no data, or refuses the question.
     pub(crate) fn read(&mut self, body: &[u8]) -> Result<(), FetchError> {
         let failed = |what: String| FetchError::Failed { what };
-        let text = std::str::from_utf8(body).map_err(|_error| failed("the answer of ENTSO-E is not text".to_owned()))?;
+        let text =
+            std::str::from_utf8(body).map_err(|_error| failed("the answer of ENTSO-E is not text".to_owned()))?;
         // A document type could define entities that grow without end; the platform sends none.
         let options = ParsingOptions { allow_dtd: false, nodes_limit: NODES_MAX, ..ParsingOptions::default() };
         let document = roxmltree::Document::parse_with_options(text.trim_start_matches('\u{feff}'), options)
@@ -98,7 +99,9 @@ fn blocks(period: Node<'_, '_>, repeats: bool) -> Option<(Vec<(Timestamp, Block)
         let position = text(point, "position").and_then(|text| text.parse::<u64>().ok());
         let megawatts = text(point, "quantity").and_then(|text| text.parse::<f64>().ok());
         match position.zip(megawatts) {
-            Some((position, megawatts)) if (1..=steps).contains(&position) && megawatts.is_finite() && megawatts >= 0.0 => {
+            Some((position, megawatts))
+                if (1..=steps).contains(&position) && megawatts.is_finite() && megawatts >= 0.0 =>
+            {
                 points.insert(position, megawatts);
             }
             _ => unreadable += 1,
