@@ -1,6 +1,7 @@
 //! The tables of carbon intensity as one: which of them speaks for a place.
 
 use std::collections::BTreeMap;
+use std::f64::consts::SQRT_2;
 use std::sync::LazyLock;
 
 use wattline_core::{GramsPerKwh, Text, Uncertainty};
@@ -158,7 +159,7 @@ impl Grid {
     }
 
     fn of_region(&self, region: Region, year: Option<u16>) -> Option<Intensity> {
-        let zone = || self.zones.get(region.zone?, year).map(|(zone, row)| of_row(row, zone, Tier::Zone, year));
+        let zone = || self.zone(region.zone?, year);
         let published = || {
             let rows = self.published.get(&(region.provider, region.name))?;
             let found = nearest(rows, year).map(|row| of_row(*row, region.name, Tier::Region, year))?;
@@ -174,11 +175,18 @@ impl Grid {
         if let Some(found) = self.country(self.alpha3(&name), year, false) {
             return Some(found);
         }
-        if let Some((zone, row)) = self.zones.get(&name, year) {
-            return Some(of_row(row, zone, Tier::Zone, year));
-        }
         let stands_in = || self.country(self.alpha3(name.split_once('-')?.0), year, true);
-        self.state(&name, year).or_else(stands_in)
+        self.zone(&name, year).or_else(|| self.state(&name, year)).or_else(stands_in)
+    }
+
+    /// The figure of a grid zone. Of a zone that is a whole country two publishers speak, and may differ by more than
+    /// publishers usually do: then each is as wrong as two figures of one thing are that lie so far apart.
+    fn zone(&self, name: &str, year: Option<u16>) -> Option<Intensity> {
+        let (zone, row) = self.zones.get(name, year)?;
+        let other = self.alpha3.get(zone).and_then(|country| self.countries.get(country, year));
+        let apart = other.map_or(0.0, |(_, other)| (row.value / other.value).ln().abs() / SQRT_2);
+        let excess = (apart * apart - PUBLISHERS_DIFFER * PUBLISHERS_DIFFER).max(0.0).sqrt();
+        Some(of_row(row, zone, Tier::Zone, year).less_certain(excess))
     }
 
     fn state(&self, name: &str, year: Option<u16>) -> Option<Intensity> {
@@ -190,17 +198,18 @@ impl Grid {
     /// The figure of a whole country: of its zone where it is one and built in, which is nearer to what is consumed
     /// there than what its plants generate.
     fn country(&self, alpha3: &str, year: Option<u16>, stands_in: bool) -> Option<Intensity> {
-        let (country, generated) = self.countries.get(alpha3, year).filter(|(country, _)| *country != WORLD).unzip();
-        let alpha2 = self.alpha2.get(alpha3).copied();
-        let consumed = alpha2.and_then(|alpha2| self.zones.get(alpha2, year));
-        let inside = INSIDE_COUNTRY.iter().find(|(country, _)| *country == alpha3).map(|(_, spread)| *spread);
-        let (zone, row, whole) = match consumed {
-            Some((zone, row)) => (zone, row, Tier::Zone),
-            None => (country?, generated?, Tier::Country),
+        let generated = || {
+            let (country, row) = self.countries.get(alpha3, year).filter(|(country, _)| *country != WORLD)?;
+            Some(of_row(row, country, Tier::Country, year))
         };
-        let tier = if stands_in || inside.is_some() { Tier::Country } else { whole };
-        let intensity = of_row(row, zone, tier, year).less_certain(inside.unwrap_or(0.0));
-        Some(Intensity { estimated: stands_in || inside.is_some(), ..intensity })
+        let alpha2 = self.alpha2.get(alpha3);
+        let whole = alpha2.and_then(|alpha2| self.zone(alpha2, year)).or_else(generated)?;
+        let inside = INSIDE_COUNTRY.iter().find(|(country, _)| *country == alpha3).map(|(_, spread)| *spread);
+        if !stands_in && inside.is_none() {
+            return Some(whole);
+        }
+        let whole = whole.less_certain(inside.unwrap_or(0.0));
+        Some(Intensity { tier: Tier::Country, estimated: true, ..whole })
     }
 
     fn world(&self, year: Option<u16>) -> Intensity {

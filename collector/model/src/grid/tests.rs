@@ -147,6 +147,15 @@ fn the_sum_over_a_provinces_mix_agrees_with_its_zone() {
     assert!((squares / provinces().count() as f64).sqrt() < 0.25);
 }
 
+/// Bahrain 2025: 488 of Electricity Maps and 902 of Ember; Germany 342 and 330.
+#[cfg(feature = "odbl")]
+#[test]
+fn a_country_on_which_publishers_disagree_is_less_certain() {
+    let sigma = |region| in_region("aws", region, Some(2024)).uncertainty.sigma();
+    assert!((sigma("eu-central-1") - 0.20).abs() < 1e-9);
+    assert!((sigma("me-south-1") - (902.24_f64 / 488.0).ln() / 2.0_f64.sqrt()).abs() < 1e-9);
+}
+
 /// Source: Ember's yearly releases of 2025 and 2026.
 #[cfg(not(feature = "odbl"))]
 #[test]
