@@ -132,6 +132,30 @@ fn published_zone_figures_of_aws_regions() {
     }
 }
 
+/// Canada's provinces are our own sum of the mix and the medians of IPCC; Electricity Maps computes them by the hour.
+#[cfg(feature = "odbl")]
+#[test]
+fn the_sum_over_a_provinces_mix_agrees_with_its_zone() {
+    let provinces = || atlas::PROVINCES.column("zone").filter(|zone| zone.starts_with("CA-"));
+    let mut squares = 0.0;
+    for province in provinces() {
+        let [ours, theirs] =
+            [&grid().states, &grid().zones].map(|series| series.get(province, Some(2023)).unwrap().1.value);
+        assert!((ours / theirs).ln().abs() < 0.6, "{province}: {ours} and {theirs}");
+        squares += (ours / theirs).ln().powi(2);
+    }
+    assert!((squares / provinces().count() as f64).sqrt() < 0.25);
+}
+
+/// Bahrain 2025: 488 of Electricity Maps and 902 of Ember; Germany 342 and 330.
+#[cfg(feature = "odbl")]
+#[test]
+fn a_country_on_which_publishers_disagree_is_less_certain() {
+    let sigma = |region| in_region("aws", region, Some(2024)).uncertainty.sigma();
+    assert!((sigma("eu-central-1") - 0.20).abs() < 1e-9);
+    assert!((sigma("me-south-1") - (902.24_f64 / 488.0).ln() / 2.0_f64.sqrt()).abs() < 1e-9);
+}
+
 /// Source: Ember's yearly releases of 2025 and 2026.
 #[cfg(not(feature = "odbl"))]
 #[test]
