@@ -27,7 +27,7 @@ pub(super) struct Board {
     pub(super) dies: f64,
     pub(super) memory_gb: f64,
     pub(super) memory_dies: f64,
-    pub(super) board_cm2: f64,
+    pub(super) circuit_cm2: f64,
     pub(super) casing_kg: f64,
     pub(super) heatsink_kg: f64,
     pub(super) mass_kg: f64,
@@ -40,7 +40,7 @@ impl Board {
         dies: 1.0,
         memory_gb: 80.0,
         memory_dies: 6.0,
-        board_cm2: 296.0,
+        circuit_cm2: 296.0,
         casing_kg: 0.79,
         heatsink_kg: 0.90,
         mass_kg: 1.69,
@@ -53,7 +53,7 @@ impl Board {
         let transport_kg = 0.25955 + 19_000.0 * 1.33e-5 + 1_000.0 * 5.04e-5;
         8.2542 * self.casing_kg
             + 5.7412 * self.heatsink_kg
-            + 0.032_549 * self.board_cm2
+            + 0.032_549 * self.circuit_cm2
             + 0.042_592 * self.dies * wafer_mm2(self.die_mm2)
             + 0.183_79 * self.memory_dies * wafer_mm2(memory_die_mm2)
             + (transport_kg + 1.5062) * self.mass_kg

@@ -47,12 +47,15 @@ THREADS = {"c1": 2, "m1": 2, "m2": 2, "m3": 2, "t1": 2, "t2": 2, "mac2": 1}
 NETWORK_WORDS = {"Very Low": 0.1, "Low": 0.3, "Low to Moderate": 0.5, "Moderate": 0.7, "High": 1.0}
 
 # What EC2 sells and describes to nobody who asks without a reservation, or described before the package existed:
-# vCPUs, threads for each core, MiB, architecture, maker, accelerator, count, MiB of all, Neuron cores, SSD GB, Gbit/s.
+# vCPUs, threads for each core, MiB, architecture, maker, accelerator, count, MiB of all, Neuron cores, SSD GB, HDD GB, Gbit/s.
 BY_HAND = {
-    "cr1.8xlarge": (32, 2, 249856, "x86_64", "Intel", "", 0, 0, 0, 240, 10, "aws.amazon.com/ec2/previous-generation", 2026),
-    "p6e-gb200.36xlarge": (144, 1, 983040, "arm64", "NVIDIA", "nvidia-gb200", 4, 757760, 0, 22500, 1600,
+    "cr1.8xlarge": (32, 2, 249856, "x86_64", "Intel", "", 0, 0, 0, 240, 0, 10,
+                    "aws.amazon.com/ec2/previous-generations", 2026),
+    "hs1.8xlarge": (16, 2, 119808, "x86_64", "Intel", "", 0, 0, 0, 0, 48000, 10, "aws.amazon.com/ec2/previous-generations",
+                    2026),
+    "p6e-gb200.36xlarge": (144, 1, 983040, "arm64", "NVIDIA", "nvidia-gb200", 4, 757760, 0, 22500, 0, 1600,
                            "aws.amazon.com/ec2/instance-types/p6: u-p6e-gb200x72 / 18", 2026),
-    "trn3.48xlarge": (192, 2, 2097152, "unknown", "unknown", "aws-trainium3", 16, 2359296, 128, 0, 3200,
+    "trn3.48xlarge": (192, 2, 2097152, "unknown", "unknown", "aws-trainium3", 16, 2359296, 128, 0, 0, 3200,
                       "awsdocs-neuron trn3-arch: Gen1 UltraServer / 4", 2026),
 }
 # What the newest release describes without its devices.
@@ -69,10 +72,10 @@ def ec2_instance(work):
         for name in types.keys() - rows.keys():
             rows[name] = [name, *described(name, types[name]), f"moto {version}", "2026" if version == MOTO else "2024",
                           "Apache-2.0"]
-    for name, (vcpus, threads, mib, arch, maker, device, count, device_mib, cores, ssd, gbps, source, year) in BY_HAND.items():
+    for name, (vcpus, threads, mib, arch, maker, device, count, device_mib, cores, ssd, hdd, gbps, source, year) in BY_HAND.items():
         assert name not in rows, f"{name} is described now: take it out of BY_HAND"
         rows[name] = [name, str(vcpus), str(threads), str(mib), arch, maker, "0", device, str(count), str(device_mib),
-                      str(cores), str(ssd), "0", number(gbps), source, str(year), "public-fact"]
+                      str(cores), str(ssd), str(hdd), number(gbps), source, str(year), "public-fact"]
     return f"""# table: ec2_instance
 # version: 2026.11
 # built-by: tools/build_data.py from PyPI moto {MOTO} and, for types that EC2 no longer describes, {", ".join(MOTO_RETIRED)}

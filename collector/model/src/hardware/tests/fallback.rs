@@ -1,7 +1,7 @@
 use proptest::prelude::*;
 
 use super::super::instance::ROWS;
-use super::super::{Basis, Match, Parts, embodied, instance};
+use super::super::{Basis, Fitted, Match, Parts, embodied, instance};
 
 fn found(name: &str) -> Match {
     instance("aws", name).unwrap_or_else(|| panic!("{name} has no answer"))
@@ -12,7 +12,7 @@ fn an_unknown_size_is_the_nearest_one_multiplied() {
     let half = found("p5.24xlarge");
     assert_eq!(half.basis, Basis::Size);
     assert_eq!((half.instance.vcpus, half.instance.memory_gib, half.instance.host_vcpus), (96, 1024.0, 192));
-    assert_eq!(half.instance.accelerators[0].count, 4.0);
+    assert_eq!(half.instance.accelerators, [Fitted { count: 4.0, ..found("p5.48xlarge").instance.accelerators[0] }]);
     let eighth = found("trn2.24xlarge").instance;
     assert_eq!((eighth.accelerators[0].count, eighth.neuron_cores), (8.0, 64));
     let part = found("g6f.8xlarge").instance;

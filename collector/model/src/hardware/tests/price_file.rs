@@ -1,4 +1,5 @@
 use proptest::prelude::*;
+use wattline_core::UsdPerHour;
 
 use super::super::{PriceFile, PriceFileError};
 
@@ -50,19 +51,23 @@ fn an_empty_file_is_no_prices_and_an_endless_one_is_refused() {
 proptest! {
     #[test]
     fn no_text_at_all_ends_the_program(text in "\\PC{0,80}", rows in "[a-z0-9.,*#\n -]{0,120}") {
-        let _ = PriceFile::parse(&text);
-        let _ = PriceFile::parse(&format!("{HEADER}{rows}"));
+        for text in [text, format!("{HEADER}{rows}")] {
+            if let Ok(file) = PriceFile::parse(&text) {
+                prop_assert!(file.len() <= text.lines().count());
+            }
+        }
     }
 
     #[test]
     fn what_was_written_is_read(
         rows in prop::collection::btree_map("[a-z]{2}-[a-z]{1,9}-[1-9]", (("[a-z][0-9][a-z]{0,2}\\.[1-9]{0,2}x?large"), 0.0_f64..1000.0), 0..20),
     ) {
-        let text: String = rows.iter().map(|(region, (name, usd))| format!("{region},{name},{usd}\n")).collect();
-        let file = PriceFile::parse(&format!("{HEADER}{text}")).unwrap();
+        let lines: Vec<String> = rows.iter().map(|(region, (name, usd))| format!("{region},{name},{usd}")).collect();
+        let file = PriceFile::parse(&format!("{HEADER}{}", lines.join("
+"))).unwrap();
         prop_assert_eq!(file.len(), rows.len());
         for (region, (name, usd)) in &rows {
-            prop_assert_eq!(file.price(region, name).unwrap().usd_per_hour.get(), *usd);
+            prop_assert_eq!(file.price(region, name).unwrap().usd_per_hour, UsdPerHour::new(*usd));
         }
     }
 }
