@@ -40,9 +40,10 @@ DEVICES = {
 # EC2 says 512 GiB for one Trainium2, which is five times what the Neuron documentation says: 1,536 GiB for sixteen.
 DEVICE_MIB = {"Trainium2": 98304}
 
-# EC2 says one thread for each core where the hypervisor showed threads as cores: those processors multithread, and the
-# guest got threads. And it says two for the first Mac with Apple silicon, whose eight cores do not multithread.
-THREADS = {"c1": 2, "m1": 2, "m2": 2, "m3": 2, "t1": 2, "t2": 2, "mac2": 1}
+# EC2 says one thread for each core where the oldest hypervisor showed threads as cores: those processors multithread,
+# and the guest got threads. T2 is left as it is: its documentation says that a vCPU is no thread there. And EC2 says
+# two for the first Mac with Apple silicon, whose eight cores do not multithread.
+THREADS = {"c1": 2, "m1": 2, "m2": 2, "m3": 2, "t1": 2, "mac2": 1}
 
 # EC2's words for early networks; the figures are what users measured, to the nearest power of ten.
 NETWORK_WORDS = {"Very Low": 0.1, "Low": 0.3, "Low to Moderate": 0.5, "Moderate": 0.7, "High": 1.0}

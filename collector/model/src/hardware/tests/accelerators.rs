@@ -21,7 +21,7 @@ fn every_row_parses_and_no_two_kinds_have_one_name() {
         }
         assert!(row.idle > Watts::ZERO && row.idle < row.max, "{}", row.id);
         assert!([1.15, 1.35].contains(&row.chassis.get()), "{}", row.id);
-        assert!(row.memory_gb > 0.0 && row.embodied_low.get() > 1000.0, "{}", row.id);
+        assert!(row.memory_gb > 0.0 && row.embodied.low.get() > 1000.0, "{}", row.id);
     }
 }
 
@@ -80,19 +80,19 @@ fn the_carbon_of_making_is_what_the_parametric_model_gives() {
         assert!((kind.memory_gb - board.memory_gb).abs() < 1e-9, "{}", kind.id);
         let (low, high) = (board.kg() * low_share, board.kg());
         for (table, computed) in
-            [(kind.embodied_low, low), (kind.embodied, (low * high).sqrt()), (kind.embodied_high, high)]
+            [(kind.embodied.low, low), (kind.embodied.central, (low * high).sqrt()), (kind.embodied.high, high)]
         {
             assert!((table.get() / 1000.0 - computed).abs() < 0.06, "{}: {table:?}, not {computed}", kind.id);
         }
         let published = row[9] == "published";
         let expected = Uncertainty::from_sigma(if published { 0.38 } else { 0.5 });
-        assert_eq!(kind.embodied_uncertainty, expected, "{}", kind.id);
+        assert_eq!(kind.embodied.uncertainty, expected, "{}", kind.id);
         seen.insert(kind.id);
     }
     check::<13>(INPUTS, seen.len());
     assert_eq!(seen.len(), ROWS.len());
     let h100 = accelerator("h100").unwrap();
-    assert_eq!((h100.embodied_low.get(), h100.embodied_high.get()), (164_000.0, 575_100.0));
+    assert_eq!((h100.embodied.low.get(), h100.embodied.high.get()), (164_000.0, 575_100.0));
 }
 
 #[test]

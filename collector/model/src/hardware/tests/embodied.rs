@@ -57,7 +57,8 @@ fn the_table_is_what_the_parametric_models_give() {
 #[test]
 fn published_shares_of_a_lifetime_come_out() {
     // Cloud Carbon Footprint, EmbodiedEmissionsEstimator.test.ts: 24 h, 1 of 96 vCPUs, 1.7957 t: 1.2811786529680366e-5 t.
-    let ccf = Seconds::from_hours(24.0) * of_grams(1_795_700.0 / 96.0).per_hour(Seconds::from_hours(35_040.0));
+    let ccf =
+        Seconds::from_hours(24.0) * of_grams(1_795_700.0).times(1.0 / 96.0).per_hour(Seconds::from_hours(35_040.0));
     assert!((ccf.get() - 12.811_786_529_680_366).abs() < 1e-9, "{ccf:?}");
     // Impact Framework, builtins/sci-embodied/scenario-1.yaml: 1,000 kg and two disks at 100 kg, one hour of four years.
     let framework = Seconds::new(3600.0) * of_grams(1_200_000.0).per_hour(DEFAULT_LIFETIME);

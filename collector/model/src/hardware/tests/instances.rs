@@ -131,9 +131,11 @@ fn a_logical_cpu_is_a_core_where_aws_sells_cores() {
     assert_eq!(of("m7a.large"), (2, 2, true, 192));
     assert_eq!(of("c8i.large"), (2, 1, false, 384));
     assert_eq!(of("hpc6id.32xlarge"), (64, 64, true, 64));
-    // The hypervisor of T2 showed threads as cores.
-    assert_eq!(of("t2.large"), (2, 1, false, 72));
-    assert_eq!(of("t2.micro"), (1, 1, false, 72));
+    // EC2 user guide, CPU options: each vCPU is a thread, except for T2, Graviton, Apple's and some of AMD's.
+    assert_eq!(of("t2.micro"), (1, 1, true, 36));
+    // The oldest hypervisor showed threads as cores.
+    assert_eq!(of("m1.xlarge"), (4, 2, false, 32));
+    assert_eq!(of("m3.medium"), (1, 1, false, 40));
     // All cores of the server, one thread of each.
     assert_eq!(of("u-6tb1.56xlarge"), (224, 224, true, 224));
     assert_eq!(of("u-6tb1.112xlarge"), (448, 224, false, 448));
