@@ -151,7 +151,7 @@ def ec2_price(work):
     return f"""# table: ec2_price
 # version: 2026.11
 # built-by: tools/build_data.py from the Go module {KARPENTER} {KARPENTER_VERSION}
-# attribution: Karpenter; Copyright Amazon.com Inc. or its affiliates. All Rights Reserved. Licensed under Apache-2.0
+# attribution: Karpenter, Copyright Amazon.com, Inc. or its affiliates. All Rights Reserved. Licensed under Apache-2.0
 # note: US dollars for an hour on demand with Linux and shared tenancy; date is the day the prices were read from AWS
 # note: the module's prices of China are yuan of 2024 and are left out; for other regions it has none
 """, ["region", "instance_type", "usd_per_hour", "date", "source", "year", "licence"], sorted(rows)
