@@ -5,13 +5,13 @@ use std::sync::LazyLock;
 
 use wattline_core::{GramsCo2e, Ratio, Uncertainty, Watts};
 
+use super::embodied::Made;
 use crate::grid::table::Table;
 
 pub(super) const TABLE: Table = Table::new(include_str!("../../data/accelerator.csv"));
 
 /// The words before a device's name that say who makes it and no more.
-const MAKERS: [&str; 10] =
-    ["nvidia", "tesla", "amd", "intel", "habana", "aws", "annapurna", "qualcomm", "xilinx", "gpu"];
+const MAKERS: [&str; 9] = ["nvidia", "tesla", "amd", "intel", "habana", "aws", "annapurna", "qualcomm", "xilinx"];
 
 /// The standard deviation of the logarithm of power at a known utilisation; the tier T1c.
 const KNOWN_UTILIZATION_SIGMA: f64 = 0.35;
@@ -40,14 +40,9 @@ pub struct Accelerator {
     /// Its own watts with those of the fans, switches, network and conversion around it, for each of its own. From 1.15
     /// (cards) to 1.35 (boards of eight, Trainium): a server with eight H100 draws up to 10.2 kW.
     pub chassis: Ratio,
-    /// The carbon of making one.
-    pub embodied_low: GramsCo2e,
-    /// The carbon of making one.
-    pub embodied: GramsCo2e,
-    /// The carbon of making one.
-    pub embodied_high: GramsCo2e,
-    /// How wrong the carbon of making may be.
-    pub embodied_uncertainty: Uncertainty,
+    /// What making one emitted: high by ADEME's parametric model (2026), low by the same and NVIDIA's product carbon
+    /// footprint of the HGX H100 (2025), which is 0.285 of what the model gives for it.
+    pub embodied: Made,
     /// Who published the watts, or how they were estimated.
     pub source: &'static str,
     /// The year of that source.
@@ -152,10 +147,12 @@ impl Accelerator {
             },
             idle: Watts::new(idle.parse().ok()?),
             chassis: Ratio::new(chassis.parse().ok()?),
-            embodied_low: grams(low)?,
-            embodied: grams(central)?,
-            embodied_high: grams(high)?,
-            embodied_uncertainty: Uncertainty::from_sigma(embodied_sigma.parse().ok()?),
+            embodied: Made {
+                low: grams(low)?,
+                central: grams(central)?,
+                high: grams(high)?,
+                uncertainty: Uncertainty::from_sigma(embodied_sigma.parse().ok()?),
+            },
             source,
             year: year.parse().ok()?,
             aliases,

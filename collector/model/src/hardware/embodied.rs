@@ -42,8 +42,9 @@ impl Made {
         GramsPerHour::new(self.central.get() / lifetime.hours())
     }
 
-    /// So many of it. Less than none, and a NaN, counts as none.
-    fn times(self, count: f64) -> Self {
+    /// So many of it, or a share of it. Less than none, and a NaN, counts as none.
+    #[must_use]
+    pub fn times(self, count: f64) -> Self {
         let count = if count.is_finite() { count.max(0.0) } else { 0.0 };
         Self { low: self.low * count, central: self.central * count, high: self.high * count, ..self }
     }
@@ -140,21 +141,12 @@ impl Parts {
 /// What making the parts emitted.
 pub fn embodied(parts: &Parts) -> Embodied {
     let Parts { servers, packages, memory_gb, storage, accelerators } = parts;
-    let devices = accelerators.iter().map(|fitted| {
-        let one = fitted.accelerator;
-        let made = Made {
-            low: one.embodied_low,
-            central: one.embodied,
-            high: one.embodied_high,
-            uncertainty: one.embodied_uncertainty,
-        };
-        made.times(fitted.count)
-    });
+    let devices = accelerators.iter().map(|fitted| fitted.accelerator.embodied.times(fitted.count));
     Embodied {
         cpu: Made::sum([FACTORS.base.times(*servers), FACTORS.package.times(*packages)]),
         memory: FACTORS.memory.times(*memory_gb),
         storage: Made::sum([FACTORS.ssd.times(storage.ssd_gb), FACTORS.hdd.times(storage.hdd_gb)]),
-        accelerators: Made::sum(devices.collect::<Vec<_>>()),
+        accelerators: Made::sum(devices),
     }
 }
 

@@ -125,7 +125,7 @@ fn neuron_cores(known: &Instance, accelerators: &[Fitted]) -> u32 {
 }
 
 /// The known family that is most like an unknown one: of the same series; with the same letters behind the generation,
-/// else with the same maker of the processor; of the nearest generation, the newer of two; spelt most alike.
+/// else with the same maker of the processor; of the nearest generation, the newer of two; spelt most alike; the plainest.
 fn relative(family: &str) -> Option<&'static str> {
     let asked = Letters::of(family)?;
     let rank = |known: &'static str| {
@@ -137,7 +137,7 @@ fn relative(family: &str) -> Option<&'static str> {
     };
     let best = FAMILY_ROWS.keys().filter_map(|known| rank(known)).max_by(|a, b| {
         let of_age = a.0.cmp(&b.0).then(b.1.cmp(&a.1)).then(a.2.cmp(&b.2));
-        of_age.then(a.3.total_cmp(&b.3)).then(a.4.cmp(b.4))
+        of_age.then(a.3.total_cmp(&b.3)).then(b.4.len().cmp(&a.4.len())).then(a.4.cmp(b.4))
     });
     best.map(|(.., known)| known)
 }
