@@ -161,7 +161,7 @@ fn periods_may_cover_the_week_without_a_default() {
         [[periods]]\ndays = ['sat', 'sun']\nprice = 0.08";
     let tariff = tariff(text);
     // Friday 4 July 2025 at noon in New York, where it is four hours earlier than at Greenwich.
-    assert_eq!(tariff.at(utc(2025, 7, 4, 16, 0)).get(), 0.25);
+    assert_eq!(tariff.at(utc(2025, 7, 4, 16, 0)), UsdPerKwh::new(0.25));
     assert_eq!(tariff.next_change(utc(2025, 7, 4, 23, 0)), Some(utc(2025, 7, 5, 4, 0)));
     let cost = Joules::from_kwh(10.0) * tariff.at(utc(2025, 7, 5, 16, 0));
     assert!((cost.get() - 0.8).abs() < 1e-12);
@@ -310,7 +310,7 @@ proptest! {
                 prop_assert_eq!(tariff.at(Timestamp::from_unix_nanos(change.unix_nanos() - 1)), price);
             }
             // Periods begin on half hours, and clocks are moved by half hours or hours, except at the date line.
-            let end = change.map_or(now.unix_nanos() + 40 * 86_400_000_000_000, |change| change.unix_nanos());
+            let end = change.map_or(now.unix_nanos() + 40 * 86_400_000_000_000, Timestamp::unix_nanos);
             let mut moment = now.unix_nanos();
             let mut steps = 0;
             while moment < end && steps < 20_000 {
