@@ -19,7 +19,7 @@ from genai_prices import Usage, calc_price
 VECTORS = Path(__file__).resolve().parent.parent / "data" / "vectors"
 
 # provider as gen_ai.provider.name has it, the same in genai-prices, model, time, input (all of it), read from a
-# cache, written to a cache, output
+# cache, written to a cache, output; then, where there is any, service tier, written for an hour, reasoning
 PRICES = [
     ("anthropic", "anthropic", "claude-sonnet-4-5-20250929", "2026-09-01", 12345, 10000, 1200, 777),
     ("anthropic", "anthropic", "claude-haiku-4-5", "2026-09-01", 333, 0, 0, 41),
@@ -39,6 +39,33 @@ PRICES = [
     ("deepseek", "deepseek", "deepseek-chat", "2026-09-01", 1000, 64, 0, 333),
     ("groq", "groq", "llama-3.3-70b-versatile", "2026-09-01", 1000, 0, 0, 333),
     ("x_ai", "x-ai", "grok-4-0709", "2026-09-01", 1000, 0, 0, 333),
+    # Caches written for five minutes and for an hour, below and above the length at which prices rise.
+    ("anthropic", "anthropic", "claude-sonnet-4-5", "2026-09-01", 50000, 20000, 9000, 800, "", 4000),
+    ("anthropic", "anthropic", "claude-sonnet-4-5", "2026-09-01", 200001, 100000, 50000, 800, "", 50000),
+    ("anthropic", "anthropic", "claude-sonnet-4-5", "2026-09-01", 200000, 100000, 50000, 800, "", 1),
+    ("aws.bedrock", "aws", "global.anthropic.claude-sonnet-4-5-20250929-v1:0", "2026-09-01", 9999, 0, 9998, 7, "", 9998),
+    ("aws.bedrock", "aws", "eu.anthropic.claude-haiku-4-5-20251001-v1:0", "2026-09-01", 40000, 30000, 5000, 250, "", 5000),
+    ("openai", "openai", "gpt-4o", "2026-09-01", 1000, 500, 300, 10, "", 100),
+    # Tiers and batches, and the list price on the day before they were listed.
+    ("openai", "openai", "gpt-5", "2026-10-24", 100003, 90001, 0, 2049, "flex"),
+    ("openai", "openai", "gpt-5", "2026-10-24", 100003, 90001, 0, 2049, "priority"),
+    ("openai", "openai", "gpt-5", "2026-10-24", 100003, 90001, 0, 2049, "batch"),
+    ("openai", "openai", "gpt-5", "2026-10-24", 100003, 90001, 0, 2049, "default"),
+    ("openai", "openai", "gpt-5.4", "2026-10-24", 272000, 1000, 0, 99, "flex"),
+    ("openai", "openai", "gpt-5.4", "2026-10-24", 272001, 1000, 0, 99, "flex"),
+    ("anthropic", "anthropic", "claude-haiku-4-5", "2026-10-24", 7000, 3000, 2000, 450, "batch", 1500),
+    ("anthropic", "anthropic", "claude-haiku-4-5", "2026-10-13", 7000, 3000, 2000, 450, "", 1500),
+    ("gcp.gemini", "google", "gemini-2.5-flash", "2026-10-24", 5003, 1024, 0, 3001, "batch"),
+    ("mistral_ai", "mistral", "mistral-small-2603", "2026-10-24", 1234, 0, 0, 5678, "batch"),
+    # Prices that were others before, and prices that depend on the hour at Greenwich.
+    ("openai", "openai", "o3", "2025-06-09", 4000, 1000, 0, 500),
+    ("openai", "openai", "o3", "2025-06-10", 4000, 1000, 0, 500),
+    ("deepseek", "deepseek", "deepseek-chat", "2025-07-31T00:29:59", 1000000, 64, 0, 333),
+    ("deepseek", "deepseek", "deepseek-chat", "2025-07-31T00:30:00", 1000000, 64, 0, 333),
+    ("deepseek", "deepseek", "deepseek-chat", "2025-07-31T16:30:00", 1000000, 64, 0, 333),
+    # Reasoning with a price of its own, and as part of the output.
+    ("perplexity", "perplexity", "sonar-deep-research", "2026-09-01", 1000, 0, 0, 9000, "", 0, 7000),
+    ("openai", "openai", "gpt-5", "2026-09-01", 1000, 0, 0, 9000, "", 0, 7000),
 ]
 
 # active and total parameters, output tokens, latency, tokens a second, time to the first token
@@ -80,12 +107,16 @@ def write(name, package, columns, rows):
 
 
 def prices():
-    for provider, theirs, model, day, tokens, read, write_, output in PRICES:
-        usage = Usage(input_tokens=tokens, cache_read_tokens=read, cache_write_tokens=write_, output_tokens=output)
+    for provider, theirs, model, day, tokens, read, write_, output, *rest in PRICES:
+        tier, hour, reasoning = [*rest, *("", 0, 0)[len(rest):]]
+        usage = Usage(input_tokens=tokens, cache_read_tokens=read, cache_write_tokens=write_, cache_write_1h_tokens=hour,
+                      output_tokens=output, output_reasoning_tokens=reasoning)
         when = datetime.fromisoformat(day).replace(tzinfo=timezone.utc)
-        price = calc_price(usage, model_ref=model.removeprefix("models/"), provider_id=theirs, genai_request_timestamp=when)
+        context = {"processing": tier} if tier == "batch" else {"service_tier": tier} if tier else None
+        price = calc_price(usage, model_ref=model.removeprefix("models/"), provider_id=theirs,
+                           genai_request_timestamp=when, price_context=context)
         nano = int((price.total_price * 10**9).to_integral_value(rounding="ROUND_HALF_UP"))
-        yield provider, model, int(when.timestamp()), tokens, read, write_, output, nano
+        yield provider, model, tier, int(when.timestamp()), tokens, read, write_, hour, output, reasoning, nano
 
 
 def points():
@@ -112,8 +143,8 @@ def models():
 
 def main():
     VECTORS.mkdir(exist_ok=True)
-    write("prices", "genai-prices", ["provider", "model", "unix_seconds", "input", "cache_read", "cache_write", "output",
-                                     "nano_usd"], prices())
+    write("prices", "genai-prices", ["provider", "model", "tier", "unix_seconds", "input", "cache_read", "cache_write",
+                                     "cache_write_1h", "output", "reasoning", "nano_usd"], prices())
     write("ecologits_points", "ecologits", ["active_b", "total_b", "output", "latency_s", "tps", "ttft_s", "gpus",
                                             "gpu_kwh", "generation_s", "server_kwh", "it_kwh", "embodied_kg"], points())
     write("ecologits_models", "ecologits", ["model", "output", "latency_s", "it_low_kwh", "it_high_kwh", "embodied_low_kg",

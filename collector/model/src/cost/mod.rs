@@ -8,7 +8,8 @@ pub use price_book::{PriceBook, PriceFileError};
 pub use tariff::{Tariff, TariffError, TariffSpec};
 pub use units::{UnitPrice, UnitPriceError, UnitPrices};
 
-/// The known names most like `wrong`, best first: at most three, and none that shares less than half of it.
+/// The known names most like `wrong`, best first: at most three, none that shares less than half of it, and none that is
+/// much less like it than the first.
 fn nearest<'a>(wrong: &str, known: impl Iterator<Item = &'a str>) -> Vec<&'a str> {
     let wrong = wrong.to_lowercase();
     let mut found: Vec<(usize, &str)> = known
@@ -16,7 +17,8 @@ fn nearest<'a>(wrong: &str, known: impl Iterator<Item = &'a str>) -> Vec<&'a str
         .filter(|(distance, name)| *distance <= name.len().max(wrong.len()) / 2)
         .collect();
     found.sort_unstable();
-    found.into_iter().take(3).map(|(_, name)| name).collect()
+    let best = found.first().map_or(0, |(distance, _)| *distance);
+    found.into_iter().take_while(|(distance, _)| *distance <= best + 2).take(3).map(|(_, name)| name).collect()
 }
 
 /// Edits from `wrong` to `name`. The last part of a path alone counts as nearly right: people write `Berlin` for

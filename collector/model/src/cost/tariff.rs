@@ -11,7 +11,7 @@ mod spec;
 use std::iter::Peekable;
 
 use jiff::civil::{Date, Time};
-use jiff::tz::{AmbiguousOffset, TimeZone, TimeZoneDatabase, TimeZoneFollowingTransitions};
+use jiff::tz::{AmbiguousOffset, TimeZone, TimeZoneDatabase, TimeZoneFollowingTransitions, TimeZoneName};
 use wattline_core::{Timestamp, UsdPerKwh};
 
 pub use self::spec::{Day, Period, TariffError, TariffSpec, TimeOfUse};
@@ -137,7 +137,7 @@ fn time_zone(name: &str) -> Result<TimeZone, TariffError> {
     let zones = TimeZoneDatabase::bundled();
     zones.get(name).map_err(|_not_found| {
         let known: Vec<_> = zones.available().collect();
-        let nearest = nearest(name, known.iter().map(|zone| zone.as_str()));
+        let nearest = nearest(name, known.iter().map(TimeZoneName::as_str));
         TariffError::UnknownZone { zone: name.to_owned(), nearest: nearest.into_iter().map(str::to_owned).collect() }
     })
 }

@@ -165,7 +165,7 @@ mod tests {
         assert_eq!(
             told("agentcore.runtime.vcpu_hours", 1.0),
             "cost.units: \"agentcore.runtime.vcpu_hours\": expected a name that `wattline factors` lists; did you mean \
-             agentcore.runtime.vcpu_hour or agentcore.runtime.gb_hour or agentcore.code_interpreter.vcpu_hour?"
+             agentcore.runtime.vcpu_hour?"
         );
         assert_eq!(
             told("agentcore.policy.request", -1.0),

@@ -87,8 +87,8 @@ impl TokenPrices {
         let half_hour = HalfHour::of(at);
         let question = Question { provider, model, asked, tier, half_hour };
         let mut kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(rates) = kept.find(&question) {
-            return rates.map(|rates| rates.price(tokens))?;
+        if let Some(price) = kept.price(&question, tokens) {
+            return price;
         }
         let (rates, lasts) = self.rates(sale, half_hour);
         let price = rates.as_ref().map_err(|why| *why).and_then(|rates| rates.price(tokens));

@@ -28,7 +28,6 @@ fn a_file_without_rows_prices_nothing() {
 }
 
 #[test]
-#[expect(clippy::float_cmp, reason = "prices are taken over as they are written")]
 fn what_is_left_out_costs_as_much_as_what_it_is_a_kind_of() {
     let all = book("[[price]]\nmodel = 'm'\ninput = 3\noutput = 15.5\ncache_write = 4.0\n");
     let rates = all.find("anyone", " M ", None, CALLED).unwrap();

@@ -1,7 +1,9 @@
 //! Answers of the price list, kept for the next call of the same model.
 
 use std::collections::BTreeMap;
-use std::hash::{DefaultHasher, Hash, Hasher};
+
+use wattline_core::Usd;
+use wattline_core::reading::TokenUsage;
 
 use super::NoPrice;
 use super::list::HalfHour;
@@ -14,7 +16,7 @@ const MOST: usize = 1024;
 const LONGEST: usize = 1024;
 
 /// All that an answer depends on.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Question<'a> {
     pub(super) provider: &'a str,
     pub(super) model: &'a str,
@@ -24,11 +26,12 @@ pub(super) struct Question<'a> {
 }
 
 impl Question<'_> {
-    /// The same names in the same places give the same number in every process.
-    fn hash(&self) -> u64 {
-        let mut hasher = DefaultHasher::new();
-        Hash::hash(self, &mut hasher);
-        hasher.finish()
+    /// The same question has the same number in every process. Two questions with one number cost each other the
+    /// answer and nothing else, so the number need not withstand those who look for such.
+    fn number(&self) -> u64 {
+        let Self { provider, model, asked, tier, half_hour } = *self;
+        let number = mix(half_hour.number(), asked.is_some().into());
+        [provider, model, asked.unwrap_or(""), tier.unwrap_or("")].into_iter().fold(number, with_text)
     }
 
     fn bytes(&self) -> usize {
@@ -37,7 +40,25 @@ impl Question<'_> {
     }
 }
 
-/// An answer with its question, because two questions may have one hash.
+/// Spreads what two numbers tell over the bits of one.
+fn mix(one: u64, other: u64) -> u64 {
+    /// The golden ratio's bits, which have no pattern.
+    const SPREAD: u64 = 0x9e37_79b9_7f4a_7c15;
+    let product = u128::from(one ^ SPREAD) * u128::from(other.rotate_left(32) ^ SPREAD);
+    #[expect(clippy::cast_possible_truncation, reason = "both halves are taken")]
+    let (low, high) = (product as u64, (product >> 64) as u64);
+    low ^ high
+}
+
+/// The number so far with a text, eight bytes at a time.
+fn with_text(number: u64, text: &str) -> u64 {
+    let (words, rest) = text.as_bytes().as_chunks::<8>();
+    let number = words.iter().fold(number, |number, word| mix(number ^ u64::from_le_bytes(*word), text.len() as u64));
+    let rest = rest.iter().fold(text.len() as u64, |rest, byte| rest << 8 | u64::from(*byte));
+    mix(number, rest)
+}
+
+/// An answer with its question, because two questions may have one number.
 #[derive(Clone, Debug)]
 struct Answer {
     provider: Box<str>,
@@ -49,13 +70,17 @@ struct Answer {
 }
 
 impl Answer {
+    fn price(&self, tokens: &TokenUsage) -> Result<Usd, NoPrice> {
+        self.rates.as_ref().map_err(|why| *why)?.price(tokens)
+    }
+
     fn is_to(&self, question: &Question<'_>) -> bool {
         let Self { provider, model, asked, tier, half_hour, rates: _ } = self;
         *question == Question { provider, model, asked: asked.as_deref(), tier: tier.as_deref(), half_hour: *half_hour }
     }
 }
 
-/// Answers by the hash of the question, in two generations: when the young one is full the old one is dropped, and
+/// Answers by the number of the question, in two generations: when the young one is full the old one is dropped, and
 /// what is still asked for has moved to the young one by then.
 #[derive(Debug, Default)]
 pub(super) struct Kept {
@@ -65,18 +90,19 @@ pub(super) struct Kept {
 }
 
 impl Kept {
-    /// The answer to a question that was asked before.
-    pub(super) fn find(&mut self, question: &Question<'_>) -> Option<Result<&Rates, NoPrice>> {
-        let hash = question.hash();
-        if self.young.get(&hash).is_none_or(|answer| !answer.is_to(question)) {
-            let answer = self.old.remove(&hash)?;
-            if !answer.is_to(question) {
-                self.old.insert(hash, answer);
-                return None;
-            }
-            self.insert(hash, answer);
+    /// The price of tokens, if the question was asked before.
+    pub(super) fn price(&mut self, question: &Question<'_>, tokens: &TokenUsage) -> Option<Result<Usd, NoPrice>> {
+        let number = question.number();
+        if let Some(answer) = self.young.get(&number).filter(|answer| answer.is_to(question)) {
+            return Some(answer.price(tokens));
         }
-        self.young.get(&hash).map(|answer| answer.rates.as_ref().map_err(|why| *why))
+        if !self.old.get(&number)?.is_to(question) {
+            return None;
+        }
+        let answer = self.old.remove(&number)?;
+        let price = answer.price(tokens);
+        self.insert(number, answer);
+        Some(price)
     }
 
     pub(super) fn keep(&mut self, question: &Question<'_>, rates: Result<Rates, NoPrice>) {
@@ -93,7 +119,7 @@ impl Kept {
             half_hour,
             rates,
         };
-        self.insert(question.hash(), answer);
+        self.insert(question.number(), answer);
     }
 
     /// Answers that were dropped for want of room.
@@ -101,12 +127,12 @@ impl Kept {
         self.dropped
     }
 
-    fn insert(&mut self, hash: u64, answer: Answer) {
+    fn insert(&mut self, number: u64, answer: Answer) {
         if self.young.len() >= MOST {
             self.dropped = self.dropped.saturating_add(self.old.len() as u64);
             self.old = std::mem::take(&mut self.young);
         }
-        self.young.insert(hash, answer);
+        self.young.insert(number, answer);
     }
 }
 
@@ -121,16 +147,39 @@ mod tests {
         Question { provider: "openai", model, asked: None, tier: None, half_hour }
     }
 
+    fn is_kept(kept: &mut Kept, model: &str) -> bool {
+        kept.price(&question(model), &TokenUsage::default()).is_some()
+    }
+
+    #[test]
+    fn questions_that_differ_have_numbers_that_differ() {
+        let mut numbers = std::collections::BTreeSet::new();
+        let base = question("gpt-4o");
+        let mut asked = vec![
+            base,
+            Question { asked: Some(""), ..base },
+            Question { asked: Some("gpt-4o"), ..base },
+            Question { tier: Some("gpt-4o"), ..base },
+            Question { provider: "gpt-4o", model: "openai", ..base },
+            Question { half_hour: HalfHour::of(Timestamp::from_unix_nanos(u64::MAX)), ..base },
+        ];
+        let names: Vec<String> = (0..10_000).map(|number| format!("a-model-of-some-length-{number}")).collect();
+        asked.extend(names.iter().map(|name| question(name)));
+        for question in &asked {
+            assert!(numbers.insert(question.number()), "{question:?}");
+        }
+    }
+
     #[test]
     fn what_is_asked_for_again_outlives_what_is_asked_once() {
         let mut kept = Kept::default();
         kept.keep(&question("asked often"), Err(NoPrice::UnknownModel));
         for number in 0..10 * MOST {
             kept.keep(&question(&number.to_string()), Err(NoPrice::UnknownModel));
-            assert!(kept.find(&question("asked often")).is_some());
+            assert!(is_kept(&mut kept, "asked often"));
             assert!(kept.young.len() + kept.old.len() <= 2 * MOST);
         }
-        assert!(kept.find(&question("0")).is_none());
+        assert!(!is_kept(&mut kept, "0"));
         let gone = 10 * MOST + 1 - kept.young.len() - kept.old.len();
         assert_eq!(kept.dropped(), gone as u64);
     }
@@ -140,18 +189,18 @@ mod tests {
         let mut kept = Kept::default();
         let name = "x".repeat(LONGEST);
         kept.keep(&question(&name), Err(NoPrice::UnknownModel));
-        assert!(kept.find(&question(&name)).is_none());
+        assert!(!is_kept(&mut kept, &name));
         assert_eq!(kept.dropped(), 1);
     }
 
     #[test]
-    fn another_question_with_the_same_hash_gets_no_answer() {
+    fn another_question_with_the_same_number_gets_no_answer() {
         let mut kept = Kept::default();
         kept.keep(&question("one"), Err(NoPrice::UnknownModel));
-        let answer = kept.young.remove(&question("one").hash()).unwrap();
-        kept.old.insert(question("another").hash(), answer.clone());
-        assert!(kept.find(&question("another")).is_none());
-        kept.young.insert(question("another").hash(), answer);
-        assert!(kept.find(&question("another")).is_none());
+        let answer = kept.young.remove(&question("one").number()).unwrap();
+        kept.old.insert(question("another").number(), answer.clone());
+        assert!(!is_kept(&mut kept, "another"));
+        kept.young.insert(question("another").number(), answer);
+        assert!(!is_kept(&mut kept, "another"));
     }
 }

@@ -40,20 +40,24 @@ const NOT_IN_THE_TABLE: &[&str] = &["ibm.watsonx.ai"];
 /// no other tier, the list price is what most such calls cost.
 const LIST_PRICE: &[&str] = &["auto", "default", "on_demand", "standard", "standard_only"];
 
-/// An input longer than any tier's threshold.
-const LONG_INPUT: u64 = 1 << 40;
+/// An input longer than any at which rates rise: a thousand times what the longest context holds.
+const LONG_INPUT: u64 = 1 << 30;
 
 /// Nanoseconds in half an hour.
 const HALF_HOUR_NANOS: u64 = 1_800_000_000_000;
 
 /// Half an hour of civil time. List prices change at midnight UTC and, where they depend on the time of day, on the
 /// hour or half past.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct HalfHour(u64);
 
 impl HalfHour {
     pub(super) const fn of(at: Timestamp) -> Self {
         Self(at.unix_nanos() / HALF_HOUR_NANOS)
+    }
+
+    pub(super) const fn number(self) -> u64 {
+        self.0
     }
 
     fn first(self) -> SystemTime {
