@@ -201,7 +201,8 @@ fn amd(cpu: &CpuModel, name: &str) -> Option<&'static str> {
 
 fn intel(cpu: &CpuModel, name: &str) -> Option<&'static str> {
     let named = !name.is_empty();
-    if named && !name.contains("xeon") {
+    let server = name.contains("xeon") || name.split([' ', '-']).any(|word| matches!(word, "e5" | "e7"));
+    if named && !server {
         return None;
     }
     match (cpu.family, cpu.model) {
@@ -223,13 +224,23 @@ fn intel(cpu: &CpuModel, name: &str) -> Option<&'static str> {
     }
 }
 
-/// `E5-2686 v4`, or the second place of a scalable Xeon's number: 8175M, 8259CL, 8375C, 8488C, 8592.
+/// `E5-2686 v4`, or the second place of a scalable Xeon's number: 8175M, 8259CL, 8375C, 8488C, 8592; or the name of the
+/// generation, as hypervisors and lists of instance types write it.
 fn intel_by_brand(name: &str) -> Option<&'static str> {
     if name.contains("e5-") || name.contains("e7-") {
-        return [("v4", "xeon-broadwell"), ("v3", "xeon-haswell"), ("v2", "xeon-ivy-bridge")]
-            .into_iter()
-            .find(|(version, _)| name.contains(version))
-            .map(|(_, key)| key);
+        let version = name.split([' ', '-']).find(|word| word.len() == 2 && word.starts_with('v'));
+        return match version {
+            Some("v4") => Some("xeon-broadwell"),
+            Some("v3") => Some("xeon-haswell"),
+            Some("v2") => Some("xeon-ivy-bridge"),
+            // The first E7 were another generation.
+            None if name.contains("e5-") => Some("xeon-sandy-bridge"),
+            _ => None,
+        };
+    }
+    let together: String = name.chars().filter(|letter| *letter != ' ').collect();
+    if let Some(key) = GENERATIONS.iter().find(|(word, _)| together.contains(word)).map(|(_, key)| *key) {
+        return Some(key);
     }
     let scalable = ["platinum", "gold", "silver", "bronze"].iter().any(|metal| name.contains(metal));
     let number = name
@@ -263,6 +274,20 @@ fn server_arm(inventory: &Inventory, name: &str) -> bool {
 fn named_arm(name: &str) -> bool {
     ["neoverse", "graviton", "ampere", "altra"].iter().any(|word| name.contains(word))
 }
+
+/// Names of generations without their space.
+const GENERATIONS: [(&str, &str); 10] = [
+    ("sandybridge", "xeon-sandy-bridge"),
+    ("ivybridge", "xeon-ivy-bridge"),
+    ("haswell", "xeon-haswell"),
+    ("broadwell", "xeon-broadwell"),
+    ("skylake", "xeon-skylake"),
+    ("cascadelake", "xeon-cascade-lake"),
+    ("icelake", "xeon-ice-lake"),
+    ("sapphirerapids", "xeon-sapphire-rapids"),
+    ("emeraldrapids", "xeon-emerald-rapids"),
+    ("graniterapids", "xeon-granite-rapids"),
+];
 
 /// True for a processor whose published watts are those of the very family, not of a relative.
 pub(super) fn is_own_family(inventory: &Inventory) -> bool {

@@ -91,7 +91,8 @@ pub struct Parts<'a> {
     pub sockets: Option<u32>,
     /// Memory in gigabytes; unless it is above nothing, the median server's for each CPU.
     pub memory_gb: f64,
-    /// Design power of one socket, for a processor that the table does not have or has wrong.
+    /// Design power of one socket, for a processor that the table does not have or has wrong. A guest needs the cores
+    /// of the socket as well, which only the table has.
     pub tdp: Option<Watts>,
     /// True for a guest, which has its threads' worth of a socket.
     pub guest: bool,
@@ -133,7 +134,11 @@ impl HostPower {
 
     /// The model of a machine of which only its parts are known.
     pub fn of_parts(parts: &Parts<'_>) -> Self {
-        let family = Family::of(parts.family.or_else(|| parts.cpu_name.and_then(family::key_by_name)));
+        let stated = Family::of(parts.family);
+        let family = match stated.key {
+            UNKNOWN => Family::of(parts.cpu_name.and_then(family::key_by_name)),
+            _ => stated,
+        };
         Self::of_known(
             &Parts { family: Some(family.key), ..*parts },
             family::is_own_family_by_name(family.key, parts.cpu_name),
@@ -151,7 +156,10 @@ impl HostPower {
         let design = Design::of(parts.cpu_name, parts.tdp);
         let share = Share {
             threads,
-            sockets: parts.sockets.filter(|sockets| *sockets > 0 && !parts.guest).map(f64::from),
+            sockets: parts
+                .sockets
+                .filter(|sockets| *sockets > 0 && !parts.guest)
+                .map(|sockets| f64::from(sockets).min(MOST_CPUS)),
             shared_cores: shares_cores,
         };
         let package = Package::new(family, own_family, design, share);
@@ -205,7 +213,7 @@ impl HostPower {
     }
 
     /// The model's name and version: the value of `energy.model`.
-    pub const fn name(&self) -> &Text {
+    pub const fn name(&self) -> &'static Text {
         match self.tier {
             Tier::T1a => &FAMILY_MODEL,
             Tier::T1b => &DESIGN_MODEL,
@@ -284,6 +292,8 @@ fn amount(bytes: Bytes) -> f64 {
     if bytes.is_finite() { bytes.max(Bytes::ZERO).get() } else { 0.0 }
 }
 
+#[cfg(test)]
+mod laws;
 #[cfg(test)]
 mod rapl;
 #[cfg(test)]

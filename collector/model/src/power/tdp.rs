@@ -11,9 +11,12 @@ pub(super) const TABLE: Table = Table::new(include_str!("../../data/cpu_tdp.csv"
 
 /// Design power against what a part draws at full load: the published range is
 /// 0.85 to 1.02 of it under programs that load every unit (a deviation of 0.06), and 0.55 to 0.85 under the Java work
-/// of SPECpower. Sources: the EC2 measurements behind the Teads curve; our family statistics divided by the design
+/// of `SPECpower`. Sources: the EC2 measurements behind the Teads curve; our family statistics divided by the design
 /// power of the largest parts.
 const FULL_LOAD_SIGMA: f64 = 0.20;
+
+/// No socket is designed for more; what is stated beyond is a mistake.
+const MOST_WATTS: Watts = Watts::new(1e5);
 
 /// What a catalogue says of one socket.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -39,7 +42,7 @@ impl Design {
     /// What the table says of a processor, or what the user says of it.
     pub(super) fn of(name: Option<&str>, stated: Option<Watts>) -> Option<Self> {
         let listed = name.and_then(|name| DESIGNS.get(normal(name).as_str())).copied();
-        match stated.filter(|watts| watts.is_finite() && watts.get() > 0.0) {
+        match stated.filter(|watts| watts.get() > 0.0 && *watts < MOST_WATTS) {
             Some(watts) => Some(Self { watts, cores: listed.and_then(|design| design.cores), sigma: FULL_LOAD_SIGMA }),
             None => listed,
         }
@@ -53,7 +56,8 @@ pub(super) fn normal(name: &str) -> String {
         name = name.replace(mark, " ");
     }
     // `13th Gen Intel Core ...`.
-    let name = name.find("intel ").and_then(|start| name.get(start..)).unwrap_or(&name);
+    let start = name.rfind("intel ").max(name.rfind("amd "));
+    let name = start.and_then(|start| name.get(start..)).unwrap_or(&name);
     let end = [" @", " with ", " w/", " ("].iter().filter_map(|mark| name.find(mark)).min().unwrap_or(name.len());
     let words = name.get(..end).unwrap_or(name).split_whitespace();
     let kept: Vec<&str> =

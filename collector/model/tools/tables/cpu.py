@@ -55,7 +55,7 @@ CORES = {
 def normal(name):
     """The normal form of a processor's name; src/power/tdp.rs does the same."""
     name = re.sub(r"\((r|tm)\)|[®™\u200b]", " ", name.lower())
-    name = name[max(name.find("intel "), 0):]
+    name = name[max(name.rfind("intel "), name.rfind("amd "), 0):]
     name = re.split(r" @| with | w/| \(", name)[0]
     words = [word for word in name.split() if word not in ("cpu", "processor") and not word.endswith("-core")]
     return " ".join(words)
