@@ -8,11 +8,13 @@ use rustix::fs::{Access, access};
 use serde::Serialize;
 use wattline_core::reading::{SourceHealth, SourceState};
 use wattline_core::{DeviceKind, HostRoot, Method, Probe, Readings, Telemetry};
+use wattline_model::grid;
 use wattline_probe_host::{HostProbe, inventory};
 use wattline_probe_llm::otlp;
 
 use crate::config::{ADMIN_DEFAULT, Config};
-use crate::report::Report;
+use crate::factors::Table;
+use crate::report::{Carbon, Report};
 use crate::{admin, clock, destinations, snapshot, telemetry};
 
 /// What works and what does not.
@@ -186,11 +188,15 @@ fn port(key: &str, address: &str, default: bool, is_running: bool) -> Line {
 }
 
 fn tables(report: &Report) -> Vec<Line> {
-    let carbon = &report.carbon;
-    vec![
-        Line::up("carbon intensity", format!("{:.0} gCO2e/kWh, {} ({})", carbon.intensity, carbon.zone, carbon.source)),
-        Line::up("grid tables", wattline_model::grid::Grid::version()),
-    ]
+    let Carbon { intensity, zone, source, tier, pue, pue_source, .. } = &report.carbon;
+    let used = [
+        Line::up("carbon intensity", format!("{intensity:.0} gCO2e/kWh of {zone} ({source}, tier {tier})")),
+        Line::up("PUE", format!("{pue:.2} ({pue_source})")),
+        Line::up("price lists", wattline_model::inference::PRICE_LIST),
+    ];
+    let now = clock::wall();
+    let tables = grid::tables().into_iter().map(|table| Line::up(table.name, Table::of(table, now).line()));
+    used.into_iter().chain(tables).collect()
 }
 
 impl Findings {

@@ -4,7 +4,7 @@ use std::fmt::Write;
 
 use anyhow::{Result, bail};
 use serde::Serialize;
-use wattline_core::{GramsCo2e, GramsPerKwh, Quantity, Ratio, Seconds, Timestamp};
+use wattline_core::{GramsPerKwh, Quantity, Ratio, Seconds, Timestamp};
 use wattline_model::footprint::{
     CallFootprint, Footprint, MachineFootprint, MachineName, Own, Question, Range, Tokens,
 };
@@ -147,7 +147,10 @@ pub fn answer(args: &FootprintArgs, config: &Config, now: Timestamp) -> Result<A
         time: Seconds::from_hours(args.hours),
         utilization: args.utilization.map(Ratio::new),
         calls: &tokens,
-        place: wattline_model::grid::Place { intensity: config.carbon.intensity.map(GramsPerKwh::new), ..found.place() },
+        place: wattline_model::grid::Place {
+            intensity: config.carbon.intensity.map(GramsPerKwh::new),
+            ..found.place()
+        },
         at,
         year: args.place.at.map(|date| date.year),
         own: own(config, at),
@@ -276,11 +279,7 @@ impl Machine {
             parts: found
                 .parts
                 .iter()
-                .map(|part| Part {
-                    name: part.name.clone(),
-                    kind: part.kind.as_str(),
-                    power_w: part.power.into(),
-                })
+                .map(|part| Part { name: part.name.clone(), kind: part.kind.as_str(), power_w: part.power.into() })
                 .collect(),
             energy_j: found.energy.into(),
             operational_g: found.operational.into(),
@@ -373,12 +372,12 @@ fn power_line(out: &mut String, name: &str, Figure { central, low, high }: Figur
 
 /// Dollars to the cent, and smaller sums to four digits.
 fn money(usd: f64) -> String {
-    if usd == 0.0 || usd >= 1.0 { format!("{usd:.2}") } else { format!("{usd:.1$}", decimals(usd)) }
-}
-
-/// Decimals that show four digits of an amount below one.
-fn decimals(amount: f64) -> usize {
-    (1..12).find(|decimals| amount * 10f64.powi(*decimals) >= 1.0).map_or(12, |first| first as usize + 3)
+    let decimals = if usd == 0.0 || usd >= 1.0 {
+        2
+    } else {
+        (4..12).find(|decimals| usd * 10f64.powi(*decimals) >= 1000.0).unwrap_or(12)
+    };
+    format!("{usd:.*}", usize::try_from(decimals).unwrap_or(2))
 }
 
 /// What was not known, with what stands in for it.

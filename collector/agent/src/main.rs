@@ -9,7 +9,7 @@ use clap::Parser;
 use tokio::sync::watch;
 use wattline::cli::{Cli, Command, Common};
 use wattline::config::{Config, Sampling};
-use wattline::{doctor, identity, log, metric_table, pid_file, run, screen, snapshot};
+use wattline::{clock, doctor, factors, footprint, identity, log, metric_table, pid_file, run, screen, snapshot};
 use wattline_core::{HostRoot, queue};
 use wattline_probe_host::inventory::{self, CloudConfig};
 
@@ -89,6 +89,16 @@ fn execute(cli: Cli) -> Result<ExitCode, Failure> {
         Command::Snapshot { window, json, top } => {
             let report = snapshot::measure(&config, window)?;
             print(&if json { serde_json::to_string_pretty(&report)? + "\n" } else { report.text(top) })?;
+            Ok(ExitCode::SUCCESS)
+        }
+        Command::Factors(args) => {
+            let found = factors::look_up(&args, &config, clock::wall())?;
+            print(&if args.json { serde_json::to_string_pretty(&found)? + "\n" } else { found.text() })?;
+            Ok(ExitCode::SUCCESS)
+        }
+        Command::Footprint(args) => {
+            let answer = footprint::answer(&args, &config, clock::wall())?;
+            print(&if args.json { serde_json::to_string_pretty(&answer)? + "\n" } else { answer.text() })?;
             Ok(ExitCode::SUCCESS)
         }
         Command::Metrics { .. } => Ok(ExitCode::SUCCESS),

@@ -8,7 +8,9 @@ use std::sync::Arc;
 use wattline_core::attribute::{Attribute, key};
 use wattline_core::reading::{SourceHealth, SourceState};
 use wattline_core::sample::Period;
-use wattline_core::{Inventory, Ratio, Reading, Readings, Sample, Seconds, Snapshot, Subject, Tick, Timestamp, metrics};
+use wattline_core::{
+    Inventory, Ratio, Reading, Readings, Sample, Seconds, Snapshot, Subject, Tick, Timestamp, metrics,
+};
 use wattline_model::grid::Grid;
 use wattline_model::host::{HostModel, RawCounter, Settings};
 use wattline_model::inference::{self, InferenceBooks, LocalAddresses, TokenPrices};

@@ -27,7 +27,7 @@ impl Found {
         };
         let grid = Grid::builtin();
         let lower = name.to_ascii_lowercase();
-        if let Some(provider) = PROVIDERS.into_iter().find(|provider| grid.region_zone(provider, &lower).is_some()) {
+        if let Some(provider) = PROVIDERS.into_iter().find(|provider| grid.region(provider, &lower).is_some()) {
             return Self { provider: Some(provider), region: Some(lower), ..Self::default() };
         }
         if grid.knows(name) {
@@ -46,7 +46,12 @@ impl Found {
 
     /// As the model asks for it.
     pub fn place(&self) -> Place<'_> {
-        Place { zone: self.zone.as_deref(), country: None, provider: self.provider, region: self.region.as_deref() }
+        Place {
+            zone: self.zone.as_deref(),
+            provider: self.provider,
+            region: self.region.as_deref(),
+            ..Place::default()
+        }
     }
 }
 

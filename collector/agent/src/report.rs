@@ -313,8 +313,19 @@ impl Carbon {
     }
 
     fn write(&self, out: &mut String) -> std::fmt::Result {
-        let Self { grams, grams_low, grams_high, embodied, market_grams, intensity, zone, source, tier, pue, pue_source } =
-            self;
+        let Self {
+            grams,
+            grams_low,
+            grams_high,
+            embodied,
+            market_grams,
+            intensity,
+            zone,
+            source,
+            tier,
+            pue,
+            pue_source,
+        } = self;
         writeln!(
             out,
             "carbon  {} ({} to {}) of electricity, at {intensity:.0} gCO2e/kWh of {zone} ({source}, tier {tier}), PUE \
@@ -358,7 +369,10 @@ impl Cost {
             writeln!(out, "cost    {usd:.6} USD of rent, electricity included, at {price}")?;
         }
         if electricity_usd.is_none() && instance_usd.is_none() {
-            writeln!(out, "cost    unknown: no table has the rent of this machine; set cost.instance or cost.electricity")?;
+            writeln!(
+                out,
+                "cost    unknown: no table has the rent of this machine; set cost.instance or cost.electricity"
+            )?;
         }
         Ok(())
     }

@@ -132,7 +132,8 @@ impl Machine {
 
 impl Carbon {
     pub(super) fn validate(&self) -> Result<(), ConfigError> {
-        let Self { zone, intensity, pue, market, embodied_kg, lifetime_years, wue, embodied: _, water: _, live: _ } = self;
+        let Self { zone, intensity, pue, market, embodied_kg, lifetime_years, wue, embodied: _, water: _, live: _ } =
+            self;
         if let Some(zone) = zone.as_deref().filter(|zone| !Grid::builtin().knows(zone)) {
             let near = Grid::builtin().nearest_zones(zone).join(", ");
             return Err(ConfigError::Part {
@@ -177,7 +178,8 @@ impl Lists {
     /// Reads the files that `cost` names, and checks what it says itself.
     pub(super) fn read(cost: &Cost) -> Result<Self, ConfigError> {
         let Cost { electricity, instance: _, instance_prices, token_prices, units, lists: _ } = cost;
-        let tariff = electricity.as_ref().map(|spec| Tariff::new(spec).map_err(|error| part("cost.electricity", error)));
+        let tariff =
+            electricity.as_ref().map(|spec| Tariff::new(spec).map_err(|error| part("cost.electricity", error)));
         Ok(Self {
             electricity: tariff.transpose()?,
             instances: file("cost.instance_prices", instance_prices.as_deref(), PriceFile::parse)?,

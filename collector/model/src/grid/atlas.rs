@@ -153,6 +153,34 @@ impl Grid {
         self.alpha3.get(country).copied().unwrap_or(country)
     }
 
+    /// What else the tables have for a place: of other publishers, and of the larger places around it. None of it is what
+    /// [`Self::intensity`] gives.
+    pub fn others(&self, place: &Place<'_>, year: Option<u16>) -> Vec<Intensity> {
+        let used = self.intensity(place, year);
+        let named = [place.zone, place.country].into_iter().flatten().find(|name| self.knows(name));
+        let region = place.provider.zip(place.region).filter(|_| named.is_none());
+        let region = region.and_then(|(provider, region)| self.region(provider, region));
+        let around = named.map(|name| name.trim().to_ascii_uppercase());
+        let country = around.as_deref().map(|name| self.alpha3(name.split('-').next().unwrap_or(name)));
+        let country = region.map(|region| region.country).or(country);
+        let mut others: Vec<Intensity> = Vec::new();
+        let candidates = [
+            named.and_then(|name| self.named(name, year)),
+            region.and_then(|region| self.zone(region.zone?, year)),
+            region.and_then(|region| self.published(region, year)),
+            region.and_then(|region| self.state(region.state?, year)),
+            country.and_then(|country| self.country(country, year, false)),
+            Some(self.world(year)),
+        ];
+        for candidate in candidates.into_iter().flatten() {
+            let is_new = |known: &Intensity| (&known.zone, &known.source) != (&candidate.zone, &candidate.source);
+            if is_new(&used) && others.iter().all(is_new) {
+                others.push(candidate);
+            }
+        }
+        others
+    }
+
     /// True for a country whose average says little of a place inside it.
     pub(super) fn has_many_grids(alpha3: &str) -> bool {
         INSIDE_COUNTRY.iter().any(|(country, _)| *country == alpha3)
@@ -160,13 +188,16 @@ impl Grid {
 
     fn of_region(&self, region: Region, year: Option<u16>) -> Option<Intensity> {
         let zone = || self.zone(region.zone?, year);
-        let published = || {
-            let rows = self.published.get(&(region.provider, region.name))?;
-            let found = nearest(rows, year).map(|row| of_row(*row, region.name, Tier::Region, year))?;
-            Some(found.less_certain(CLOUDS_COUNT_LESS))
-        };
+        let published = || self.published(region, year);
         let state = || self.state(region.state?, year);
         zone().or_else(published).or_else(state).or_else(|| self.country(region.country, year, false))
+    }
+
+    /// What the cloud publishes for its region.
+    fn published(&self, region: Region, year: Option<u16>) -> Option<Intensity> {
+        let rows = self.published.get(&(region.provider, region.name))?;
+        let row = nearest(rows, year)?;
+        Some(of_row(*row, region.name, Tier::Region, year).less_certain(CLOUDS_COUNT_LESS))
     }
 
     /// A zone, a state or a country by any of its names; of a zone that no table has, its country.
