@@ -8,6 +8,7 @@ use wattline_core::{GramsPerKwh, Quantity, Ratio, Seconds, Timestamp};
 use wattline_model::footprint::{
     CallFootprint, Footprint, MachineFootprint, MachineName, Own, Question, Range, Tokens,
 };
+use wattline_model::grid::{Intensity, Pue};
 use wattline_model::hardware::Basis;
 
 use crate::cli::FootprintArgs;
@@ -22,8 +23,9 @@ pub struct Answer {
     version: &'static str,
     /// Hours asked for.
     hours: f64,
-    /// The place as found.
-    place: Place,
+    /// The place of the machine as found.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    place: Option<Place>,
     /// The machine.
     #[serde(skip_serializing_if = "Option::is_none")]
     machine: Option<Machine>,
@@ -114,6 +116,8 @@ struct Call {
     input_tokens: u64,
     output_tokens: u64,
     calls: f64,
+    /// Where the provider serves from, or is supposed to.
+    place: Place,
     #[serde(skip_serializing_if = "Option::is_none")]
     energy_j: Option<Figure>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -196,22 +200,36 @@ fn tokens(text: &str, calls: f64) -> Result<Tokens> {
     Ok(Tokens { provider: provider.map(str::to_owned), model: model.to_owned(), input, output, calls })
 }
 
+impl Place {
+    fn of(found: &Found, intensity: &Intensity, pue: &Pue) -> Self {
+        Self {
+            provider: found.provider,
+            region: found.region.clone(),
+            intensity_g_per_kwh: Range::of(intensity.grams, intensity.uncertainty).into(),
+            zone: intensity.zone.to_string(),
+            intensity_source: intensity.source.to_string(),
+            intensity_tier: intensity.tier.as_str(),
+            pue: pue.ratio.get(),
+            pue_source: pue.source.to_string(),
+        }
+    }
+
+    fn line(&self) -> String {
+        let Self { intensity_g_per_kwh, zone, intensity_source, intensity_tier, pue, pue_source, .. } = self;
+        let grams = intensity_g_per_kwh.central;
+        format!(
+            "{grams:.0} gCO2e/kWh of {zone} ({intensity_source}, tier {intensity_tier}), PUE {pue:.2} ({pue_source})"
+        )
+    }
+}
+
 impl Answer {
     fn new(args: &FootprintArgs, found: &Found, footprint: &Footprint) -> Self {
         let Footprint { intensity, pue, water: _, machine, calls, total } = footprint;
         Self {
             version: env!("CARGO_PKG_VERSION"),
             hours: args.hours,
-            place: Place {
-                provider: found.provider,
-                region: found.region.clone(),
-                intensity_g_per_kwh: Range::of(intensity.grams, intensity.uncertainty).into(),
-                zone: intensity.zone.to_string(),
-                intensity_source: intensity.source.to_string(),
-                intensity_tier: intensity.tier.as_str(),
-                pue: pue.ratio.get(),
-                pue_source: pue.source.to_string(),
-            },
+            place: machine.as_ref().map(|_| Place::of(found, intensity, pue)),
             machine: machine.as_ref().map(|machine| Machine::new(args.count, machine)),
             calls: calls.iter().map(Call::new).collect(),
             total: Total {
@@ -241,13 +259,9 @@ impl Answer {
             call.write(out)?;
         }
         let Total { energy_j, operational_g, embodied_g, carbon_g, cost_usd } = &self.total;
-        let Place { intensity_g_per_kwh, zone, intensity_source, intensity_tier, pue, pue_source, .. } = &self.place;
         writeln!(out, "{:<20}{:>14}  90 % range", "TOTAL", "")?;
         line(out, "energy", *energy_j, watt_hours, "of the machines, without the facility's")?;
-        let grid = format!(
-            "{:.0} gCO2e/kWh of {zone} ({intensity_source}, tier {intensity_tier}), PUE {pue:.2} ({pue_source})",
-            intensity_g_per_kwh.central
-        );
+        let grid = self.place.as_ref().map_or_else(String::new, Place::line);
         line(out, "carbon, electricity", *operational_g, mass, &grid)?;
         line(out, "carbon, embodied", *embodied_g, mass, "the part of its life that the time asked for is")?;
         line(out, "carbon", *carbon_g, mass, "")?;
@@ -327,6 +341,7 @@ impl Call {
     fn new(found: &CallFootprint) -> Self {
         let Tokens { provider: _, model, input, output, calls } = &found.asked;
         Self {
+            place: Place::of(&Found::default(), &found.place.intensity, &found.place.pue),
             provider: found.provider.to_string(),
             model: model.clone(),
             input_tokens: *input,
@@ -346,11 +361,11 @@ impl Call {
         writeln!(out, "{title}")?;
         writeln!(out)?;
         writeln!(out, "{:<20}{:>14}  90 % range", "CALLS", "")?;
-        for (what, figure, show) in
-            [("energy", energy_j, watt_hours as fn(f64) -> String), ("carbon", carbon_g, mass as fn(f64) -> String)]
-        {
+        let grid = self.place.line();
+        let rows = [("energy", energy_j, watt_hours as fn(f64) -> String, ""), ("carbon", carbon_g, mass, &grid)];
+        for (what, figure, show, from) in rows {
             match figure {
-                Some(figure) => line(out, what, *figure, show, "")?,
+                Some(figure) => line(out, what, *figure, show, from)?,
                 None => writeln!(out, "{what:<20}{:>14}", "unknown")?,
             }
         }
@@ -382,28 +397,29 @@ fn money(usd: f64) -> String {
 
 /// What was not known, with what stands in for it.
 fn notes(found: &Found, footprint: &Footprint) -> Vec<String> {
-    let mut notes: Vec<String> = found.note.iter().cloned().collect();
+    let needs_place = footprint.machine.is_some() || found.zone.is_some();
+    let mut notes: Vec<String> = found.note.iter().filter(|_| needs_place).cloned().collect();
     if let Some(machine) = &footprint.machine {
         let near = machine.nearest.join(", ");
         match machine.basis {
             Basis::Exact => {}
-            basis if near.is_empty() => notes.push(format!(
-                "no table has the processor {}; the default of any server stands in (tier {})",
-                machine.name,
-                basis.as_str()
-            )),
-            basis => notes.push(format!(
-                "no table has the type {} (nearest: {near}); its {} stands in, and it has no price",
-                machine.name,
-                match basis {
-                    Basis::Size => "family, scaled by size,",
-                    Basis::Family => "relatives of another generation",
-                    Basis::Exact | Basis::Default => "count of virtual CPUs alone",
-                }
-            )),
+            Basis::Default if near.is_empty() => {
+                notes.push(format!("no table has the processor {}; any server stands in for it", machine.name));
+            }
+            basis => {
+                let stand_in = match basis {
+                    Basis::Size => "another size of its family, scaled,",
+                    Basis::Family => "another generation of its family",
+                    Basis::Exact | Basis::Default => "the usual count of virtual CPUs",
+                };
+                let name = &machine.name;
+                notes.push(format!(
+                    "no table has the type {name} (nearest: {near}); {stand_in} stands in, without a price"
+                ));
+            }
         }
         if machine.cost.is_none() && machine.basis == Basis::Exact {
-            notes.push(format!("no table has a price of {} ", machine.name).trim_end().to_owned());
+            notes.push(format!("no table has a price of {}", machine.name));
         }
     }
     for call in &footprint.calls {

@@ -30,18 +30,21 @@ impl Found {
         if let Some(provider) = PROVIDERS.into_iter().find(|provider| grid.region(provider, &lower).is_some()) {
             return Self { provider: Some(provider), region: Some(lower), ..Self::default() };
         }
-        if grid.knows(name) {
+        if grid.has(name) {
             return Self { zone: Some(name.to_owned()), ..Self::default() };
         }
         let regions = PROVIDERS.into_iter().flat_map(|provider| grid.nearest_regions(provider, &lower));
         let mut nearest: Vec<&str> = regions.chain(grid.nearest_zones(name)).collect();
         nearest.sort_by_key(|known| strsim::damerau_levenshtein(&known.to_ascii_lowercase(), &lower));
         nearest.truncate(5);
+        let stand_in = grid.intensity(&Place { zone: Some(name), ..Place::default() }, None);
         let note = format!(
-            "{name} is no region, country, state or zone of any table (nearest: {}); the world's average stands in",
-            nearest.join(", ")
+            "{name} is no region, country, state or zone of any table (nearest: {}); the average of {} stands in (tier {})",
+            nearest.join(", "),
+            stand_in.zone,
+            stand_in.tier.as_str()
         );
-        Self { note: Some(note), ..Self::default() }
+        Self { zone: Some(name.to_owned()), note: Some(note), ..Self::default() }
     }
 
     /// As the model asks for it.
@@ -70,9 +73,11 @@ mod tests {
 
     #[test]
     fn an_unknown_name_comes_back_with_the_nearest_and_with_what_stands_in() {
-        let found = Found::of(Some("us-esat-1"));
-        let note = found.note.as_deref().unwrap();
-        assert!(note.contains("us-east-1") && note.contains("world"), "{note}");
-        assert_eq!(found.place(), Place::default());
+        let note = |name| Found::of(Some(name)).note.unwrap();
+        let country = note("us-esat-1");
+        assert!(country.contains("us-east-1") && country.contains("tier country"), "{country}");
+        let world = note("Atlantis");
+        assert!(world.contains("WORLD") && world.contains("tier world"), "{world}");
+        assert!(Found::of(None).note.is_some());
     }
 }

@@ -6,7 +6,7 @@ use wattline_core::{GramsCo2e, Joules, Ratio, Seconds, Text, Timestamp, Uncertai
 
 use super::{Question, Range};
 use crate::grid::Grid;
-use crate::inference::{self, LocalAddresses, Unknown, models};
+use crate::inference::{self, LocalAddresses, RemotePlace, Unknown, models};
 
 /// Tokens of one kind of call.
 #[derive(Clone, Debug, PartialEq)]
@@ -30,6 +30,8 @@ pub struct CallFootprint {
     pub asked: Tokens,
     /// The provider reckoned with.
     pub provider: Text,
+    /// The grid and the facility reckoned with: of the region, else where the provider is supposed to be.
+    pub place: RemotePlace,
     /// Energy of the provider's machines; `None` where no table has the model.
     pub energy: Option<Range<Joules>>,
     /// Carbon of electricity and of having made the machines.
@@ -80,6 +82,7 @@ impl CallFootprint {
         let nearest = if energy.is_none() { models::nearest(&tokens.model) } else { Vec::new() };
         Self {
             asked: tokens.clone(),
+            place: RemotePlace::of(Grid::builtin(), &provider, question.place.region, question.year),
             provider,
             energy,
             carbon,

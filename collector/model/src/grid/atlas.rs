@@ -106,6 +106,13 @@ impl Grid {
         self.named(zone, None).is_some()
     }
 
+    /// True when a zone, a state or a country has exactly this name, in any case.
+    pub fn has(&self, zone: &str) -> bool {
+        let name = zone.trim().to_ascii_uppercase();
+        let known = |series: &Series, name: &str| series.get(name, None).is_some();
+        known(&self.countries, self.alpha3(&name)) || known(&self.zones, &name) || known(&self.states, &name)
+    }
+
     /// The cloud region of that name, or in which that availability zone lies.
     pub fn region(&self, provider: &str, region: &str) -> Option<Region> {
         self.regions.get(provider, region)
