@@ -304,3 +304,19 @@ fn electricity_that_was_booked_before_the_rent_was_known_stays_and_does_not_grow
     assert!(booked.is_some_and(|cost| !cost.is_zero()));
     assert_eq!(bench.model.books().meaning().electricity, booked);
 }
+
+#[test]
+fn a_workload_that_only_waits_keeps_its_series() {
+    let mut bench = Bench::with(Settings { retention: Seconds::new(15.0), ..Settings::default() });
+    bench.model.correct_rates(rented());
+    for second in 1..=100u64 {
+        // It worked for five seconds and holds its memory ever since.
+        let cpu_ns = second.min(5) * 1_000_000_000;
+        bench.step(100.0, 1.0, &[Reading::Cgroup(group(7, cpu_ns, 2 << 30, None))]);
+    }
+    let books = bench.model.books();
+    let is_its = |workload: &Workload| *workload == Workload::Unit("unit-7.service".into());
+    assert!(books.workloads().any(|row| is_its(&row.workload) && row.kind == DeviceKind::Cpu));
+    assert!(books.held().any(|row| is_its(&row.workload) && row.kind == DeviceKind::Cpu));
+    assert_eq!(books.retired(DeviceKind::Cpu), super::Retired::default());
+}
