@@ -105,7 +105,8 @@ pub struct Parts {
 
 impl Parts {
     /// A guest's parts: its vCPUs' share of the server's base and processors, and its own memory, disks and
-    /// accelerators.
+    /// accelerators. Guests that share vCPUs in turn (T2 to T8) bear the share of the vCPUs that they see, and a Mac counts
+    /// as a server with one processor: both is too much.
     pub fn of(instance: &Instance) -> Self {
         let share = instance.share_of_host();
         Self {

@@ -34,7 +34,7 @@ pub(super) fn nearest(text: &str) -> Option<(Instance, Basis)> {
     if let Some(relative) = relative(family) {
         return Some((scaled(text, relative, size)?, Basis::Family));
     }
-    Some((by_size(text, Size::parse(size)?), Basis::Default))
+    Some((by_size(text, Size::parse(size)?, is_metal(size)), Basis::Default))
 }
 
 /// How large a size is beside `xlarge`.
@@ -82,7 +82,12 @@ fn scaled(text: &str, family: &str, size: &str) -> Option<Instance> {
         }
         None => (*rows.get(rows.len() / 2)?, 1.0),
     };
-    Some(multiplied(&row.instance(), factor, text, size.starts_with("metal")))
+    Some(multiplied(&row.instance(), factor, text, is_metal(size)))
+}
+
+/// `metal`, `metal-24xl`: the guest has no hypervisor under it.
+fn is_metal(size: &str) -> bool {
+    size.starts_with("metal")
 }
 
 fn xlarges(row: &Row) -> f64 {
@@ -164,7 +169,7 @@ impl<'a> Letters<'a> {
 }
 
 /// A type of which nothing is known but how large it is.
-fn by_size(text: &str, size: Size) -> Instance {
+fn by_size(text: &str, size: Size, bare_metal: bool) -> Instance {
     let vcpus = match size {
         Size::Xlarges(xlarges) => count(xlarges * VCPUS_PER_XLARGE),
         Size::WholeServer => HOST_VCPUS,
@@ -184,7 +189,7 @@ fn by_size(text: &str, size: Size) -> Instance {
         neuron_cores: 0,
         storage: Storage::default(),
         network_gbps: 0.0,
-        bare_metal: size == Size::WholeServer,
+        bare_metal,
     }
 }
 

@@ -51,6 +51,7 @@ fn a_type_of_which_nothing_is_known_has_the_vcpus_of_its_size() {
     assert_eq!((match_.basis, match_.instance.vcpus, match_.instance.memory_gib), (Basis::Default, 8, 32.0));
     assert_eq!(found("zz.nano").instance.vcpus, 1);
     assert_eq!(found("zz.metal").instance.vcpus, 96);
+    assert!(found("zz.metal").instance.bare_metal && found("zz9.metal-24xl").instance.bare_metal);
 }
 
 #[test]
