@@ -7,6 +7,7 @@ use criterion::{Criterion, criterion_group, criterion_main};
 use genai_prices::{Calculator, PriceRequest, Usage, UsageKey};
 use wattline_core::Timestamp;
 use wattline_core::reading::TokenUsage;
+use wattline_model::cost::{Tariff, TariffSpec};
 use wattline_model::inference::{Sale, TokenPrices, prepare_prices};
 
 /// 24 October 2026, when tiers and batches are listed.
@@ -80,5 +81,17 @@ fn pricing(criterion: &mut Criterion) {
     group.finish();
 }
 
-criterion_group!(benches, pricing);
+/// A tariff as a household has it, asked once in a window.
+fn tariffs(criterion: &mut Criterion) {
+    let text = "zone = 'Europe/Berlin'\ndefault = 0.3\n\
+        [[periods]]\nfrom = '22:00'\nto = '06:00'\nprice = 0.2\n\
+        [[periods]]\ndays = ['sat']\nmonths = [7]\nfrom = '12:00'\nto = '13:00'\nprice = 0.1\n";
+    let Ok(table) = toml::from_str(text) else { return };
+    let Ok(tariff) = Tariff::new(&TariffSpec::TimeOfUse(table)) else { return };
+    let now = Timestamp::from_unix_nanos(SECONDS * 1_000_000_000);
+    criterion.bench_function("price of electricity now", |bencher| bencher.iter(|| tariff.at(black_box(now))));
+    criterion.bench_function("its next change", |bencher| bencher.iter(|| tariff.next_change(black_box(now))));
+}
+
+criterion_group!(benches, pricing, tariffs);
 criterion_main!(benches);

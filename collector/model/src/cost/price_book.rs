@@ -18,6 +18,7 @@
 //! A row that fits wins over the public list. Of several the one whose model has most characters wins, then one that
 //! names the provider, then the one with the latest date that is not after the call; of equals the last in the file.
 
+use std::collections::BTreeMap;
 use std::ops::Range;
 
 use jiff::civil::Date;
@@ -27,8 +28,8 @@ use toml::value::Datetime;
 use wattline_core::Timestamp;
 
 use super::did_you_mean;
+use crate::inference::PerMillion;
 use crate::inference::price::list::{seller, tier, without_address};
-use crate::inference::price::rates::PerMillion;
 
 /// The highest price taken for one that was meant, in USD for a million tokens.
 const MOST_USD: f64 = 1e6;
@@ -130,22 +131,22 @@ impl PriceBook {
             let meant = unknown_key(error.message()).unwrap_or_default();
             (error.span().unwrap_or(0..0), format!("{}{meant}", error.message()))
         })?;
-        let mut rows: Vec<(Row, usize)> = Vec::new();
+        let (mut rows, mut lines) = (Vec::new(), BTreeMap::new());
         for written in file.price {
             let span = written.span();
             if rows.len() == MOST_ROWS {
                 return Err((span, format!("a row too many: expected at most {MOST_ROWS}")));
             }
             let row = Row::read(written.into_inner())?;
-            if let Some((_, earlier)) = rows.iter().find(|(other, _)| other.is_for_the_same(&row)) {
-                let line = text.get(..*earlier).unwrap_or("").matches('\n').count() + 1;
-                let message =
-                    format!("the row at line {line} is for the same: expected another model, provider, tier or from");
-                return Err((span, message));
+            let key = (row.model.clone(), row.provider.clone(), row.tier.clone(), row.from);
+            if let Some(earlier) = lines.insert(key, span.start) {
+                let line = text.get(..earlier).unwrap_or("").matches('\n').count() + 1;
+                let wanted = "expected another model, provider, tier or from";
+                return Err((span, format!("the row at line {line} is for the same: {wanted}")));
             }
-            rows.push((row, span.start));
+            rows.push(row);
         }
-        Ok(Self { rows: rows.into_iter().map(|(row, _)| row).collect() })
+        Ok(Self { rows })
     }
 }
 
@@ -175,11 +176,6 @@ impl Row {
     fn rank(&self) -> (usize, bool, bool, Timestamp) {
         let stars = self.model.matches('*').count();
         (self.model.len() - stars, stars == 0, self.provider.is_some(), self.from)
-    }
-
-    fn is_for_the_same(&self, other: &Self) -> bool {
-        let Self { model, provider, tier, from, rates: _ } = self;
-        *model == other.model && *provider == other.provider && *tier == other.tier && *from == other.from
     }
 }
 

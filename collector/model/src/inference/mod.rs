@@ -15,4 +15,4 @@ pub(crate) mod price;
 pub use assess::{Assessment, Context, RemoteEnergy, Unknown, assess};
 pub use books::InferenceBooks;
 pub use place::{LocalAddresses, Origin, RemotePlace, is_provider, origin};
-pub use price::{NoPrice, PRICE_LIST, Sale, TokenPrices, prepare as prepare_prices};
+pub use price::{NoPrice, PRICE_LIST, PerMillion, Rates, Sale, TokenPrices, prepare as prepare_prices};

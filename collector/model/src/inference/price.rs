@@ -19,7 +19,8 @@ use wattline_core::{Timestamp, Usd};
 
 use self::kept::{Kept, Question};
 use self::list::{HalfHour, Listed};
-use self::rates::Rates;
+pub use self::rates::{PerMillion, Rates};
+
 use crate::cost::PriceBook;
 
 /// The published list in use, with its version, as figures name their source.
@@ -90,12 +91,17 @@ impl TokenPrices {
         if let Some(price) = kept.price(&question, tokens) {
             return price;
         }
-        let (rates, lasts) = self.rates(sale, half_hour);
+        let (rates, lasts) = self.find(sale, half_hour);
         let price = rates.as_ref().map_err(|why| *why).and_then(|rates| rates.price(tokens));
         if lasts {
             kept.keep(&question, rates);
         }
         price
+    }
+
+    /// The rates in force for a sale, with their source: what a price is made of.
+    pub fn rates(&self, sale: &Sale<'_>) -> Result<Rates, NoPrice> {
+        self.find(sale, HalfHour::of(sale.at)).0
     }
 
     /// Answers that had to be dropped because too many models were named; each costs microseconds to find again.
@@ -104,12 +110,12 @@ impl TokenPrices {
     }
 
     /// The rates of a sale, and whether they are the same for the whole half hour.
-    fn rates(&self, sale: &Sale<'_>, half_hour: HalfHour) -> (Result<Rates, NoPrice>, bool) {
+    fn find(&self, sale: &Sale<'_>, half_hour: HalfHour) -> (Result<Rates, NoPrice>, bool) {
         let names = || std::iter::once(sale.model).chain(sale.asked);
         let tier = list::tier(sale.tier);
         if let Some(own) = names().find_map(|model| self.own.find(sale.provider, model, tier, sale.at)) {
             // Prices of the user's own begin at midnight, which is the end of a half hour.
-            return (Ok(Rates::flat(own)), true);
+            return (Ok(Rates::own(own)), true);
         }
         let mut answer = (Err(NoPrice::UnknownModel), true);
         for model in names() {

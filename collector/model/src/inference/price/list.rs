@@ -6,10 +6,10 @@
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use genai_prices::{Calculator, Error, ErrorKind, PriceCalculation, PriceRequest, Usage, UsageKey};
-use wattline_core::Timestamp;
+use wattline_core::{Timestamp, Usd};
 
-use super::NoPrice;
 use super::rates::{PerMillion, Rates};
+use super::{NoPrice, PRICE_LIST};
 
 /// Providers whose name in `gen_ai.provider.name` is another than in the price table.
 const PROVIDERS: &[(&str, &str)] = &[
@@ -98,17 +98,21 @@ impl<'a> Listed<'a> {
         if NOT_IN_THE_TABLE.contains(&seller.as_str()) {
             return Err(NoPrice::UnknownModel);
         }
+        let name = without_address(model);
         let mut listed = Self {
             seller: Some(seller),
-            model: without_address(model),
+            model: name,
             tier: tier.map(str::to_ascii_lowercase),
             at: UNIX_EPOCH + Duration::from_nanos(at.unix_nanos()),
         };
+        // A path may stand in front of the name, as routers and registries write it: first without its first part,
+        // then without all of it.
+        let (first, last) = (name.split_once('/'), name.rsplit_once('/'));
+        let mut shorter = [first, last].into_iter().flatten().map(|(_path, name)| name);
         while let Err(error) = listed.ask(&Usage::new(), listed.at) {
-            match (error.kind(), listed.model.split_once('/')) {
-                (ErrorKind::ProviderNotFound, _) if listed.seller.is_some() => listed.seller = None,
-                // A path in front of the name, as routers and registries write it.
-                (ErrorKind::ModelNotFound, Some((_, rest))) => listed.model = rest,
+            match error.kind() {
+                ErrorKind::ProviderNotFound if listed.seller.is_some() => listed.seller = None,
+                ErrorKind::ModelNotFound => listed.model = shorter.next().ok_or(NoPrice::UnknownModel)?,
                 _ => return Err(NoPrice::UnknownModel),
             }
         }
@@ -125,7 +129,7 @@ impl<'a> Listed<'a> {
         for threshold in self.thresholds()? {
             above.push((threshold, self.rates_of(threshold + 1)?));
         }
-        Ok(Rates { call, base: self.rates_of(1)?, above })
+        Ok(Rates { source: PRICE_LIST, call: Usd::new(call), base: self.rates_of(1)?, above })
     }
 
     /// True when all rates stay the same for the whole half hour.

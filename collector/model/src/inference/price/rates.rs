@@ -10,36 +10,38 @@ const MILLION: f64 = 1e6;
 
 /// USD for a million tokens of each kind.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub(crate) struct PerMillion {
+pub struct PerMillion {
     /// Input that is in no cache.
-    pub(crate) input: f64,
+    pub input: f64,
     /// Input read from a cache.
-    pub(crate) cache_read: f64,
+    pub cache_read: f64,
     /// Input written to a cache for the usual five minutes.
-    pub(crate) cache_write: f64,
+    pub cache_write: f64,
     /// Input written to a cache for an hour.
-    pub(crate) cache_write_1h: f64,
+    pub cache_write_1h: f64,
     /// Output without reasoning.
-    pub(crate) output: f64,
+    pub output: f64,
     /// Output that is reasoning.
-    pub(crate) reasoning: f64,
+    pub reasoning: f64,
 }
 
 /// The rates of one model at one time.
 #[derive(Clone, Debug, PartialEq)]
-pub(crate) struct Rates {
-    /// USD for a call, whatever its tokens.
-    pub(super) call: f64,
+pub struct Rates {
+    /// Where they are from: the published list with its version, or `configuration`.
+    pub source: &'static str,
+    /// Price of a call, whatever its tokens.
+    pub call: Usd,
     /// The rates of the shortest inputs.
-    pub(super) base: PerMillion,
+    pub base: PerMillion,
     /// The rates of a call whose whole input has more tokens than stated here, in rising order.
-    pub(super) above: Vec<(u64, PerMillion)>,
+    pub above: Vec<(u64, PerMillion)>,
 }
 
 impl Rates {
-    /// Rates that depend on no length.
-    pub(crate) const fn flat(base: PerMillion) -> Self {
-        Self { call: 0.0, base, above: Vec::new() }
+    /// Rates of the user's own, which depend on no length.
+    pub(super) const fn own(base: PerMillion) -> Self {
+        Self { source: "configuration", call: Usd::ZERO, base, above: Vec::new() }
     }
 
     /// The price of tokens whose counts add up.
@@ -55,7 +57,7 @@ impl Rates {
             + of(rates.cache_write, cache_write.saturating_sub(cache_write_1h))
             + of(rates.input, plain);
         let usd_out = of(rates.output, output.saturating_sub(reasoning)) + of(rates.reasoning, reasoning);
-        let usd = self.call + (usd_in + usd_out);
+        let usd = self.call.get() + (usd_in + usd_out);
         if usd.is_finite() && usd >= 0.0 { Ok(Usd::new(usd)) } else { Err(NoPrice::TokenCounts) }
     }
 }

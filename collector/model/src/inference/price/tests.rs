@@ -4,7 +4,6 @@ use genai_prices::{Usage, UsageKey};
 use proptest::prelude::*;
 use wattline_core::NanoUsd;
 
-use super::rates::PerMillion;
 use super::*;
 use crate::grid::table::Table;
 
@@ -104,6 +103,7 @@ fn names_lead_to_the_same_price_however_they_are_addressed() {
     let arn = "arn:aws:bedrock:us-east-1:123456789012:inference-profile/us.anthropic.claude-sonnet-4-5-20250929-v1:0";
     assert_eq!(of("aws.bedrock", arn), Ok(plain));
     assert_eq!(of("aws.bedrock", "bedrock/us.anthropic.claude-sonnet-4-5-20250929-v1:0"), Ok(plain));
+    assert_eq!(of("aws.bedrock", "my-router/bedrock/us.anthropic.claude-sonnet-4-5-20250929-v1:0"), Ok(plain));
     // A framework sells nothing: the maker does.
     assert_eq!(of("strands-agents", "claude-sonnet-4-5"), of("anthropic", "claude-sonnet-4-5"));
     // A router answers with a name of its own; the model asked for helps.
@@ -157,6 +157,8 @@ fn a_price_of_ones_own_wins_over_the_list() {
     let before = Timestamp::from_unix_nanos(AUTUMN_2026.unix_nanos() - 1);
     assert_eq!(of("gpt-5", before, tokens(1_000_000, 0, 0, 0)), Ok(1.25), "not before its date");
     assert_eq!(of("house-7b", AUTUMN_2026, tokens(1_000_000, 0, 0, 0)), Ok(0.5));
+    let source = |model| prices.rates(&sale("openai", model)).map(|rates| rates.source);
+    assert_eq!((source("gpt-5"), source("gpt-4o")), (Ok("configuration"), Ok(PRICE_LIST)));
     assert_eq!(of("gpt-4o", AUTUMN_2026, tokens(1_000_000, 0, 0, 0)), Ok(2.5), "others stay as listed");
     let asked = Sale { asked: Some("house-7b"), ..sale("openai", "gpt-4o") };
     assert_eq!(prices.price(&asked, &tokens(1_000_000, 0, 0, 0)).map(Usd::get), Ok(0.5));

@@ -31,6 +31,20 @@ fn counts_may_be_texts_or_floating_point_numbers() {
 }
 
 #[test]
+fn the_tier_that_served_the_call_counts_before_the_one_asked_for() {
+    let tier = |attributes: &[(&'static str, &'static str)]| {
+        let mut all = vec![attribute("gen_ai.operation.name", "chat"), attribute("gen_ai.usage.input_tokens", 1)];
+        all.extend(attributes.iter().map(|(key, value)| attribute(key, *value)));
+        read(vec![span(1, all)]).booked[0].service_tier.clone()
+    };
+    let asked = ("openai.request.service_tier", "auto");
+    assert_eq!(tier(&[asked, ("openai.response.service_tier", "flex")]), Some("flex".into()));
+    assert_eq!(tier(&[("gen_ai.openai.response.service_tier", "default"), asked]), Some("default".into()));
+    assert_eq!(tier(&[asked]), Some("auto".into()));
+    assert_eq!(tier(&[]), None);
+}
+
+#[test]
 fn an_input_that_came_whole_from_a_cache_is_not_counted_twice() {
     let attributes = vec![
         attribute("gen_ai.operation.name", "chat"),
