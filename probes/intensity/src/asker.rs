@@ -73,8 +73,7 @@ impl Asker {
 
     /// True when there is another key than the one that was refused.
     pub(crate) async fn has_new_key(&self) -> bool {
-        matches!(self.plan.key, Key::File(_))
-            && self.key().await.is_ok_and(|key| key.is_some() && key != self.refused)
+        matches!(self.plan.key, Key::File(_)) && self.key().await.is_ok_and(|key| key.is_some() && key != self.refused)
     }
 
     async fn key(&self) -> Result<Option<Secret>, FetchError> {
@@ -109,7 +108,7 @@ impl Asker {
             }
             Some(_) => None,
         };
-        let mut found = newest.map_or_else(|| zone.to_string(), |reading| describe(reading));
+        let mut found = newest.map_or_else(|| zone.to_string(), describe);
         if let Some(skew) = skew_seconds {
             // Writing to a text cannot fail.
             let _written = write!(found, "; the provider's clock differs from this machine's by {skew:.0} s");

@@ -8,6 +8,7 @@ use wattline_core::Text;
 use crate::check::GRAMS_MAX;
 use crate::config::{Config, Kind};
 use crate::failure::OpenError;
+use crate::provider::Provider;
 use crate::provider::constant::Constant;
 use crate::provider::electricity_maps::{self, ElectricityMaps};
 use crate::provider::energy_charts::{self, EnergyCharts};
@@ -15,7 +16,6 @@ use crate::provider::entsoe::{self, EntsoE};
 use crate::provider::file::{File, Form};
 use crate::provider::uk::{self, Place, Uk};
 use crate::provider::watttime::{self, WattTime};
-use crate::provider::Provider;
 use crate::secret::Secret;
 use crate::web::Web;
 

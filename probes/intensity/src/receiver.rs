@@ -102,7 +102,9 @@ impl Running {
                 "this machine's clock and the provider's of live carbon intensity differ; values may be booked to the \
                  wrong hour"
             ),
-            None if self.is_skewed => info!("this machine's clock and the provider's of live carbon intensity agree again"),
+            None if self.is_skewed => {
+                info!("this machine's clock and the provider's of live carbon intensity agree again")
+            }
             _ => {}
         }
         self.is_skewed = heard.skew_seconds.is_some();
@@ -113,13 +115,13 @@ impl Running {
         match error {
             FetchError::Denied { .. } => SourceState::Denied {
                 what,
-                remedy: "put a valid key into carbon.live.key_file, or into the variable that carbon.live.key_env names"
-                    .to_owned(),
+                remedy:
+                    "put a valid key into carbon.live.key_file, or into the variable that carbon.live.key_env names"
+                        .to_owned(),
             },
-            FetchError::Rejected { .. } | FetchError::Config(_) => SourceState::Denied {
-                what,
-                remedy: "check carbon.live.zone and carbon.live.endpoint".to_owned(),
-            },
+            FetchError::Rejected { .. } | FetchError::Config(_) => {
+                SourceState::Denied { what, remedy: "check carbon.live.zone and carbon.live.endpoint".to_owned() }
+            }
             FetchError::Throttled { .. } | FetchError::NoData { .. } | FetchError::Failed { .. } => {
                 SourceState::Failed { what }
             }
@@ -141,7 +143,9 @@ impl Running {
             let again = humantime::format_duration(Duration::from_secs(wait.as_secs()));
             match &state {
                 SourceState::Up { found } => info!(%found, "live carbon intensity is there"),
-                SourceState::Denied { what, remedy } => warn!(%what, %remedy, %again, "live carbon intensity is refused"),
+                SourceState::Denied { what, remedy } => {
+                    warn!(%what, %remedy, %again, "live carbon intensity is refused")
+                }
                 SourceState::Absent { looked: what } | SourceState::Failed { what } => {
                     warn!(%what, %again, "live carbon intensity is not there");
                 }
@@ -151,3 +155,6 @@ impl Running {
         Some(Reading::Health(SourceHealth { part: NAME, state }))
     }
 }
+
+#[cfg(test)]
+mod tests;

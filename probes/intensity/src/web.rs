@@ -99,7 +99,8 @@ impl Web {
         if let Proof::Query(name, key) = proof {
             url.query_pairs_mut().append_pair(name, key.reveal());
         }
-        let request = self.client.get(url).header(ACCEPT, HeaderValue::from_static("application/json, application/xml"));
+        let request =
+            self.client.get(url).header(ACCEPT, HeaderValue::from_static("application/json, application/xml"));
         match proof {
             Proof::Nobody | Proof::Query(..) => request,
             // The builder marks both as sensitive.
@@ -153,9 +154,9 @@ impl Web {
             401 | 403 | 407 => FetchError::Denied { what },
             429 => FetchError::Throttled { after, what },
             503 if after.is_some() => FetchError::Throttled { after, what },
-            300..=399 => {
-                FetchError::Rejected { what: format!("{what}; a redirect is not followed, so set endpoint to where it leads") }
-            }
+            300..=399 => FetchError::Rejected {
+                what: format!("{what}; a redirect is not followed, so set endpoint to where it leads"),
+            },
             408 | 425 | 500.. => FetchError::Failed { what },
             _ => FetchError::Rejected { what },
         }
@@ -332,7 +333,7 @@ mod tests {
     #[test]
     fn retry_after_is_seconds_or_a_date_on_the_providers_clock() {
         let now = http_date("Wed, 21 Oct 2015 07:27:15 GMT").unwrap();
-        assert_eq!(retry_after(" 120 ", now), Some(Duration::from_secs(120)));
+        assert_eq!(retry_after(" 120 ", now), Some(Duration::from_mins(2)));
         assert_eq!(retry_after("Wed, 21 Oct 2015 07:28:00 GMT", now), Some(Duration::from_secs(45)));
         assert_eq!(retry_after("Wed, 21 Oct 2015 07:00:00 GMT", now), Some(Duration::ZERO));
         assert_eq!(retry_after("99999999999999999999999", now), Some(Duration::from_secs(u64::MAX)));

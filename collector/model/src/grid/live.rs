@@ -229,9 +229,8 @@ impl Timeline {
             known_seconds += seconds;
             gram_seconds += part.grams.get() * seconds;
             errors.push((part.grams.get(), seconds, part.uncertainty));
-            let (estimated, stale, age) = whole.map_or((false, false, Seconds::ZERO), |whole| {
-                (whole.estimated, whole.stale, whole.age)
-            });
+            let (estimated, stale, age) =
+                whole.map_or((false, false, Seconds::ZERO), |whole| (whole.estimated, whole.stale, whole.age));
             whole = Some(LiveValue {
                 estimated: part.estimated || estimated,
                 stale: part.stale || stale,

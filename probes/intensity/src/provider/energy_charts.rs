@@ -84,7 +84,8 @@ mod tests {
     #[test]
     fn actual_values_come_first_and_forecasts_fill_the_rest() {
         let told = parse(include_bytes!("../../testdata/energy_charts/co2eq.json")).unwrap();
-        let read: Vec<_> = told.points.iter().map(|point| (point.from.unix_seconds(), point.grams, point.estimated)).collect();
+        let read: Vec<_> =
+            told.points.iter().map(|point| (point.from.unix_seconds(), point.grams, point.estimated)).collect();
         assert_eq!(
             read,
             [

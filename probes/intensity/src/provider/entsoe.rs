@@ -62,7 +62,9 @@ impl Provider for EntsoE {
 pub(crate) fn parse(body: &[u8]) -> Result<Told, FetchError> {
     let mut document = Document::default();
     if zip::is_zip(body) {
-        for file in zip::files(body).map_err(|what| FetchError::Failed { what: format!("the ZIP of ENTSO-E: {what}") })? {
+        for file in
+            zip::files(body).map_err(|what| FetchError::Failed { what: format!("the ZIP of ENTSO-E: {what}") })?
+        {
             document.read(&file)?;
         }
     } else {

@@ -70,9 +70,8 @@ impl Provider for File {
             let bytes = local::read(self.path.clone(), FILE_BYTES_MAX, self.timeout)
                 .await
                 .map_err(|what| FetchError::Failed { what })?;
-            let told = parse(&bytes, self.form).map_err(|what| FetchError::Failed {
-                what: format!("reading {}: {what}", self.path.display()),
-            })?;
+            let told = parse(&bytes, self.form)
+                .map_err(|what| FetchError::Failed { what: format!("reading {}: {what}", self.path.display()) })?;
             if told.points.is_empty() {
                 return Err(no_data(format!("{} holds no interval", self.path.display())));
             }

@@ -127,8 +127,12 @@ pub(crate) fn parse(body: &[u8]) -> Result<Told, FetchError> {
         let Some(grams) = actual.or(forecast) else { continue };
         let moment = |text: Option<String>| text.as_deref().and_then(moment::parse);
         let estimated = actual.is_none();
-        told.push(moment(from).zip(moment(to)).map(|(from, until)| {
-            Point { kind: IntensityKind::Average, grams, from, until, estimated }
+        told.push(moment(from).zip(moment(to)).map(|(from, until)| Point {
+            kind: IntensityKind::Average,
+            grams,
+            from,
+            until,
+            estimated,
         }));
     }
     if told == Told::default() {

@@ -29,7 +29,9 @@ pub(crate) fn intensities(document: &Document) -> Result<Told, FetchError> {
         }
     }
     if told.points.is_empty() {
-        return Err(FetchError::NoData { what: "ENTSO-E has no hour for which all types of plant are known".to_owned() });
+        return Err(FetchError::NoData {
+            what: "ENTSO-E has no hour for which all types of plant are known".to_owned(),
+        });
     }
     Ok(told)
 }

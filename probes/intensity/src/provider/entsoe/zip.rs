@@ -75,7 +75,8 @@ fn packed(bytes: &[u8], local: usize, length: usize) -> Option<&[u8]> {
     if part(bytes, local, 4)? != LOCAL_HEADER {
         return None;
     }
-    let names = usize::from(u16_at(bytes, local.checked_add(26)?)?) + usize::from(u16_at(bytes, local.checked_add(28)?)?);
+    let names =
+        usize::from(u16_at(bytes, local.checked_add(26)?)?) + usize::from(u16_at(bytes, local.checked_add(28)?)?);
     part(bytes, local.checked_add(30)?.checked_add(names)?, length)
 }
 
