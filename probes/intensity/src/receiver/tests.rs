@@ -28,7 +28,6 @@ struct Script {
 }
 
 impl Provider for Script {
-    #[expect(clippy::disallowed_methods, reason = "a test measures the waits")]
     fn ask<'a>(&'a mut self, _key: Option<&'a Secret>, _now: Timestamp) -> Asking<'a> {
         self.asked.lock().unwrap().push(Instant::now());
         let answer = if self.answers.len() > 1 { self.answers.pop_front() } else { self.answers.front().cloned() };
@@ -36,14 +35,14 @@ impl Provider for Script {
     }
 }
 
-fn value(grams: f64) -> Result<Told, FetchError> {
+fn value(grams: f64) -> Told {
     let (from, until) = (NOW, Timestamp::from_unix_nanos(NOW.unix_nanos() + 3_600_000_000_000));
     let point = Point { kind: IntensityKind::Average, grams, from, until, estimated: false };
-    Ok(Told { points: vec![point], ..Told::default() })
+    Told { points: vec![point], ..Told::default() }
 }
 
-fn failed(what: &str) -> Result<Told, FetchError> {
-    Err(FetchError::Failed { what: what.to_owned() })
+fn failed(what: &str) -> FetchError {
+    FetchError::Failed { what: what.to_owned() }
 }
 
 /// What came of a script: the waits before each question but the first, what was told, and the log.
@@ -115,7 +114,7 @@ fn between(wait: Duration, least: Duration, most: Duration) {
 
 #[tokio::test(start_paused = true)]
 async fn there_is_one_question_for_each_refresh() {
-    let played = play(Key::Nowhere, vec![value(1.0); 5]).await;
+    let played = play(Key::Nowhere, vec![Ok(value(1.0)); 5]).await;
     for wait in played.waits {
         between(wait, QUARTER, QUARTER.mul_f64(1.1) + Duration::from_millis(1));
     }
@@ -125,8 +124,8 @@ async fn there_is_one_question_for_each_refresh() {
 
 #[tokio::test(start_paused = true)]
 async fn failures_are_waited_out_longer_each_time_and_forgotten_after_a_success() {
-    let bad = || failed("HTTP 500");
-    let played = play(Key::Nowhere, vec![bad(), bad(), bad(), value(1.0), bad(), value(1.0)]).await;
+    let bad = || Err(failed("HTTP 500"));
+    let played = play(Key::Nowhere, vec![bad(), bad(), bad(), Ok(value(1.0)), bad(), Ok(value(1.0))]).await;
     let seconds = Duration::from_secs;
     let slack = Duration::from_millis(1);
     between(played.waits[0], seconds(15), seconds(30) + slack);
@@ -139,7 +138,7 @@ async fn failures_are_waited_out_longer_each_time_and_forgotten_after_a_success(
 async fn a_pause_that_is_asked_for_is_kept() {
     let after = Duration::from_hours(2);
     let throttled = || Err(FetchError::Throttled { after: Some(after), what: "HTTP 429".to_owned() });
-    let played = play(Key::Nowhere, vec![throttled(), value(1.0), value(1.0)]).await;
+    let played = play(Key::Nowhere, vec![throttled(), Ok(value(1.0)), Ok(value(1.0))]).await;
     between(played.waits[0], after, after.mul_f64(1.11));
 }
 
@@ -156,7 +155,15 @@ async fn a_refusal_is_asked_about_rarely_and_told_once() {
 
 #[tokio::test(start_paused = true)]
 async fn the_log_has_a_line_for_each_change_of_state_and_not_for_each_question() {
-    let answers = vec![value(1.0), value(2.0), failed("a"), failed("b"), failed("b"), value(3.0), value(4.0)];
+    let answers = vec![
+        Ok(value(1.0)),
+        Ok(value(2.0)),
+        Err(failed("a")),
+        Err(failed("b")),
+        Err(failed("b")),
+        Ok(value(3.0)),
+        Ok(value(4.0)),
+    ];
     let played = play(Key::Nowhere, answers).await;
     let levels: Vec<_> = played.log.iter().map(|line| line.split(' ').next().unwrap()).collect();
     assert_eq!(levels, ["INFO", "WARN", "INFO"], "{:?}", played.log);
@@ -168,7 +175,7 @@ async fn the_log_has_a_line_for_each_change_of_state_and_not_for_each_question()
 #[tokio::test(start_paused = true)]
 async fn a_refused_key_after_a_success_is_a_throttle() {
     let denied = || Err(FetchError::Denied { what: "HTTP 401".to_owned() });
-    let played = play(Key::Given(Secret::new("good")), vec![value(1.0), denied(), denied(), value(2.0)]).await;
+    let played = play(Key::Given(Secret::new("good")), vec![Ok(value(1.0)), denied(), denied(), Ok(value(2.0))]).await;
     between(played.waits[1], QUARTER / 2, QUARTER + Duration::from_millis(1));
     between(played.waits[2], QUARTER, QUARTER * 2 + Duration::from_millis(1));
     assert!(
@@ -188,7 +195,7 @@ async fn a_file_of_the_key_that_is_missing_or_empty_is_a_refusal_that_names_it()
             std::fs::write(&path, content).unwrap();
         }
         let mut asker = Asker::new(Plan {
-            provider: Box::new(Script { answers: vec![value(1.0)].into(), asked: Arc::default() }),
+            provider: Box::new(Script { answers: vec![Ok(value(1.0))].into(), asked: Arc::default() }),
             source: "uk",
             zone: Text::Static("GB"),
             key: Key::File(path.clone()),

@@ -30,7 +30,7 @@ async fn a_service_of_ones_own_is_asked_below_its_address_and_without_a_key() {
     let web = Web::start(good(Kind::ElectricityMaps)).await;
     let endpoint = format!("{}/elephant/", web.url());
     let config = Config { key_env: None, ..config(Kind::ElectricityMaps, &endpoint) };
-    assert_eq!(current(&config).await.0, 302.0);
+    assert_eq!(current(&config).await, (302.0, 2.0, true));
     let seen = web.seen().remove(0);
     assert_eq!(seen[0], "GET /elephant/v3/carbon-intensity/latest?zone=DE");
     assert!(!seen.iter().any(|line| line.starts_with("auth-token")), "{seen:?}");
@@ -110,10 +110,10 @@ async fn a_file_and_a_constant_need_nobody() {
         let config = Config { path: Some(path), zone: Some("plant".to_owned()), ..Config::of(Kind::File) };
         let readings = once(&config, &context()).await.unwrap();
         assert_eq!((readings.len(), readings[0].zone.as_str()), (3, "plant"));
-        assert_eq!(current(&Config { zone: None, ..config }).await.1, 2.0);
+        assert_eq!(current(&Config { zone: None, ..config }).await, (610.0, 2.0, false));
     }
     let constant = Config { grams: Some(41.5), ..Config::of(Kind::Constant) };
-    assert_eq!(current(&constant).await.0, 41.5);
+    assert_eq!(current(&constant).await, (41.5, 13.0 * 60.0 + 2.0, false));
     let missing = Config { path: Some(directory.path().join("none.csv")), ..Config::of(Kind::File) };
     let error = once(&missing, &context()).await.unwrap_err().to_string();
     assert!(error.contains("none.csv") && error.contains("No such file"), "{error}");

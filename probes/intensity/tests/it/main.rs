@@ -5,7 +5,11 @@
 //! <https://api.energy-charts.info>; ENTSO-E, <https://transparencyplatform.zendesk.com>, "Web API", with the code
 //! lists of IEC 62325. No figure in them was published by anybody.
 
+#[cfg(test)]
 mod asked;
+#[cfg(test)]
 mod loops;
+#[cfg(test)]
 mod trouble;
+#[cfg(test)]
 mod web;
