@@ -15,6 +15,7 @@ pub mod identity;
 pub mod lasting;
 pub mod lease;
 pub mod listeners;
+pub mod live;
 pub mod log;
 pub mod meaning;
 pub mod metric_table;

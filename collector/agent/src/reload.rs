@@ -3,13 +3,14 @@
 use std::net::SocketAddr;
 use std::path::Path;
 
-use anyhow::Result;
+use anyhow::{Context as _, Result};
 use tracing::warn;
 use wattline_core::{Exporter, Telemetry};
 
 use crate::config::Config;
 use crate::destinations;
 use crate::listeners::Listeners;
+use crate::live;
 
 /// A configuration that can be put into force, with its destinations ready.
 pub struct Fresh {
@@ -24,6 +25,9 @@ pub struct Fresh {
 pub fn rehearse(path: Option<&Path>, current: &Config, held: &[SocketAddr], telemetry: &Telemetry) -> Result<Fresh> {
     let config = without_restart(Config::load(path)?, current);
     Listeners::rehearse(&config, held)?;
+    if let Some(live) = &config.carbon.live {
+        live::receiver(live, telemetry).context("carbon.live")?;
+    }
     let exporters = destinations::exporters(&config, telemetry)?;
     Ok(Fresh { config, exporters })
 }

@@ -32,7 +32,7 @@ use crate::listeners::Listeners;
 use crate::pid_file::PidFile;
 use crate::reload::{Fresh, rehearse};
 use crate::report::Report;
-use crate::{admin, clock, cloud, scheduler};
+use crate::{admin, clock, cloud, live, scheduler};
 
 /// How many readings the pipeline takes at once.
 const BATCH: usize = 64;
@@ -168,6 +168,15 @@ fn start_sources(
     let known = Arc::clone(lasting.pipeline.host().inventory());
     sources.spawn(cloud::describe(root, config.probes.cloud.clone(), known, readings.clone(), stop.clone()));
     sources.spawn(scheduler::run(probes, config.sampling.interval, readings, telemetry.clone(), stop.clone()));
+    if let Some(live) = &config.carbon.live {
+        match live::receiver(live, telemetry) {
+            Ok(receiver) => {
+                sources.spawn(receiver.run(Outlet { relay: None, ..outlet.clone() }, stop.clone()));
+            }
+            // The configuration was tried before; a certificate may have gone since.
+            Err(error) => error!("carbon.live: {error:#}; the yearly averages of the tables are used"),
+        }
+    }
     let Listeners { otlp, admin } = listeners;
     if let Some(bound) = otlp.filter(|bound| bound.addresses().grpc.or(bound.addresses().http).is_some()) {
         let addresses = bound.addresses();

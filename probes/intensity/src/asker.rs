@@ -108,7 +108,7 @@ impl Asker {
             }
             Some(_) => None,
         };
-        let mut found = newest.map_or_else(|| zone.to_string(), |reading| describe(reading));
+        let mut found = newest.map_or_else(|| zone.to_string(), describe);
         if let Some(skew) = skew_seconds {
             // Writing to a text cannot fail.
             let _written = write!(found, "; the provider's clock differs from this machine's by {skew:.0} s");

@@ -13,7 +13,7 @@ use crate::secret::Secret;
 pub struct Config {
     /// Who is asked: `electricity_maps`, `watttime`, `uk`, `energy_charts`, `entsoe`, `file` or `constant`.
     pub provider: Kind,
-    /// The zone, as the provider names it. Electricity Maps: `DE`, `US-MIDA-PJM`. WattTime: `CAISO_NORTH`. UK: `GB`
+    /// The zone, as the provider names it. Electricity Maps: `DE`, `US-MIDA-PJM`. `WattTime`: `CAISO_NORTH`. UK: `GB`
     /// (the default), a region from `1` to `17`, or the first half of a postcode, `SW1A`. Energy-Charts: a country,
     /// `de`. ENTSO-E: the EIC code of a bidding zone, `10Y1001A1001A82H`. With `file` and `constant` it is only a
     /// label; default `configured`.
@@ -33,17 +33,17 @@ pub struct Config {
     /// place. Default `6h`.
     #[serde(default = "Config::default_max_age", with = "humantime_serde")]
     pub max_age: Duration,
-    /// A file that holds the key (Electricity Maps, ENTSO-E) or the password (WattTime) and nothing else. It is read
+    /// A file that holds the key (Electricity Maps, ENTSO-E) or the password (`WattTime`) and nothing else. It is read
     /// again for every question, so that a new key is used at once. Default none.
     #[serde(default)]
     pub key_file: Option<PathBuf>,
     /// The environment variable that holds it instead. Default none.
     #[serde(default)]
     pub key_env: Option<String>,
-    /// The account that the password belongs to (WattTime). Default none.
+    /// The account that the password belongs to (`WattTime`). Default none.
     #[serde(default)]
     pub username: Option<String>,
-    /// What is asked of WattTime: `co2_aoer`, the average that is accounted with, `co2_moer`, the marginal rate that
+    /// What is asked of `WattTime`: `co2_aoer`, the average that is accounted with, `co2_moer`, the marginal rate that
     /// is shown beside it and never summed, or both. Default `["co2_aoer"]`.
     #[serde(default = "Config::default_signals")]
     pub signals: Vec<Signal>,
@@ -67,7 +67,7 @@ pub struct Config {
 pub enum Kind {
     /// Electricity Maps, API version 3, or a service of your own that speaks it.
     ElectricityMaps,
-    /// WattTime, API version 3.
+    /// `WattTime`, API version 3.
     #[serde(rename = "watttime")]
     WattTime,
     /// The Carbon Intensity API of NESO, the system operator of Great Britain.
@@ -98,7 +98,7 @@ impl Kind {
     }
 }
 
-/// A signal of WattTime.
+/// A signal of `WattTime`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Deserialize)]
 pub enum Signal {
     /// Average operating emissions rate.
@@ -155,7 +155,7 @@ mod tests {
     fn keys_left_out_have_their_defaults_and_unknown_ones_are_refused() {
         let config: Config = toml::from_str("provider = \"uk\"").unwrap();
         assert_eq!(config, Config::of(Kind::Uk));
-        assert_eq!((config.refresh, config.timeout), (Duration::from_secs(900), Duration::from_secs(5)));
+        assert_eq!((config.refresh, config.timeout), (Duration::from_mins(15), Duration::from_secs(5)));
         for wrong in ["", "provider = \"uk\"\nkey = \"x\"", "provider = \"none\"", "provider = \"uk\"\nrefresh = 5"] {
             assert!(toml::from_str::<Config>(wrong).is_err(), "{wrong}");
         }

@@ -37,7 +37,7 @@ pub(crate) fn parse(text: &str) -> Option<Timestamp> {
     Some(Timestamp::from_unix_nanos(seconds.checked_mul(1_000_000_000)?.checked_add(nanos)?))
 }
 
-/// `2018-01-20T12:00Z`, as the UK's and WattTime's addresses want it.
+/// `2018-01-20T12:00Z`, as the UK's and `WattTime`'s addresses want it.
 pub(crate) fn minutes(at: Timestamp) -> String {
     let [year, month, day, hour, minute] = civil(at);
     format!("{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}Z")

@@ -103,7 +103,7 @@ impl Running {
                  wrong hour"
             ),
             None if self.is_skewed => {
-                info!("this machine's clock and the provider's of live carbon intensity agree again")
+                info!("this machine's clock and the provider's of live carbon intensity agree again");
             }
             _ => {}
         }
@@ -144,7 +144,7 @@ impl Running {
             match &state {
                 SourceState::Up { found } => info!(%found, "live carbon intensity is there"),
                 SourceState::Denied { what, remedy } => {
-                    warn!(%what, %remedy, %again, "live carbon intensity is refused")
+                    warn!(%what, %remedy, %again, "live carbon intensity is refused");
                 }
                 SourceState::Absent { looked: what } | SourceState::Failed { what } => {
                     warn!(%what, %again, "live carbon intensity is not there");
@@ -155,3 +155,6 @@ impl Running {
         Some(Reading::Health(SourceHealth { part: NAME, state }))
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -333,7 +333,7 @@ mod tests {
     #[test]
     fn retry_after_is_seconds_or_a_date_on_the_providers_clock() {
         let now = http_date("Wed, 21 Oct 2015 07:27:15 GMT").unwrap();
-        assert_eq!(retry_after(" 120 ", now), Some(Duration::from_secs(120)));
+        assert_eq!(retry_after(" 120 ", now), Some(Duration::from_mins(2)));
         assert_eq!(retry_after("Wed, 21 Oct 2015 07:28:00 GMT", now), Some(Duration::from_secs(45)));
         assert_eq!(retry_after("Wed, 21 Oct 2015 07:00:00 GMT", now), Some(Duration::ZERO));
         assert_eq!(retry_after("99999999999999999999999", now), Some(Duration::from_secs(u64::MAX)));

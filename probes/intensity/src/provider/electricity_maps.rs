@@ -12,7 +12,7 @@ use wattline_core::reading::IntensityKind;
 use super::{Asking, Point, Provider, Told, json, no_data};
 use crate::failure::FetchError;
 use crate::moment;
-use crate::secret::Secret;
+use crate::secret::{Secret, clean};
 use crate::web::{Proof, Web};
 
 /// Where the provider itself is.
@@ -53,8 +53,7 @@ struct Latest {
 pub(crate) fn parse(body: &[u8], zone: &str) -> Result<Told, FetchError> {
     let latest: Latest = json(body)?;
     if let Some(other) = latest.zone.as_deref().filter(|other| !other.eq_ignore_ascii_case(zone)) {
-        let other: String = other.chars().filter(|c| c.is_ascii_graphic()).take(40).collect();
-        return Err(FetchError::Failed { what: format!("asked for the zone {zone}, told of {other}") });
+        return Err(FetchError::Failed { what: format!("asked for the zone {zone}, told of {}", clean(other, [])) });
     }
     let Some(grams) = latest.carbon_intensity else {
         let why = if latest.error.is_some() { "an error" } else { "no value" };

@@ -1,4 +1,4 @@
-//! WattTime, API version 3.
+//! `WattTime`, API version 3.
 //!
 //! `GET /login` with Basic gives a token for 30 minutes; the rest wants it as Bearer. The average rate (`co2_aoer`)
 //! exists as history only: `GET /v3/historical?region=&signal_type=&start=&end=`. The marginal rate (`co2_moer`) of
@@ -13,7 +13,7 @@ use super::{Asking, Point, Provider, Told, json, no_data};
 use crate::config::Signal;
 use crate::failure::FetchError;
 use crate::moment;
-use crate::secret::Secret;
+use crate::secret::{Secret, clean};
 use crate::web::{Answer, Proof, Web};
 
 /// Where the provider itself is.
@@ -32,7 +32,7 @@ const HISTORY_SECONDS: u64 = 6 * 3600;
 /// The step where the answer does not tell it.
 const STEP_SECONDS: u64 = 300;
 
-/// A region of WattTime.
+/// A region of `WattTime`.
 #[derive(Debug)]
 pub(crate) struct WattTime {
     pub(crate) web: Web,
@@ -145,8 +145,7 @@ pub(crate) fn parse(body: &[u8], signal: Signal, region: &str) -> Result<Told, F
     // What is in another unit, or of another region or signal, must not be booked as this one.
     for (told, asked) in [(&meta.units, UNIT), (&meta.signal_type, word), (&meta.region, region)] {
         if let Some(told) = told.as_deref().filter(|told| !told.eq_ignore_ascii_case(asked)) {
-            let told: String = told.chars().filter(|c| c.is_ascii_graphic()).take(40).collect();
-            return Err(FetchError::Failed { what: format!("asked WattTime for {asked}, told {told}") });
+            return Err(FetchError::Failed { what: format!("asked WattTime for {asked}, told {}", clean(told, [])) });
         }
     }
     let step = meta.data_point_period_seconds.filter(|step| (1..=86_400).contains(step)).unwrap_or(STEP_SECONDS);

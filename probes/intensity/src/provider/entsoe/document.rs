@@ -51,36 +51,34 @@ impl Document {
             other => return Err(failed(format!("ENTSO-E answers with {:?}", clean(other, [])))),
         }
         for series in children(root, "TimeSeries") {
-            self.series(series);
+            // A mix without one of its types is wrong, not merely less.
+            self.series(series).map_err(|what| failed(format!("a series of ENTSO-E cannot be read: {what}")))?;
         }
         Ok(())
     }
 
-    fn series(&mut self, series: Node<'_, '_>) {
+    fn series(&mut self, series: Node<'_, '_>) -> Result<(), &'static str> {
         // A series out of the zone is what plants take, such as pumps: it generates nothing.
         if child(series, "outBiddingZone_Domain.mRID").is_some() {
-            return;
+            return Ok(());
         }
         // The unit stands under one of two spellings; only megawatts are power.
         let unit = text(series, "quantity_Measure_Unit.name").or_else(|| text(series, "measurement_Unit.name"));
+        if unit.is_some_and(|unit| unit != "MAW") {
+            return Err("it is not in megawatts");
+        }
         let code = child(series, "MktPSRType").and_then(|plant| text(plant, "psrType"));
-        let Some(code) = code.filter(|_| unit.is_none_or(|unit| unit == "MAW")) else {
-            self.unreadable = self.unreadable.saturating_add(1);
-            return;
-        };
+        let code = code.ok_or("it names no type of plant")?;
         // A code that the list does not know is counted as a type of its own, without a factor.
         let code = if fuel::of(code).is_some() { code.to_owned() } else { clean(code, []) };
         // Points that are left out repeat the one before (curve type A03), else they are missing.
         let repeats = text(series, "curveType") == Some("A03");
         for period in children(series, "Period") {
-            match blocks(period, repeats) {
-                Some((blocks, unreadable)) => {
-                    self.unreadable = self.unreadable.saturating_add(unreadable);
-                    self.types.entry(code.clone()).or_default().extend(blocks);
-                }
-                None => self.unreadable = self.unreadable.saturating_add(1),
-            }
+            let (blocks, unreadable) = blocks(period, repeats).ok_or("a period has no good begin, end or step")?;
+            self.unreadable = self.unreadable.saturating_add(unreadable);
+            self.types.entry(code.clone()).or_default().extend(blocks);
         }
+        Ok(())
     }
 }
 
@@ -98,20 +96,18 @@ fn blocks(period: Node<'_, '_>, repeats: bool) -> Option<(Vec<(Timestamp, Block)
     for point in children(period, "Point") {
         let position = text(point, "position").and_then(|text| text.parse::<u64>().ok());
         let megawatts = text(point, "quantity").and_then(|text| text.parse::<f64>().ok());
-        match position.zip(megawatts) {
-            Some((position, megawatts))
-                if (1..=steps).contains(&position) && megawatts.is_finite() && megawatts >= 0.0 =>
-            {
-                points.insert(position, megawatts);
-            }
-            _ => unreadable += 1,
+        let megawatts = megawatts.filter(|megawatts| megawatts.is_finite() && *megawatts >= 0.0);
+        let position = position.filter(|position| (1..=steps).contains(position));
+        if position.is_none() || megawatts.is_none() {
+            unreadable += 1;
         }
+        // A point that is there but cannot be read is a gap, also where one that is left out repeats the last.
+        points.extend(position.map(|position| (position, megawatts)));
     }
     let begin = |position: u64| moment::ahead(start, (position - 1) * step_seconds);
     let mut last = None;
     let laid = (1..=steps).filter_map(|position| {
-        let here = points.get(&position).copied();
-        last = here.or(last.filter(|_| repeats));
+        last = points.get(&position).copied().unwrap_or(last.filter(|_| repeats));
         last.map(|megawatts| (begin(position), Block { until: begin(position + 1), megawatts }))
     });
     Some((laid.collect(), unreadable))

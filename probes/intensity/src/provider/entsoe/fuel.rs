@@ -4,11 +4,10 @@
 //! that one is of IPCC, Special Report on Renewable Energy Sources (2011), Annex II, Table A.II.4. Types of plant are
 //! the code list `PsrType` of ENTSO-E.
 
-/// A type of plant: its code, its name, and grams of CO2e for each kilowatt-hour.
+/// A type of plant: its code, and grams of CO2e for each kilowatt-hour.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Fuel {
     pub(crate) code: &'static str,
-    pub(crate) name: &'static str,
     /// `None` where no median is published, or where one would be wrong; see [`FUELS`].
     pub(crate) grams: Option<f64>,
 }
@@ -18,31 +17,31 @@ pub(crate) struct Fuel {
 /// before; waste is half grown and half fossil, in shares that differ by country; `other` is anything. Those four are
 /// left out of the mean.
 pub(crate) const FUELS: &[Fuel] = &[
-    fuel("B01", "biomass", Some(230.0)),
-    fuel("B02", "brown coal", Some(820.0)),
-    fuel("B03", "coal-derived gas", Some(820.0)),
-    fuel("B04", "gas", Some(490.0)),
-    fuel("B05", "hard coal", Some(820.0)),
-    fuel("B06", "oil", Some(840.0)),
-    fuel("B07", "oil shale", Some(820.0)),
-    fuel("B08", "peat", Some(820.0)),
-    fuel("B09", "geothermal", Some(38.0)),
-    fuel("B10", "pumped storage", None),
-    fuel("B11", "run of river", Some(24.0)),
-    fuel("B12", "water reservoir", Some(24.0)),
-    fuel("B13", "marine", Some(17.0)),
-    fuel("B14", "nuclear", Some(12.0)),
-    fuel("B15", "other renewable", None),
-    fuel("B16", "solar", Some(48.0)),
-    fuel("B17", "waste", None),
-    fuel("B18", "wind offshore", Some(12.0)),
-    fuel("B19", "wind onshore", Some(11.0)),
-    fuel("B20", "other", None),
-    fuel("B25", "energy storage", None),
+    fuel("B01", Some(230.0)), // biomass
+    fuel("B02", Some(820.0)), // brown coal
+    fuel("B03", Some(820.0)), // coal-derived gas
+    fuel("B04", Some(490.0)), // gas
+    fuel("B05", Some(820.0)), // hard coal
+    fuel("B06", Some(840.0)), // oil
+    fuel("B07", Some(820.0)), // oil shale
+    fuel("B08", Some(820.0)), // peat
+    fuel("B09", Some(38.0)),  // geothermal
+    fuel("B10", None),        // pumped storage
+    fuel("B11", Some(24.0)),  // run of river
+    fuel("B12", Some(24.0)),  // water reservoir
+    fuel("B13", Some(17.0)),  // marine
+    fuel("B14", Some(12.0)),  // nuclear
+    fuel("B15", None),        // other renewable
+    fuel("B16", Some(48.0)),  // solar
+    fuel("B17", None),        // waste
+    fuel("B18", Some(12.0)),  // wind offshore
+    fuel("B19", Some(11.0)),  // wind onshore
+    fuel("B20", None),        // other
+    fuel("B25", None),        // energy storage
 ];
 
-const fn fuel(code: &'static str, name: &'static str, grams: Option<f64>) -> Fuel {
-    Fuel { code, name, grams }
+const fn fuel(code: &'static str, grams: Option<f64>) -> Fuel {
+    Fuel { code, grams }
 }
 
 /// The type of a code; `None` for one that the list does not have.
@@ -57,7 +56,7 @@ mod tests {
     #[test]
     fn codes_stand_once_and_factors_lie_between_those_of_wind_and_oil() {
         for (index, fuel) in FUELS.iter().enumerate() {
-            assert!(FUELS.iter().skip(index + 1).all(|other| other.code != fuel.code && other.name != fuel.name));
+            assert!(FUELS.iter().skip(index + 1).all(|other| other.code != fuel.code));
             assert!(fuel.grams.is_none_or(|grams| (11.0..=840.0).contains(&grams)), "{fuel:?}");
         }
         assert_eq!(of("B14").and_then(|fuel| fuel.grams), Some(12.0));
