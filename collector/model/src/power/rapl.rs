@@ -135,7 +135,11 @@ fn coverage(machines: &[&Machine], parts: fn(&Machine) -> Parts<'static>) -> f64
 }
 
 fn without_design(machine: &Machine) -> Parts<'static> {
-    Parts { family: family::key_by_name(machine.cpu), cpu_name: None, ..machine.parts() }
+    Parts { family: identify::by_name(machine.cpu), cpu_name: None, ..machine.parts() }
+}
+
+fn only_threads(machine: &Machine) -> Parts<'static> {
+    Parts { cpu_name: None, ..machine.parts() }
 }
 
 fn row(report: &mut String, label: &str, errors: &[(f64, f64)]) {
@@ -201,15 +205,15 @@ fn report() -> String {
     let percent = |machines: &[&Machine], parts| coverage(machines, parts) * 100.0;
     writeln!(report, "within the 90 % range: {:.0} % of points", percent(&compared, Machine::parts)).unwrap();
     let families: Vec<&Machine> = machines.iter().filter(|machine| without_design(machine).family.is_some()).collect();
-    let family_error = mean(families.iter().map(|machine| machine.error(ours(&without_design(machine)), measured).1));
-    writeln!(
-        report,
-        "without the design power ({} machines): error {:.0} % of measured; within the 90 % range {:.0} %",
-        families.len(),
-        family_error * 100.0,
-        percent(&families, without_design)
-    )
-    .unwrap();
+    let single: Vec<&Machine> = machines.iter().filter(|machine| !machine.name.contains(DOUBLE)).collect();
+    let less: [(&str, &[&Machine], fn(&Machine) -> Parts<'static>); 2] =
+        [("the family alone", &families, without_design), ("threads alone", &single, only_threads)];
+    for (known, machines, parts) in less {
+        let error = mean(machines.iter().map(|machine| machine.error(ours(&parts(machine)), measured).1)) * 100.0;
+        let (count, share) = (machines.len(), percent(machines, parts));
+        writeln!(report, "{known} ({count} machines): error {error:.0} % of measured, within the range {share:.0} %")
+            .unwrap();
+    }
     report
 }
 
