@@ -7,6 +7,7 @@
 
 mod curve;
 mod family;
+mod identify;
 mod memory;
 mod package;
 mod tdp;
@@ -115,7 +116,7 @@ impl HostPower {
     /// zero: an unknown count of CPUs counts as one, and unknown memory as the median server's for each CPU.
     pub fn of(inventory: &Inventory) -> Self {
         let cpu = &inventory.cpu;
-        let family = family::key_of(inventory);
+        let family = identify::of(inventory);
         let bare = inventory.virtualization == Virtualization::None;
         let parts = Parts {
             // A rule that read the numbers of the processor and knows no family overrules the name.
@@ -129,19 +130,19 @@ impl HostPower {
             guest: !bare,
             terms: Terms::default(),
         };
-        Self::of_known(&parts, family::is_own_family(inventory))
+        Self::of_known(&parts, identify::is_own_family(inventory))
     }
 
     /// The model of a machine of which only its parts are known.
     pub fn of_parts(parts: &Parts<'_>) -> Self {
         let stated = Family::of(parts.family);
         let family = match stated.key {
-            UNKNOWN => Family::of(parts.cpu_name.and_then(family::key_by_name)),
+            UNKNOWN => Family::of(parts.cpu_name.and_then(identify::by_name)),
             _ => stated,
         };
         Self::of_known(
             &Parts { family: Some(family.key), ..*parts },
-            family::is_own_family_by_name(family.key, parts.cpu_name),
+            identify::is_own_family_by_name(family.key, parts.cpu_name),
         )
     }
 
@@ -273,7 +274,7 @@ fn whole_cores(inventory: &Inventory, family: Option<&str>) -> bool {
     let logical = cpu.logical_count.or(cpu.core_count).unwrap_or(1).max(1);
     let all_cores = cpu.core_count.is_some_and(|cores| cores >= logical);
     let sells_cores = matches!(family, Some("epyc-4" | "epyc-5"));
-    let by_type = family::instance_family(inventory)
+    let by_type = identify::instance_family(inventory)
         .is_some_and(|(generation, letters)| generation >= 7 && letters.starts_with('a'));
     match inventory.virtualization {
         Virtualization::None => all_cores,

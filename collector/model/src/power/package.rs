@@ -15,15 +15,16 @@ use super::tdp::Design;
 pub(super) const FULL_LOAD_SHARE: f64 = 0.93;
 
 /// A family's watts for each thread, used for another part of the family: published servers of one family differ by
-/// 0.25, and parts by 0.38 (design power for each thread of the parts in EC2, 4.4 to 6.7 W, against 3.7 W of the
-/// largest Skylake, which the published servers have).
-const FAMILY_SIGMA: f64 = 0.45;
+/// 0.25, and parts by 0.54. That is the root mean square of the logarithms of design power for each thread of the five
+/// Skylake and Cascade Lake parts in EC2 (4.4 to 10 W) against the 3.8 W of the parts that stand for those families.
+const FAMILY_SIGMA: f64 = 0.60;
 
-/// A relative's watts instead of the family's own: Graviton is told by Altra.
-const RELATIVE_SIGMA: f64 = 0.40;
+/// A relative's watts instead of the family's own, for Graviton, which is told by Altra: what is said of Graviton2's
+/// design power is 1.07 and 1.46 times what Altra draws for each core.
+const RELATIVE_SIGMA: f64 = 0.25;
 
 /// Any server's watts for each thread: the 5th and 95th percentile of all results since 2018 at half load are 0.70 and
-/// 3.40 W around 2.0 W, a deviation of 0.48; and a part differs from the published one as above.
+/// 3.40 W around 2.0 W, a deviation of 0.48; and parts differ as above, which that range holds in part.
 const ANY_SERVER_SIGMA: f64 = 0.65;
 
 /// The published curves of servers differ from their median by 13 % at the same load.

@@ -67,6 +67,14 @@ impl Machine {
         }
     }
 
+    fn without_design(&self) -> Parts<'static> {
+        Parts { family: identify::by_name(self.cpu), ..self.only_threads() }
+    }
+
+    fn only_threads(&self) -> Parts<'static> {
+        Parts { cpu_name: None, ..self.parts() }
+    }
+
     /// True for the servers that Teads' curve was drawn from: c5, c5n, i3, m5, m5zn, r5, z1d of EC2.
     fn is_behind_teads(&self) -> bool {
         self.name.starts_with("EC2") && !self.name.ends_with("(another)")
@@ -134,10 +142,6 @@ fn coverage(machines: &[&Machine], parts: fn(&Machine) -> Parts<'static>) -> f64
     }))
 }
 
-fn without_design(machine: &Machine) -> Parts<'static> {
-    Parts { family: family::key_by_name(machine.cpu), cpu_name: None, ..machine.parts() }
-}
-
 fn row(report: &mut String, label: &str, errors: &[(f64, f64)]) {
     write!(report, "{label:<42}").unwrap();
     for place in 0..4 {
@@ -158,59 +162,72 @@ fn means(machines: &[&Machine], measured: fn(&Point) -> f64) -> Vec<(f64, f64)> 
 
 fn report() -> String {
     let machines = machines();
-    let compared: Vec<&Machine> = machines.iter().filter(|machine| machine.is_compared()).collect();
-    let unseen: Vec<&Machine> = compared.iter().copied().filter(|machine| !machine.is_behind_teads()).collect();
-    let codecarbon: Vec<&Machine> =
-        compared.iter().copied().filter(|machine| machine.source.starts_with("codecarbon")).collect();
-    let mut report = String::new();
+    let mut report =
+        String::from("mean error, % of design power and % of measured   ours      Teads      cubic     linear\n");
+    errors_of(&machines, &mut report);
+    choices(&machines, &mut report);
+    ranges(&machines, &mut report);
+    report
+}
+
+fn compared(machines: &[Machine]) -> Vec<&Machine> {
+    machines.iter().filter(|machine| machine.is_compared()).collect()
+}
+
+fn unseen(machines: &[Machine]) -> Vec<&Machine> {
+    compared(machines).into_iter().filter(|machine| !machine.is_behind_teads()).collect()
+}
+
+fn errors_of(machines: &[Machine], report: &mut String) {
     let measured: fn(&Point) -> f64 = |point| point.watts;
-    writeln!(report, "mean error, % of design power and % of measured   ours      Teads      cubic     linear")
-        .unwrap();
-    for machine in &machines {
+    let published: fn(&Point) -> f64 = |point| point.published.unwrap_or(point.watts);
+    for machine in machines {
         let tier = HostPower::of_parts(&machine.parts()).tier().as_str();
         let label = format!("{} ({tier}, {})", machine.name, machine.points.len());
-        row(&mut report, &label, &errors(machine, measured));
+        row(report, &label, &errors(machine, measured));
     }
-    row(&mut report, "mean of machines compared", &means(&compared, measured));
-    row(&mut report, "mean of those not behind Teads' curve", &means(&unseen, measured));
-    row(&mut report, "mean of CodeCarbon's", &means(&codecarbon, measured));
-    let published: fn(&Point) -> f64 = |point| point.published.unwrap_or(point.watts);
-    row(&mut report, "CodeCarbon's as published (one step late)", &means(&codecarbon, published));
-    row(&mut report, "machines compared, those as published", &means(&compared, published));
-    let errors = variants::errors(&compared);
+    let compared = compared(machines);
+    let codecarbon: Vec<&Machine> =
+        compared.iter().copied().filter(|machine| machine.source.starts_with("codecarbon")).collect();
+    row(report, "mean of machines compared", &means(&compared, measured));
+    row(report, "mean of those not behind Teads' curve", &means(&unseen(machines), measured));
+    row(report, "mean of CodeCarbon's", &means(&codecarbon, measured));
+    row(report, "CodeCarbon's as published (one step late)", &means(&codecarbon, published));
+    row(report, "machines compared, those as published", &means(&compared, published));
+}
+
+fn choices(machines: &[Machine], report: &mut String) {
+    let errors = variants::errors(&compared(machines));
     let of = |variant: usize| mean(errors.iter().map(|machine| machine[variant])) * 100.0;
     let best_of = |shape: Shape| {
         let all = variants::all().into_iter().enumerate().filter(|(_, variant)| variant.shape == shape);
         all.map(|(place, _)| of(place)).fold(f64::INFINITY, f64::min)
     };
+    let [cores, fan, published] = [Shape::Cores, Shape::Fan, Shape::Published].map(best_of);
     writeln!(
         report,
-        "best variant with our shape {:.1}, with that of Fan 2007 {:.1}, with SPECpower's {:.1}",
-        best_of(Shape::Cores),
-        best_of(Shape::Fan),
-        best_of(Shape::Published)
+        "best variant with our shape {cores:.1}, with that of Fan 2007 {fan:.1}, with SPECpower's {published:.1}"
     )
     .unwrap();
-    writeln!(
-        report,
-        "each machine with the one of {} variants that is best for the others: {:.1}",
-        variants::all().len(),
-        variants::leave_one_out(&errors) * 100.0
-    )
-    .unwrap();
-    let percent = |machines: &[&Machine], parts| coverage(machines, parts) * 100.0;
-    writeln!(report, "within the 90 % range: {:.0} % of points", percent(&compared, Machine::parts)).unwrap();
-    let families: Vec<&Machine> = machines.iter().filter(|machine| without_design(machine).family.is_some()).collect();
-    let family_error = mean(families.iter().map(|machine| machine.error(ours(&without_design(machine)), measured).1));
-    writeln!(
-        report,
-        "without the design power ({} machines): error {:.0} % of measured; within the 90 % range {:.0} %",
-        families.len(),
-        family_error * 100.0,
-        percent(&families, without_design)
-    )
-    .unwrap();
-    report
+    let (count, left_out) = (variants::all().len(), variants::leave_one_out(&errors) * 100.0);
+    writeln!(report, "each machine with the one of {count} variants that is best for the others: {left_out:.1}")
+        .unwrap();
+}
+
+fn ranges(machines: &[Machine], report: &mut String) {
+    let share = coverage(&compared(machines), Machine::parts) * 100.0;
+    writeln!(report, "within the 90 % range: {share:.0} % of points").unwrap();
+    let families = machines.iter().filter(|machine| machine.without_design().family.is_some()).collect();
+    let single = machines.iter().filter(|machine| !machine.name.contains(DOUBLE)).collect();
+    let mut less = |known: &str, machines: Vec<&Machine>, parts: fn(&Machine) -> Parts<'static>| {
+        let of = |machine: &&Machine| machine.error(ours(&parts(machine)), |point| point.watts).1;
+        let (count, error) = (machines.len(), mean(machines.iter().map(of)) * 100.0);
+        let share = coverage(&machines, parts) * 100.0;
+        writeln!(report, "{known} ({count} machines): error {error:.0} % of measured, within the range {share:.0} %")
+            .unwrap();
+    };
+    less("the family alone", families, Machine::without_design);
+    less("threads alone", single, Machine::only_threads);
 }
 
 #[test]
@@ -238,9 +255,8 @@ fn rapl_power_as_codecarbon_publishes_it_is_one_step_late() {
 #[test]
 fn rapl_none_of_the_published_curves_is_nearer() {
     let machines = machines();
-    let compared: Vec<&Machine> = machines.iter().filter(|machine| machine.is_compared()).collect();
-    let unseen: Vec<&Machine> = compared.iter().copied().filter(|machine| !machine.is_behind_teads()).collect();
-    for machines in [&compared, &unseen] {
+    let compared = compared(&machines);
+    for machines in [&compared, &unseen(&machines)] {
         let means = means(machines, |point| point.watts);
         for (other, (name, _)) in means[1..].iter().zip(OTHERS) {
             assert!(means[0].0 < other.0, "{name}: {means:?}");

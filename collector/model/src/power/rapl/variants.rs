@@ -3,7 +3,8 @@
 
 use super::{Machine, mean, ours};
 use crate::power::curve;
-use crate::power::family::{self, Family, UNKNOWN};
+use crate::power::family::{Family, UNKNOWN};
+use crate::power::identify;
 use crate::power::tdp::Design;
 
 /// One way to decide what the sources leave open.
@@ -14,6 +15,8 @@ pub(super) struct Variant {
     typical_parts: bool,
     /// Watts of each gigabyte in a benchmarked server at rest.
     memory_at_rest: f64,
+    /// The deviation of the family's estimate: over all five parts of EC2, or without the one of 10 W for each thread.
+    family_sigma: f64,
     /// The spread of what is said of a part that only clouds have.
     cloud_spread: f64,
 }
@@ -34,8 +37,8 @@ pub(super) fn all() -> Vec<Variant> {
     for shape in [Shape::Cores, Shape::Fan, Shape::Published] {
         for typical_parts in [true, false] {
             for memory_at_rest in [0.06, 0.15] {
-                for cloud_spread in [0.08, 0.17] {
-                    variants.push(Variant { shape, typical_parts, memory_at_rest, cloud_spread });
+                for (family_sigma, cloud_spread) in [(0.60, 0.08), (0.60, 0.17), (0.45, 0.08), (0.45, 0.17)] {
+                    variants.push(Variant { shape, typical_parts, memory_at_rest, family_sigma, cloud_spread });
                 }
             }
         }
@@ -46,11 +49,11 @@ pub(super) fn all() -> Vec<Variant> {
 impl Variant {
     /// Package watts of a machine that has its sockets for itself, with two threads on each core.
     fn watts(self, machine: &Machine) -> impl Fn(f64) -> f64 + use<> {
-        let family = Family::of(family::key_by_name(machine.cpu));
+        let family = Family::of(identify::by_name(machine.cpu));
         let published = family.full_watts / 1.2 - family.memory_gb * 0.39;
         let rest = (family.idle_watts / 1.2 - family.memory_gb * self.memory_at_rest) / published;
         let each = if self.typical_parts { (published * 0.93 * family.design_watts).sqrt() } else { published };
-        let family_weight = if family.key == UNKNOWN { 0.65f64 } else { 0.45 }.powi(-2);
+        let family_weight = if family.key == UNKNOWN { 0.65 } else { self.family_sigma }.powi(-2);
         let design = Design::of(Some(machine.cpu), None).unwrap();
         let cloud = if design.sigma > 0.2 { self.cloud_spread } else { 0.0 };
         let design_weight = 1.0 / (0.2 * 0.2 + cloud * cloud);
