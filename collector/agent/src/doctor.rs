@@ -9,13 +9,14 @@ use serde::Serialize;
 use wattline_core::reading::{SourceHealth, SourceState};
 use wattline_core::{DeviceKind, HostRoot, Method, Probe, Readings, Telemetry};
 use wattline_model::grid;
+use wattline_model::grid::live::LiveValue;
 use wattline_probe_host::{HostProbe, inventory};
 use wattline_probe_llm::otlp;
 
 use crate::config::{ADMIN_DEFAULT, Config};
 use crate::factors::Table;
 use crate::report::{Carbon, Report};
-use crate::{admin, clock, destinations, snapshot, telemetry};
+use crate::{admin, clock, destinations, live, snapshot, telemetry};
 
 /// What works and what does not.
 #[derive(Debug, Serialize)]
@@ -89,6 +90,7 @@ pub fn examine(config: &Config) -> anyhow::Result<Findings> {
     let mut sources: Vec<Line> = read_once(config, &root).into_iter().map(Line::from).collect();
     let (_, cloud) = inventory::read(&root, &config.probes.cloud);
     sources.extend(cloud.into_iter().map(Line::from));
+    sources.extend(config.carbon.live.as_ref().map(live_intensity));
     let report = snapshot::measure(config, std::time::Duration::from_secs(1))?;
     let energy = report
         .devices
@@ -117,6 +119,29 @@ fn read_once(config: &Config, root: &HostRoot) -> Vec<SourceHealth> {
     // A failure of the whole is in the states of the parts.
     probe.read(tick, &mut readings).ok();
     probe.sources()
+}
+
+/// What the provider of live carbon intensity answers now.
+fn live_intensity(config: &wattline_probe_intensity::Config) -> Line {
+    let name = "carbon.live";
+    match live::ask_once(config) {
+        Ok(Some(LiveValue { grams, zone, source, estimated, stale, .. })) => {
+            let how = match (stale, estimated) {
+                (true, _) => ", which is over",
+                (false, true) => ", an estimate",
+                (false, false) => "",
+            };
+            Line::up(name, format!("{:.0} gCO2e/kWh of {zone} by {source}{how}", grams.get()))
+        }
+        Ok(None) => Line::failed(
+            name,
+            "the provider answers, and nothing of it holds now",
+            "compare zone and signals with what the provider offers; until then the tables' yearly averages are used",
+        ),
+        Err(error) => {
+            Line::failed(name, format!("{error:#}"), "correct it; until then the tables' yearly averages are used")
+        }
+    }
 }
 
 fn agent(config: &Config) -> Vec<Line> {

@@ -11,7 +11,8 @@ use wattline_model::hardware;
 
 use crate::cli::FactorsArgs;
 use crate::config::Config;
-use crate::meaning::table_age;
+use crate::live;
+use crate::meaning::{self, table_age};
 use crate::place::Found;
 use crate::units::{mass, watts};
 
@@ -135,7 +136,8 @@ pub fn look_up(args: &FactorsArgs, config: &Config, now: Timestamp) -> Result<Fa
         None => None,
     };
     let grid = Grid::builtin();
-    let used = grid.intensity(&place, year);
+    let (live, live_note) = live(args, config);
+    let used = live.unwrap_or_else(|| grid.intensity(&place, year));
     let others = grid.others(&place, year).iter().map(Grams::of).collect();
     let own_pue = config.carbon.pue.map(|ratio| Pue::configured(Ratio::new(ratio)));
     let pue = own_pue.unwrap_or_else(|| grid::pue(found.provider, found.region.as_deref(), year));
@@ -153,8 +155,19 @@ pub fn look_up(args: &FactorsArgs, config: &Config, now: Timestamp) -> Result<Fa
         water_grid_l_per_kwh: water.grid.map(factor),
         machine,
         tables: tables().into_iter().map(|table| Table::of(table, now)).collect(),
-        notes: found.note.into_iter().chain(machine_note.flatten()).collect(),
+        notes: found.note.into_iter().chain(live_note).chain(machine_note.flatten()).collect(),
     })
+}
+
+/// What the configured provider says of now, where neither another place nor another time is asked for.
+fn live(args: &FactorsArgs, config: &Config) -> (Option<Intensity>, Option<String>) {
+    let elsewhere = args.place.region.is_some() || args.place.at.is_some() || config.carbon.intensity.is_some();
+    let Some(provider) = config.carbon.live.as_ref().filter(|_| !elsewhere) else { return (None, None) };
+    match live::ask_once(provider) {
+        Ok(Some(value)) => (Some(meaning::of_now(value)), None),
+        Ok(None) => (None, Some("carbon.live: the provider answers, and nothing of it holds now".to_owned())),
+        Err(error) => (None, Some(format!("carbon.live: {error:#}"))),
+    }
 }
 
 impl Grams {

@@ -3,7 +3,9 @@
 use std::hash::{BuildHasher, RandomState};
 use std::sync::Arc;
 
-use wattline_core::Telemetry;
+use anyhow::{Context as _, Result};
+use wattline_core::{Seconds, Telemetry};
+use wattline_model::grid::live::{LiveIntensity, LiveValue};
 use wattline_probe_intensity::{Config, Context, IntensityReceiver, OpenError, Secret};
 
 use crate::{clock, env};
@@ -19,4 +21,19 @@ pub fn context(config: &Config, telemetry: &Telemetry) -> Context {
 /// The provider, ready to be asked. Nobody is asked yet.
 pub fn receiver(config: &Config, telemetry: &Telemetry) -> Result<Box<IntensityReceiver>, OpenError> {
     IntensityReceiver::new(config, context(config, telemetry)).map(Box::new)
+}
+
+/// Asks the provider once what holds now; `None` where what it says holds at another time or tells of marginal
+/// electricity alone.
+pub fn ask_once(config: &Config) -> Result<Option<LiveValue>> {
+    let context = context(config, &Telemetry::none());
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+    let runtime = runtime.context("starting the runtime failed")?;
+    let readings = runtime.block_on(wattline_probe_intensity::once(config, &context))?;
+    let mut live = LiveIntensity::new(Seconds::new(config.max_age.as_secs_f64()));
+    let now = clock::wall();
+    for reading in &readings {
+        live.take(reading, now);
+    }
+    Ok(live.at(now))
 }

@@ -73,6 +73,7 @@ fn execute(cli: Cli) -> Result<ExitCode, Failure> {
         print(&page)?;
         return Ok(ExitCode::SUCCESS);
     }
+    rustls::crypto::ring::default_provider().install_default().ok();
     let config = Config::load(common.config.as_deref()).map_err(|error| Failure::Usage(error.to_string()))?;
     match command.unwrap_or(Command::Run) {
         Command::Run => start(&common, config),
@@ -122,7 +123,6 @@ fn start(common: &Common, mut config: Config) -> Result<ExitCode, Failure> {
     if screen && config.sampling == Sampling::default() {
         config.sampling.window = SCREEN_WINDOW;
     }
-    rustls::crypto::ring::default_provider().install_default().ok();
     let (records, logs) = queue::bounded(LOG_QUEUE);
     let level = common.log.as_deref().unwrap_or(&config.log.level);
     let (inventory, _no_cloud_asked) = inventory::read(&HostRoot::new(&config.host.root), &CloudConfig::never());

@@ -210,7 +210,7 @@ pub fn table_age(table: &TableInfo, now: Timestamp) -> Seconds {
 }
 
 /// A live value as an intensity.
-fn of_now(value: LiveValue) -> Intensity {
+pub fn of_now(value: LiveValue) -> Intensity {
     let LiveValue { grams, zone, source, estimated, stale, age: _, uncertainty } = value;
     Intensity { grams, zone, source, year: None, tier: Tier::Live, estimated: estimated || stale, uncertainty }
 }
