@@ -2,9 +2,10 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::super::instance::{FAMILIES, FAMILY_ROWS, ROWS, TABLE};
 use super::super::{Basis, accelerator, instance, nearest_instances};
-use crate::grid::table::{Table, check};
+use crate::grid::table::check;
 
-const CPU_FAMILIES: Table = Table::new(include_str!("../../../data/cpu_family.csv"));
+/// The table that another module owns; only its first column, the key, is looked at.
+const CPU_FAMILIES: &str = include_str!("../../../data/cpu_family.csv");
 
 #[test]
 fn every_row_of_types_and_families_parses() {
@@ -15,7 +16,7 @@ fn every_row_of_types_and_families_parses() {
 
 #[test]
 fn every_type_is_found_and_has_a_processor_memory_and_a_host() {
-    let keys: BTreeSet<&str> = CPU_FAMILIES.rows::<15>().map(|[key, ..]| key).collect();
+    let keys: BTreeSet<&str> = CPU_FAMILIES.lines().filter_map(|line| Some(line.split_once(',')?.0)).collect();
     for (name, row) in ROWS.iter() {
         let found = instance("aws", &name.to_ascii_uppercase()).unwrap();
         assert_eq!((found.basis, found.uncertainty.sigma()), (Basis::Exact, 0.0), "{name}");
