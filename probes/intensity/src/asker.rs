@@ -1,6 +1,5 @@
 //! Asking once, with the key as it is now, and judging the answer.
 
-use std::fmt::Write as _;
 use std::time::Duration;
 
 use wattline_core::reading::{IntensityKind, IntensityReading};
@@ -108,11 +107,12 @@ impl Asker {
             }
             Some(_) => None,
         };
-        let mut found = newest.map_or_else(|| zone.to_string(), describe);
-        if let Some(skew) = skew_seconds {
-            // Writing to a text cannot fail.
-            let _written = write!(found, "; the provider's clock differs from this machine's by {skew:.0} s");
-        }
+        // Whichever of the two is told, a wrong clock explains much.
+        let clock = skew_seconds.map_or_else(String::new, |skew| {
+            format!("; the provider's clock differs from this machine's by {skew:.0} s")
+        });
+        let found = newest.map_or_else(|| zone.to_string(), describe) + &clock;
+        let useless = useless.map(|why| why + &clock);
         Heard { checked, found, useless, skew_seconds }
     }
 }

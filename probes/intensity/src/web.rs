@@ -18,9 +18,9 @@ use crate::secret::{Secret, clean};
 /// What requests say about their sender.
 const USER_AGENT: &str = concat!("wattline/", env!("CARGO_PKG_VERSION"));
 
-/// Larger answers are not read. A day of quarter hours is 20 KB in JSON; six hours of twenty fuels are 200 KB in the
-/// XML of ENTSO-E.
-pub(crate) const ANSWER_BYTES_MAX: usize = 4 << 20;
+/// Larger answers are not read. A day of quarter hours is 5 KB in JSON; seven hours of twenty types of plant are 80 KB in
+/// the XML of ENTSO-E.
+pub(crate) const ANSWER_BYTES_MAX: usize = 1 << 20;
 
 /// As much of a refusal is read as a person wants to see.
 const REFUSAL_BYTES_MAX: usize = 4 << 10;

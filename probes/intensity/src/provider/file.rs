@@ -32,8 +32,8 @@ use crate::local;
 use crate::moment;
 use crate::secret::{Secret, clean};
 
-/// Larger files are not read: two years of quarter hours are 4 MB.
-const FILE_BYTES_MAX: u64 = 8 << 20;
+/// Larger files are not read: a year of quarter hours is 2 MB.
+const FILE_BYTES_MAX: u64 = 4 << 20;
 
 /// A file, and how it is written.
 #[derive(Debug)]

@@ -5,13 +5,13 @@ use std::collections::BTreeMap;
 use roxmltree::{Node, ParsingOptions};
 use wattline_core::Timestamp;
 
-use super::fuel;
+use super::fuel::{self, Factor};
 use crate::failure::FetchError;
 use crate::moment;
 use crate::secret::clean;
 
-/// Documents of more elements are not read. Six hours of twenty types in quarter hours are some 2,000.
-const NODES_MAX: u32 = 400_000;
+/// Documents of more elements and texts are not read. Seven hours of twenty types in quarter hours are some 6,000.
+const NODES_MAX: u32 = 100_000;
 
 /// Steps of a period at most: four weeks of quarter hours. A period of more is refused before it is laid out.
 const STEPS_MAX: u64 = 2688;
@@ -69,14 +69,15 @@ impl Document {
         }
         let code = child(series, "MktPSRType").and_then(|plant| text(plant, "psrType"));
         let code = code.ok_or("it names no type of plant")?;
-        // A code that the list does not know is counted as a type of its own, without a factor.
-        let code = if fuel::of(code).is_some() { code.to_owned() } else { clean(code, []) };
+        if fuel::factor(code) == Factor::Stored {
+            return Ok(());
+        }
         // Points that are left out repeat the one before (curve type A03), else they are missing.
         let repeats = text(series, "curveType") == Some("A03");
         for period in children(series, "Period") {
             let (blocks, unreadable) = blocks(period, repeats).ok_or("a period has no good begin, end or step")?;
             self.unreadable = self.unreadable.saturating_add(unreadable);
-            self.types.entry(code.clone()).or_default().extend(blocks);
+            self.types.entry(code.to_owned()).or_default().extend(blocks);
         }
         Ok(())
     }

@@ -6,7 +6,7 @@ use wattline_core::Timestamp;
 use wattline_core::reading::IntensityKind;
 
 use super::document::{Block, Document};
-use super::fuel;
+use super::fuel::{self, Factor};
 use crate::failure::FetchError;
 use crate::provider::{Point, Told};
 
@@ -44,7 +44,7 @@ fn intensity(document: &Document, at: Timestamp) -> Option<f64> {
             continue;
         };
         known_megawatts += megawatts;
-        if let Some(grams) = fuel::of(code).and_then(|fuel| fuel.grams) {
+        if let Factor::Grams(grams) = fuel::factor(code) {
             factor_megawatts += megawatts;
             weighted += megawatts * grams;
         }

@@ -12,9 +12,9 @@ fn told(points: &[Point]) -> Vec<(String, String, f64)> {
 #[test]
 fn the_intensity_is_the_mean_of_the_factors_weighted_by_generation() {
     let found = parse(GENERATION.as_bytes()).unwrap();
-    // By hand, in MW x g/kWh: coal 820, solar 48, wind 11. Pumped storage (500) has no factor and is left out; what
-    // pumps take is no generation. The position 2 of wind is left out and repeats the one before, because its curve is
-    // A03; so does its last. The last half hour has no coal, which made 4000 of 10,500 when it was last seen.
+    // By hand, in MW x g/kWh: coal 820, solar 48, wind 11. Pumped storage (500) was counted before; what pumps take is
+    // no generation. The position 2 of wind is left out and repeats the one before, because its curve is
+    // A03; so does its last. The last half hour has no coal, which made 4000 of 10,000 when it was last seen.
     let early = (5000.0 * 820.0 + 3000.0 * 48.0 + 2000.0 * 11.0) / 10_000.0;
     let late = (4000.0 * 820.0 + 2000.0 * 48.0 + 4000.0 * 11.0) / 10_000.0;
     let expected = [
@@ -93,6 +93,13 @@ fn a_point_that_cannot_be_read_is_a_gap_and_is_counted() {
         // Without its solar, the first hour is not told; the second is.
         assert_eq!((found.unreadable, found.points.len()), (1, 1), "{bad}");
     }
+}
+
+#[test]
+fn storage_of_any_size_changes_nothing() {
+    let large = GENERATION.replace("<quantity>500<", "<quantity>50000<");
+    assert_ne!(large, GENERATION);
+    assert_eq!(parse(large.as_bytes()).unwrap(), parse(GENERATION.as_bytes()).unwrap());
 }
 
 #[test]

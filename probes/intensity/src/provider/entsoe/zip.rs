@@ -9,7 +9,7 @@ use flate2::read::DeflateDecoder;
 const FILES_MAX: u16 = 64;
 
 /// Bytes of all files together, after inflating.
-const INFLATED_BYTES_MAX: usize = 16 << 20;
+const INFLATED_BYTES_MAX: usize = 4 << 20;
 
 const LOCAL_HEADER: &[u8] = b"PK\x03\x04";
 const CENTRAL_HEADER: &[u8] = b"PK\x01\x02";
