@@ -55,10 +55,10 @@ fn check_closure(pipeline: &Pipeline) {
     for kind in [DeviceKind::Cpu, DeviceKind::Memory, DeviceKind::Enclosure] {
         let devices: MicroJoules = books.devices().filter(|row| row.device.kind == kind).map(|row| row.energy).sum();
         let workloads: MicroJoules = books.workloads().filter(|row| row.kind == kind).map(|row| row.energy).sum();
-        assert_eq!(devices, workloads + books.retired(kind), "{kind:?}");
+        assert_eq!(devices, workloads + books.retired(kind).energy, "{kind:?}");
     }
-    let workloads: u64 = books.workloads().map(|row| row.carbon.get()).sum();
-    assert_eq!(books.carbon().get(), workloads);
+    let workloads: u64 = books.workloads().map(|row| row.operational.get()).sum();
+    assert_eq!(books.meaning().operational.get(), workloads);
 }
 
 /// The page of a scrape without what is about the agent, whose own use differs from run to run, and without

@@ -1,5 +1,6 @@
 //! `wattline factors`: what would be used for a place and a machine, from where, and how wrong it may be.
 
+use std::collections::BTreeMap;
 use std::fmt::Write;
 
 use anyhow::{Result, bail};
@@ -11,10 +12,10 @@ use wattline_model::hardware;
 
 use crate::cli::FactorsArgs;
 use crate::config::Config;
-use crate::live;
 use crate::meaning::{self, table_age};
 use crate::place::Found;
 use crate::units::{mass, watts};
+use crate::{footprint, live};
 
 /// What would be used, as a program reads it. Units stand in the names.
 #[derive(Clone, Debug, Serialize)]
@@ -132,7 +133,7 @@ pub fn look_up(args: &FactorsArgs, config: &Config, now: Timestamp) -> Result<Fa
     let year = args.place.at.map(|date| date.year);
     let place = Place { intensity: config.carbon.intensity.map(GramsPerKwh::new), ..found.place() };
     let machine = match &args.instance {
-        Some(name) => Some(machine(name, place, year, args.place.at.map_or(now, |date| date.begin))?),
+        Some(name) => Some(machine(name, place, year, args.place.at.map_or(now, |date| date.begin), config)?),
         None => None,
     };
     let grid = Grid::builtin();
@@ -211,7 +212,13 @@ impl Factor {
 }
 
 /// The machine as the calculator sees it at rest, half load and full load, and a note where it is not in the tables.
-fn machine(name: &str, place: Place<'_>, year: Option<u16>, at: Timestamp) -> Result<(Machine, Option<String>)> {
+fn machine(
+    name: &str,
+    place: Place<'_>,
+    year: Option<u16>,
+    at: Timestamp,
+    config: &Config,
+) -> Result<(Machine, Option<String>)> {
     let question = Question {
         machine: Some(MachineName::Instance { name: name.to_owned() }),
         count: 1,
@@ -221,7 +228,7 @@ fn machine(name: &str, place: Place<'_>, year: Option<u16>, at: Timestamp) -> Re
         place,
         at,
         year,
-        own: Own::default(),
+        own: Own { accelerators: footprint::watts_of(&config.machine), ..Own::default() },
     };
     let Some(found) = Footprint::of(&question).and_then(|footprint| footprint.machine) else {
         bail!("{name:?} is no instance type; write one such as m7i.xlarge");
@@ -250,19 +257,21 @@ fn machine(name: &str, place: Place<'_>, year: Option<u16>, at: Timestamp) -> Re
         embodied_high_g: found.embodied.high.get(),
         usd_per_hour: found.cost.as_ref().map(|cost| cost.usd.get()),
         price_from: found.cost.map(|cost| cost.from.to_string()),
-        accelerators: fitted.iter().map(Accelerator::of).collect(),
+        accelerators: fitted.iter().map(|fitted| Accelerator::of(fitted, &config.machine.accelerator_watts)).collect(),
     };
     Ok((machine, note))
 }
 
 impl Accelerator {
-    fn of(fitted: &hardware::Fitted) -> Self {
+    fn of(fitted: &hardware::Fitted, own: &BTreeMap<String, f64>) -> Self {
         let hardware::Fitted { accelerator, count } = *fitted;
+        let named = |name: &str| hardware::accelerator(name).is_some_and(|named| named.id == accelerator.id);
+        let own = own.iter().find(|(name, _)| named(name)).map(|(_, watts)| *watts);
         Self {
             name: accelerator.name,
             count,
-            max_w: accelerator.max.get(),
-            max_from: accelerator.max_basis.as_str(),
+            max_w: own.unwrap_or(accelerator.max.get()),
+            max_from: if own.is_some() { "configured" } else { accelerator.max_basis.as_str() },
             idle_w: accelerator.idle.get(),
             embodied_g: accelerator.embodied.central.get(),
             embodied_low_g: accelerator.embodied.low.get(),

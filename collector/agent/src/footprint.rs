@@ -1,10 +1,11 @@
 //! `wattline footprint`: the calculator on the command line.
 
+use std::collections::BTreeMap;
 use std::fmt::Write;
 
 use anyhow::{Result, bail};
 use serde::Serialize;
-use wattline_core::{GramsPerKwh, Quantity, Ratio, Seconds, Timestamp};
+use wattline_core::{GramsPerKwh, Quantity, Ratio, Seconds, Timestamp, Watts};
 use wattline_model::footprint::{
     CallFootprint, Footprint, MachineFootprint, MachineName, Own, Question, Range, Tokens,
 };
@@ -12,7 +13,7 @@ use wattline_model::grid::{Intensity, Pue};
 use wattline_model::hardware::Basis;
 
 use crate::cli::FootprintArgs;
-use crate::config::Config;
+use crate::config::{self, Config};
 use crate::place::Found;
 use crate::units::{liters, mass, watt_hours, watts};
 
@@ -180,8 +181,14 @@ fn own(config: &Config, at: Timestamp) -> Own {
     Own {
         pue: config.carbon.pue.map(Ratio::new),
         electricity: config.cost.lists.electricity.as_ref().map(|tariff| tariff.at(at)),
+        accelerators: watts_of(&config.machine),
         lifetime: Some(Seconds::new(config.carbon.lifetime_years * 365.0 * 24.0 * 3600.0)),
     }
+}
+
+/// What the configuration says that accelerators draw at most.
+pub fn watts_of(machine: &config::Machine) -> BTreeMap<String, Watts> {
+    machine.accelerator_watts.iter().map(|(name, watts)| (name.clone(), Watts::new(*watts))).collect()
 }
 
 /// `[PROVIDER/]MODEL:INPUT:OUTPUT`. Models may have colons and slashes in their names, so the numbers are the last two

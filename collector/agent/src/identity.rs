@@ -59,7 +59,7 @@ fn filled(fresh: &CloudInstance, known: &CloudInstance) -> CloudInstance {
 
 /// `inventory`, with what the configuration says of the machine in place of what was found.
 pub fn configured(inventory: Inventory, machine: &Machine) -> Inventory {
-    let Machine { provider, region, instance_type } = machine;
+    let Machine { provider, region, instance_type, accelerator_watts: _ } = machine;
     let Some(provider) = provider else { return inventory };
     let found = inventory.cloud.clone().filter(|found| found.provider == *provider);
     let found = found.unwrap_or_else(|| CloudInstance { provider: provider.clone(), ..CloudInstance::default() });
@@ -104,6 +104,7 @@ mod tests {
             provider: Some("aws".to_owned()),
             region: Some("eu-north-1".to_owned()),
             instance_type: Some("m7i.large".to_owned()),
+            ..Machine::default()
         };
         let cloud = configured(Inventory::default(), &machine).cloud.unwrap();
         assert_eq!((cloud.region.as_deref(), cloud.instance_type.as_deref()), (Some("eu-north-1"), Some("m7i.large")));

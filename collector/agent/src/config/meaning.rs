@@ -7,7 +7,7 @@ use std::sync::Arc;
 use serde::Deserialize;
 use wattline_model::cost::{PriceBook, Tariff, TariffSpec, UnitPrices};
 use wattline_model::grid::Grid;
-use wattline_model::hardware::PriceFile;
+use wattline_model::hardware::{PriceFile, accelerator};
 
 use super::{ConfigError, check};
 
@@ -21,6 +21,8 @@ pub struct Machine {
     pub region: Option<String>,
     /// The instance type, such as `m7i.xlarge`.
     pub instance_type: Option<String>,
+    /// The most that an accelerator draws in watts, by its name, where you know better than the tables.
+    pub accelerator_watts: BTreeMap<String, f64>,
 }
 
 /// What a kilowatt-hour means for the climate.
@@ -102,7 +104,18 @@ pub struct Lists {
 
 impl Machine {
     pub(super) fn validate(&self) -> Result<(), ConfigError> {
-        let Self { provider, region, instance_type } = self;
+        let Self { provider, region, instance_type, accelerator_watts } = self;
+        for (name, watts) in accelerator_watts {
+            let key = format!("machine.accelerator_watts.{name}");
+            if accelerator(name).is_none() {
+                let message =
+                    "no table has this accelerator; write one such as trainium2, inferentia2 or h100".to_owned();
+                return Err(ConfigError::Part { key, message });
+            }
+            if !(1.0..=10_000.0).contains(watts) {
+                return Err(ConfigError::Part { key, message: format!("{watts}: write watts, 1 to 10000") });
+            }
+        }
         if let Some(provider) = provider {
             let known = ["aws", "gcp", "azure"].contains(&provider.as_str());
             check(known, "machine.provider", || provider.clone(), "aws, gcp or azure")?;

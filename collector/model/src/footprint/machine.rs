@@ -1,5 +1,7 @@
 //! A machine in the calculator: its parts' power at a load, and what that, having made it and paying for it come to.
 
+use std::collections::BTreeMap;
+
 use wattline_core::{GramsCo2e, Joules, Liters, Ratio, Seconds, Text, Uncertainty, Usd, UsdPerKwh, Watts};
 
 use super::{ASSUMED_SIGMA, ASSUMED_UTILIZATION, MachineName, Question, Range, Site};
@@ -124,7 +126,7 @@ impl CostKind {
 impl MachineFootprint {
     /// The machine of `question`; `None` for a name that is no instance type.
     pub(super) fn of(name: &MachineName, question: &Question<'_>, site: &Site) -> Option<Self> {
-        let known = Known::of(name)?;
+        let known = Known::of(name)?.with(&question.own.accelerators);
         let load = question.utilization.unwrap_or(Ratio::new(ASSUMED_UTILIZATION));
         let is_assumed = question.utilization.is_none();
         let assumed = Uncertainty::from_sigma(if is_assumed { ASSUMED_SIGMA } else { 0.0 });
@@ -178,7 +180,8 @@ struct Known {
     uncertainty: Uncertainty,
     nearest: Vec<&'static str>,
     power: HostPower,
-    accelerators: Vec<Fitted>,
+    /// Each kind with how many.
+    accelerators: Vec<(Accelerator, f64)>,
     made: hardware::Parts,
 }
 
@@ -209,9 +212,21 @@ impl Known {
                 ..power::Parts::default()
             }),
             made: hardware::Parts::of(&instance),
-            accelerators: instance.accelerators,
+            accelerators: instance.accelerators.iter().map(|fitted| (*fitted.accelerator, fitted.count)).collect(),
             name: instance.name,
         })
+    }
+
+    /// With the user's own figures for accelerators.
+    fn with(mut self, own: &BTreeMap<String, Watts>) -> Self {
+        for (known, _) in &mut self.accelerators {
+            let told =
+                own.iter().find(|(name, _)| hardware::accelerator(name).is_some_and(|named| named.id == known.id));
+            if let Some((_, watts)) = told {
+                *known = known.with_max_watts(*watts);
+            }
+        }
+        self
     }
 
     fn on_premises(model: &str, threads: u32, memory_gib: Option<f64>) -> Self {
@@ -279,8 +294,8 @@ impl Known {
 }
 
 /// Accelerators of one kind, with the chassis that they need.
-fn accelerator(fitted: &Fitted, load: Ratio, is_assumed: bool, wider: Uncertainty) -> Part {
-    let Fitted { accelerator, count } = *fitted;
+fn accelerator((accelerator, count): &(Accelerator, f64), load: Ratio, is_assumed: bool, wider: Uncertainty) -> Part {
+    let count = *count;
     let device = if is_assumed { accelerator.uncertainty_assumed() } else { accelerator.uncertainty() };
     let uncertainty = Accelerator::system_uncertainty(device).times(wider);
     Part {

@@ -6,9 +6,10 @@
 mod calls;
 mod machine;
 
+use std::collections::BTreeMap;
 use std::ops::{Add, Mul};
 
-use wattline_core::{GramsCo2e, Joules, Quantity, Ratio, Seconds, Timestamp, Uncertainty, Usd, UsdPerKwh};
+use wattline_core::{GramsCo2e, Joules, Quantity, Ratio, Seconds, Timestamp, Uncertainty, Usd, UsdPerKwh, Watts};
 
 pub use self::calls::{CallFootprint, Tokens};
 pub use self::machine::{CostKind, MachineCost, MachineFootprint, Part, PartKind};
@@ -93,7 +94,7 @@ pub struct Question<'a> {
 }
 
 /// Figures that the user knows better than the tables.
-#[derive(Clone, Copy, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct Own {
     /// Power usage effectiveness.
     pub pue: Option<Ratio>,
@@ -101,6 +102,8 @@ pub struct Own {
     pub electricity: Option<UsdPerKwh>,
     /// For how long a machine is used before it is thrown away.
     pub lifetime: Option<Seconds>,
+    /// The most that accelerators draw, by any of their names.
+    pub accelerators: BTreeMap<String, Watts>,
 }
 
 /// The answer.
