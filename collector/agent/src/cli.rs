@@ -193,19 +193,20 @@ pub struct Date {
 }
 
 fn date(text: &str) -> Result<Date, String> {
-    let wanted = "write a year or a day, such as 2023 or 2023-05-01, not before 1990";
     let whole = if text.len() == 4 { format!("{text}-01-01") } else { text.to_owned() };
-    let at = humantime::parse_rfc3339_weak(&format!("{whole}T00:00:00Z")).map_err(|_| wanted.to_owned())?;
-    let since = at.duration_since(std::time::UNIX_EPOCH).map_err(|_| wanted.to_owned())?;
-    let year: u16 = whole.get(..4).and_then(|year| year.parse().ok()).ok_or(wanted)?;
-    let nanos = u64::try_from(since.as_nanos()).map_err(|_| wanted.to_owned())?;
-    if year < 1990 { Err(wanted.to_owned()) } else { Ok(Date { year, begin: Timestamp::from_unix_nanos(nanos) }) }
+    day(&whole).ok_or_else(|| "write a year or a day, such as 2023 or 2023-05-01, not before 1990".to_owned())
+}
+
+fn day(text: &str) -> Option<Date> {
+    let at = humantime::parse_rfc3339_weak(&format!("{text}T00:00:00Z")).ok()?;
+    let since = at.duration_since(std::time::UNIX_EPOCH).ok()?;
+    let year = text.get(..4)?.parse().ok().filter(|year| *year >= 1990)?;
+    Some(Date { year, begin: Timestamp::from_unix_nanos(u64::try_from(since.as_nanos()).ok()?) })
 }
 
 fn between<const LOW: u64, const HIGH: u64>(text: &str) -> Result<f64, String> {
-    let wanted = || format!("write a number from {LOW} to {HIGH}");
-    let number: f64 = text.parse().map_err(|_| wanted())?;
-    if (LOW as f64..=HIGH as f64).contains(&number) { Ok(number) } else { Err(wanted()) }
+    let number = text.parse().ok().filter(|number| (LOW as f64..=HIGH as f64).contains(number));
+    number.ok_or_else(|| format!("write a number from {LOW} to {HIGH}"))
 }
 
 fn duration(text: &str) -> Result<Duration, String> {

@@ -180,3 +180,85 @@ fn an_ordinary_user_gets_a_snapshot_of_what_may_be_read() {
     let cpu = report["devices"].as_array().unwrap().iter().find(|device| device["kind"] == "cpu").unwrap();
     assert_ne!(cpu["method"], "measured", "{report}");
 }
+
+#[test]
+fn a_footprint_is_power_times_hours_times_the_grid() {
+    let (_folder, path) = configured("[carbon]\nintensity = 100.0\npue = 1.5\n");
+    let arguments = ["footprint", "--cpu", "AMD EPYC 9654", "--threads", "192", "--memory", "768", "--hours", "10"];
+    let output = output(&[&arguments[..], &["--utilization", "0.5", "--json", "--config", &path]].concat());
+    assert_eq!(output.status.code(), Some(0), "{}", text(&output.stderr));
+    let answer: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+    let of = |path: &str| answer.pointer(path).unwrap().as_f64().unwrap();
+    let kwh = of("/machine/power_w/central") * 10.0 / 1000.0;
+    assert!((of("/machine/energy_j/central") / 3.6e6 - kwh).abs() < 1e-9, "{answer}");
+    assert!((of("/machine/operational_g/central") - kwh * 1.5 * 100.0).abs() < 1e-6, "{answer}");
+    assert!(of("/total/carbon_g/low") < of("/total/carbon_g/central"), "{answer}");
+    assert_eq!(answer["place"]["intensity_tier"], "configured");
+}
+
+#[test]
+fn unknown_names_come_back_with_the_nearest_and_with_what_stands_in() {
+    let (_folder, path) = configured("");
+    let arguments = ["footprint", "--instance", "m7i.7xlarge", "--region", "eu-wset-1", "--tokens", "gpt-4oo:10:10"];
+    let output = output(&[&arguments[..], &["--config", &path]].concat());
+    assert_eq!(output.status.code(), Some(0), "{}", text(&output.stderr));
+    let page = text(&output.stdout);
+    for words in ["eu-west-1", "tier", "m7i.8xlarge", "gpt-4o", "nothing is guessed", "unknown"] {
+        assert!(page.contains(words), "{words:?} is missing in:\n{page}");
+    }
+    let nonsense = crate::support::output(&["footprint", "--instance", "nonsense", "--config", &path]);
+    assert_eq!(nonsense.status.code(), Some(1));
+    assert!(text(&nonsense.stderr).contains("no instance type"), "{}", text(&nonsense.stderr));
+}
+
+#[test]
+fn a_past_year_has_its_own_factor_and_says_so() {
+    let (_folder, path) = configured("");
+    let of = |at: &str| {
+        let output = output(&["factors", "--region", "eu-west-2", "--at", at, "--json", "--config", &path]);
+        let factors: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+        (
+            factors["intensity"]["source"].as_str().unwrap().to_owned(),
+            factors["intensity"]["g_per_kwh"].as_f64().unwrap(),
+        )
+    };
+    let (early, late) = (of("2021"), of("2025-06-30"));
+    assert!(early.0.ends_with("-2021") && late.0.ends_with("-2025"), "{early:?} {late:?}");
+    assert!(early.1 > late.1, "Great Britain's grid became cleaner");
+}
+
+#[test]
+fn the_tables_are_told_with_age_and_licence() {
+    let (_folder, path) = configured("");
+    let output = output(&["factors", "--json", "--config", &path]);
+    let factors: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+    let tables = factors["tables"].as_array().unwrap();
+    assert!(
+        tables.iter().all(|table| table["rows"].as_u64() > Some(0) && table["licences"][0].is_string()),
+        "{factors}"
+    );
+    assert!(tables.iter().any(|table| table["name"] == "ec2_instance" && table["rows"].as_u64() >= Some(1390)));
+}
+
+#[test]
+fn a_malformed_price_file_is_told_by_line_and_column() {
+    let folder = tempfile::tempdir().unwrap();
+    let prices = folder.path().join("prices.csv");
+    fs::write(&prices, "region,instance_type,usd_per_hour\nus-east-1,m5.large,cheap\n").unwrap();
+    let (_folder, path) = configured(&format!("[cost]\ninstance_prices = {prices:?}\n"));
+    let output = output(&["check", "--offline", "--config", &path]);
+    let error = text(&output.stderr);
+    assert_eq!(output.status.code(), Some(2), "{error}");
+    for words in ["cost.instance_prices", "prices.csv", "line 2", "column 20", "cheap"] {
+        assert!(error.contains(words), "{words:?} is missing in:\n{error}");
+    }
+}
+
+#[test]
+fn a_mistyped_region_of_the_machine_is_refused_with_the_nearest() {
+    let (_folder, path) = configured("[machine]\nprovider = \"aws\"\nregion = \"us-eats-1\"\n");
+    let output = output(&["check", "--offline", "--config", &path]);
+    let error = text(&output.stderr);
+    assert_eq!(output.status.code(), Some(2), "{error}");
+    assert!(error.contains("machine.region = us-eats-1") && error.contains("us-east-1"), "{error}");
+}
