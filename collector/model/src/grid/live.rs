@@ -20,6 +20,12 @@ pub const KEPT: Seconds = Seconds::new(48.0 * 3600.0);
 /// finest that a provider publishes. Beyond, those farthest from now go first.
 pub const INTERVALS_MAX: usize = 2 * 48 * 12;
 
+/// Grams of CO2e for each kilowatt-hour beyond which a value is nonsense. The highest life-cycle figure of any plant in
+/// the literature is 1,689, of coal (IPCC, Special Report on Renewable Energy Sources, 2011, Annex II, Table A.II.4);
+/// losses of the grid can add a tenth or a fifth. Zero is believed: providers that count direct emissions only have
+/// regions with nothing but wind and water.
+pub const GRAMS_MAX: f64 = 3000.0;
+
 /// What the logarithm of a measured live value errs by. An assumption: two publishers of the same year differ by twice
 /// as much (Ember against Electricity Maps, 86 countries, 2024: 16 % in the median), most of it in their factors.
 const SIGMA_MEASURED: f64 = 0.10;
@@ -82,7 +88,7 @@ pub enum Taken {
     Revised,
     /// Its interval is over for too long, or too far ahead.
     Outside,
-    /// It is no intensity: negative or not a number, or its interval does not end after it begins.
+    /// It is no intensity: negative, not a number or beyond [`GRAMS_MAX`], or its interval does not end after it begins.
     Refused,
 }
 
@@ -170,7 +176,7 @@ struct Timeline(BTreeMap<Interval, Published>);
 impl Timeline {
     fn take(&mut self, reading: &IntensityReading, now: Timestamp) -> Taken {
         let IntensityReading { zone, source, kind: _, grams, from, until, estimated } = reading.clone();
-        if !grams.is_finite() || grams < GramsPerKwh::ZERO || until <= from {
+        if !(0.0..=GRAMS_MAX).contains(&grams.get()) || until <= from {
             return Taken::Refused;
         }
         self.0.retain(|interval, _| interval.distance(now) <= KEPT);

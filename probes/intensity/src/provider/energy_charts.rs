@@ -100,6 +100,13 @@ mod tests {
     }
 
     #[test]
+    fn a_missing_row_does_not_make_its_neighbour_longer() {
+        let told = parse(br#"{"unix_seconds":[900,1800,5400,6300],"co2eq":[1,2,3,4]}"#).unwrap();
+        let ends: Vec<_> = told.points.iter().map(|point| point.until.unix_seconds()).collect();
+        assert_eq!(ends, [1800, 2700, 6300, 7200]);
+    }
+
+    #[test]
     fn columns_of_nulls_or_none_at_all_are_no_data() {
         for body in [
             &br#"{"unix_seconds":[1,2],"co2eq":[null,null],"co2eq_forecast":[null,null]}"#[..],

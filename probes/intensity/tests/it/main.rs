@@ -12,4 +12,6 @@ mod loops;
 #[cfg(test)]
 mod trouble;
 #[cfg(test)]
+mod way;
+#[cfg(test)]
 mod web;

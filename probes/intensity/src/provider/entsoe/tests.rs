@@ -12,8 +12,8 @@ fn told(points: &[Point]) -> Vec<(String, String, f64)> {
 #[test]
 fn the_intensity_is_the_mean_of_the_factors_weighted_by_generation() {
     let found = parse(GENERATION.as_bytes()).unwrap();
-    // By hand, in MW x g/kWh: coal 820, solar 48, wind 11. Pumped storage (500) was counted before; what pumps take is
-    // no generation. The position 2 of wind is left out and repeats the one before, because its curve is
+    // By hand, in MW x g/kWh: coal 820, solar 48, wind 11. Pumped storage (500) was counted before; what a
+    // plant takes (900, of coal) is no generation. The position 2 of wind is left out and repeats the one before, because its curve is
     // A03; so does its last. The last half hour has no coal, which made 4000 of 10,000 when it was last seen.
     let early = (5000.0 * 820.0 + 3000.0 * 48.0 + 2000.0 * 11.0) / 10_000.0;
     let late = (4000.0 * 820.0 + 2000.0 * 48.0 + 4000.0 * 11.0) / 10_000.0;
@@ -46,7 +46,11 @@ fn a_broken_archive_is_an_error() {
     assert!(parse(&whole[..whole.len() / 2]).is_err());
     let mut changed = whole.to_vec();
     changed[60] ^= 0xff;
-    assert!(parse(&changed).is_err(), "inflating or the checksum fails");
+    assert!(parse(&changed).is_err(), "it cannot be inflated");
+    let mut changed = include_bytes!("../../../testdata/entsoe/stored.zip").to_vec();
+    let first = changed.windows(5).position(|part| part == b"first").unwrap();
+    changed[first] = b'F';
+    assert_eq!(zip::files(&changed), Err("a checksum does not match"));
 }
 
 #[test]
@@ -93,6 +97,14 @@ fn a_point_that_cannot_be_read_is_a_gap_and_is_counted() {
         // Without its solar, the first hour is not told; the second is.
         assert_eq!((found.unreadable, found.points.len()), (1, 1), "{bad}");
     }
+}
+
+#[test]
+fn only_a_curve_that_says_so_repeats_what_is_left_out() {
+    let sequential = GENERATION.replace("<curveType>A03<", "<curveType>A01<");
+    // Of wind, the positions 2 and 4 are left out and are now missing; it made 2000 of 10,000 when it was last seen.
+    let begins = |found: Told| found.points.iter().map(|point| moment::minutes(point.from)).collect::<Vec<_>>();
+    assert_eq!(begins(parse(sequential.as_bytes()).unwrap()), ["2026-11-22T11:00Z", "2026-11-22T12:00Z"]);
 }
 
 #[test]
