@@ -28,7 +28,7 @@ pub struct UnitPrice {
     pub usd: Usd,
     /// Where it was published; `configuration` for a price of the user's own.
     pub source: &'static str,
-    /// When it was looked up there, as `YYYY-MM-DD`; empty for a price of the user's own.
+    /// When it was last seen quoted from there, as `YYYY-MM-DD`; empty for a price of the user's own.
     pub date: &'static str,
 }
 

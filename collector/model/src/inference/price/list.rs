@@ -151,7 +151,8 @@ impl<'a> Listed<'a> {
         })
     }
 
-    /// Lengths of input beyond which the rates are others, in rising order.
+    /// Lengths of input beyond which the rates are others, in rising order. Found by halving, on the assumption that
+    /// rates which are the same at two lengths are the same between them; the tests hold it against the list.
     fn thresholds(&self) -> Result<Vec<u64>, NoPrice> {
         let (short, long) = (self.mean_rates(1)?, self.mean_rates(LONG_INPUT)?);
         let (mut found, mut open) = (Vec::new(), vec![((1, short), (LONG_INPUT, long))]);
