@@ -16,6 +16,9 @@ ONLY_AFTER_AN_EVENT = {
     "wattline.refused": "a sender was refused",
     "wattline.received": "somebody sent something",
     "inference.unknown": "a call's model is in no table",
+    "carbon.intensity.marginal": "a provider tells of marginal electricity",
+    "host.carbon.market": "a contract's factor is configured",
+    "host.water": "water is configured",
 }
 
 # Metrics about calls of language models, which come when there were calls.
