@@ -131,12 +131,12 @@ fn a_window_across_two_intervals_gets_its_part_of_both() {
 
 #[test]
 fn a_gap_is_filled_by_the_last_value_and_what_nothing_fills_is_not_covered() {
-    let live = live(&[average(NOON, NOON + HOUR, 100.0), average(NOON + 9 * HOUR, NOON + 10 * HOUR, 400.0)]);
+    let live = live(&[estimate(NOON, NOON + HOUR, 100.0), average(NOON + 9 * HOUR, NOON + 10 * HOUR, 400.0)]);
     // One hour fresh, six hours stale, two hours nothing, one hour fresh: (7 * 100 + 1 * 400) / 8 = 137.5 over 8 of 10.
     let mean = live.mean(at(NOON), at(NOON + 10 * HOUR)).unwrap();
     assert!((mean.value.grams.get() - 137.5).abs() < 1e-9);
     assert!((mean.covered.get() - 0.8).abs() < 1e-12);
-    assert!(mean.value.stale);
+    assert!(mean.value.stale && mean.value.estimated, "a part of it is");
     assert!((mean.value.age.hours() - 3.0).abs() < 1e-9, "the middle of the six stale hours");
     assert_eq!(live.mean(at(NOON - 20), at(NOON - 10)), None);
     assert_eq!(grams(live.mean(at(NOON), at(NOON)).map(|mean| mean.value)), Some(100.0));
