@@ -6,6 +6,8 @@ mod arrows;
 #[cfg(test)]
 mod host_readings;
 #[cfg(test)]
+mod rates;
+#[cfg(test)]
 mod sample_config;
 #[cfg(test)]
 mod tidy;

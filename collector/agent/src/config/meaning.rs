@@ -5,11 +5,13 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use serde::Deserialize;
+use wattline_core::Telemetry;
 use wattline_model::cost::{PriceBook, Tariff, TariffSpec, UnitPrices};
 use wattline_model::grid::Grid;
 use wattline_model::hardware::{PriceFile, accelerator};
 
 use super::{ConfigError, check};
+use crate::live;
 
 /// What the machine is, where neither its cloud nor its firmware tells.
 #[derive(Clone, Debug, Default, PartialEq, Deserialize)]
@@ -145,8 +147,7 @@ impl Machine {
 
 impl Carbon {
     pub(super) fn validate(&self) -> Result<(), ConfigError> {
-        let Self { zone, intensity, pue, market, embodied_kg, lifetime_years, wue, embodied: _, water: _, live: _ } =
-            self;
+        let Self { zone, intensity, pue, market, embodied_kg, lifetime_years, wue, embodied: _, water: _, live } = self;
         if let Some(zone) = zone.as_deref().filter(|zone| !Grid::builtin().knows(zone)) {
             let near = Grid::builtin().nearest_zones(zone).join(", ");
             return Err(ConfigError::Part {
@@ -172,6 +173,11 @@ impl Carbon {
             let fine = (0.0..=1e6).contains(&kg);
             check(fine, "carbon.embodied_kg", || kg.to_string(), "kilograms of CO2e, 0 to 1000000")?;
         }
+        if let Some(live) = live {
+            // A key that stands in the environment is asked for here, so that a missing one is told at once.
+            live::receiver(live, &Telemetry::none())
+                .map_err(|error| part(format!("carbon.live.{}", error.key), error.problem))?;
+        }
         let years = *lifetime_years;
         check((0.5..=30.0).contains(&years), "carbon.lifetime_years", || years.to_string(), "years, 0.5 to 30")
     }
@@ -189,7 +195,7 @@ impl Cost {
 
 impl Lists {
     /// Reads the files that `cost` names, and checks what it says itself.
-    pub(super) fn read(cost: &Cost) -> Result<Self, ConfigError> {
+    pub fn read(cost: &Cost) -> Result<Self, ConfigError> {
         let Cost { electricity, instance: _, instance_prices, token_prices, units, lists: _ } = cost;
         let tariff =
             electricity.as_ref().map(|spec| Tariff::new(spec).map_err(|error| part("cost.electricity", error)));

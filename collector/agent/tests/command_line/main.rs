@@ -4,6 +4,8 @@
 #[cfg(test)]
 mod lifecycle;
 #[cfg(test)]
+mod live;
+#[cfg(test)]
 mod support;
 #[cfg(test)]
 mod words;
