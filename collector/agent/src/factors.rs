@@ -37,6 +37,8 @@ pub struct Factors {
     water_grid_l_per_kwh: Option<Factor>,
     #[serde(skip_serializing_if = "Option::is_none")]
     machine: Option<Machine>,
+    /// Prices of services by the unit, in USD.
+    unit_prices: Vec<Unit>,
     tables: Vec<Table>,
     notes: Vec<String>,
 }
@@ -93,6 +95,14 @@ struct Accelerator {
     embodied_g: f64,
     embodied_low_g: f64,
     embodied_high_g: f64,
+}
+
+#[derive(Clone, Debug, Serialize)]
+struct Unit {
+    name: &'static str,
+    unit: &'static str,
+    usd: f64,
+    source: &'static str,
 }
 
 /// A table inside the program.
@@ -155,6 +165,13 @@ pub fn look_up(args: &FactorsArgs, config: &Config, now: Timestamp) -> Result<Fa
         water_site_l_per_kwh: water.site.map(factor),
         water_grid_l_per_kwh: water.grid.map(factor),
         machine,
+        unit_prices: config
+            .cost
+            .lists
+            .units
+            .iter()
+            .map(|price| Unit { name: price.name, unit: price.unit, usd: price.usd.get(), source: price.source })
+            .collect(),
         tables: tables().into_iter().map(|table| Table::of(table, now)).collect(),
         notes: found.note.into_iter().chain(live_note).chain(machine_note.flatten()).collect(),
     })
@@ -307,6 +324,10 @@ impl Factors {
         }
         if let Some(machine) = &self.machine {
             machine.write(out)?;
+        }
+        writeln!(out, "\nUNIT PRICES")?;
+        for Unit { name, unit, usd, source } in &self.unit_prices {
+            writeln!(out, "  {name:<38}{:>10} USD for each {unit} ({source})", format!("{usd}"))?;
         }
         writeln!(out, "\nTABLES")?;
         for table in &self.tables {
