@@ -74,7 +74,7 @@ pub(crate) fn json<T: DeserializeOwned>(body: &[u8]) -> Result<T, FetchError> {
     })
 }
 
-/// The part of an answer that says what went wrong, where a provider tells it with HTTP 200.
+/// A good answer without a value in it.
 pub(crate) fn no_data(what: impl Into<String>) -> FetchError {
     FetchError::NoData { what: what.into() }
 }
