@@ -63,8 +63,7 @@ impl Told {
 /// Reads JSON, and says what came instead.
 pub(crate) fn json<T: DeserializeOwned>(body: &[u8]) -> Result<T, FetchError> {
     serde_json::from_slice(body).map_err(|error| {
-        let is_page = body.trim_ascii_start().starts_with(b"<");
-        let what = if is_page {
+        let what = if is_page(body) {
             "the answer is a page for a browser, not JSON; a proxy or a portal may stand between".to_owned()
         } else {
             // The words of serde name the place and may quote the value.
@@ -72,6 +71,11 @@ pub(crate) fn json<T: DeserializeOwned>(body: &[u8]) -> Result<T, FetchError> {
         };
         FetchError::Failed { what }
     })
+}
+
+/// True for what is meant for a browser.
+pub(crate) fn is_page(body: &[u8]) -> bool {
+    body.trim_ascii_start().starts_with(b"<")
 }
 
 /// A good answer without a value in it.

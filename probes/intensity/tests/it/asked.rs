@@ -129,6 +129,13 @@ async fn a_new_token_that_is_refused_is_not_replaced_again() {
 }
 
 #[tokio::test]
+async fn a_token_in_an_unexpected_answer_is_not_told() {
+    let web = Web::start([ok("\"t0ken-t0ken\"")]).await;
+    let error = once(&config(Kind::WattTime, &web.url()), &context()).await.unwrap_err();
+    assert!(matches!(&error, FetchError::Failed { what } if !what.contains("t0ken")), "{error:?}");
+}
+
+#[tokio::test]
 async fn a_value_that_begins_after_now_is_a_forecast() {
     let body = String::from_utf8(recorded("electricity_maps/latest.json")).unwrap();
     let body =
