@@ -125,7 +125,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn no_wait_is_shorter_than_half_a_minute_quarter_or_longer_than_its_bounds(
+        fn no_wait_is_shorter_than_a_quarter_of_a_minute_or_longer_than_its_bounds(
             seed: u64, refresh_seconds in 60_u64..100_000, kinds in prop::collection::vec(0..4_u8, 0..100),
         ) {
             let refresh = Duration::from_secs(refresh_seconds);

@@ -63,8 +63,7 @@ impl Told {
 /// Reads JSON, and says what came instead.
 pub(crate) fn json<T: DeserializeOwned>(body: &[u8]) -> Result<T, FetchError> {
     serde_json::from_slice(body).map_err(|error| {
-        let is_page = body.trim_ascii_start().starts_with(b"<");
-        let what = if is_page {
+        let what = if is_page(body) {
             "the answer is a page for a browser, not JSON; a proxy or a portal may stand between".to_owned()
         } else {
             // The words of serde name the place and may quote the value.
@@ -74,7 +73,12 @@ pub(crate) fn json<T: DeserializeOwned>(body: &[u8]) -> Result<T, FetchError> {
     })
 }
 
-/// The part of an answer that says what went wrong, where a provider tells it with HTTP 200.
+/// True for what is meant for a browser.
+pub(crate) fn is_page(body: &[u8]) -> bool {
+    body.trim_ascii_start().starts_with(b"<")
+}
+
+/// A good answer without a value in it.
 pub(crate) fn no_data(what: impl Into<String>) -> FetchError {
     FetchError::NoData { what: what.into() }
 }

@@ -9,7 +9,7 @@ use serde::Deserialize;
 use wattline_core::Timestamp;
 use wattline_core::reading::IntensityKind;
 
-use super::{Asking, Point, Provider, Told, json, no_data};
+use super::{Asking, Point, Provider, Told, is_page, json, no_data};
 use crate::config::Signal;
 use crate::failure::FetchError;
 use crate::moment;
@@ -84,7 +84,13 @@ impl WattTime {
             return Err(FetchError::Denied { what: "WattTime wants a password".to_owned() });
         };
         let answer = self.web.get(&["login"], &[], Proof::Basic(&self.username, password), now).await?;
-        let Login { token } = json(&answer.body)?;
+        // The words of the reader could quote the token; those about a page cannot.
+        let Login { token } = json(&answer.body).map_err(|error| match error {
+            about_page if is_page(&answer.body) => about_page,
+            _secret => FetchError::Failed {
+                what: "WattTime's answer to the login is not the JSON that was expected".to_owned(),
+            },
+        })?;
         token
             .filter(|token| !token.is_empty())
             .map(Secret::new)

@@ -120,13 +120,19 @@ async fn a_file_and_a_constant_need_nobody() {
 }
 
 #[tokio::test]
-async fn an_old_token_is_replaced_without_a_word() {
-    // Once per question there is no old token; the loop has one. See `loops`.
+async fn a_new_token_that_is_refused_is_not_replaced_again() {
     let web =
         Web::start([ok(recorded("watttime/login.json")), status(403, "{\"error\":\"no access to the region\"}")]).await;
     let error = once(&config(Kind::WattTime, &web.url()), &context()).await.unwrap_err();
     assert!(matches!(&error, FetchError::Denied { what } if what.contains("no access to the region")), "{error:?}");
-    assert_eq!(web.lines().len(), 2, "a new token that is refused is not replaced again");
+    assert_eq!(web.lines().len(), 2);
+}
+
+#[tokio::test]
+async fn a_token_in_an_unexpected_answer_is_not_told() {
+    let web = Web::start([ok("\"t0ken-t0ken\"")]).await;
+    let error = once(&config(Kind::WattTime, &web.url()), &context()).await.unwrap_err();
+    assert!(matches!(&error, FetchError::Failed { what } if !what.contains("t0ken")), "{error:?}");
 }
 
 #[tokio::test]
