@@ -100,6 +100,18 @@ fn a_price_by_the_time_of_use_changes_in_the_middle_of_a_window() {
 }
 
 #[test]
+fn a_stale_value_grows_less_certain_and_ends_no_window() {
+    let mut pipeline = Pipeline::new(&config(""), None);
+    pipeline.ingest(&intensity(0, 0, 300, 100.0));
+    for second in 0..=1200 {
+        pipeline.ingest(&drawn(second, 100));
+    }
+    assert!(pipeline.meaning().rates().carbon_uncertainty.sigma() > 0.106, "stale for a quarter of an hour");
+    // The first reading of a grid that was not known before ends the window that was open, which was empty.
+    assert_eq!(pipeline.host().books().settled_at(), None);
+}
+
+#[test]
 fn a_provider_that_falls_silent_leaves_the_tables_in_charge_after_its_last_word_is_too_old() {
     let mut pipeline = Pipeline::new(&config("zone = \"DE\"\n"), None);
     pipeline.ingest(&intensity(0, 0, 300, 100.0));

@@ -445,7 +445,7 @@ pub struct IntensityReading {
     pub source: Text,
     /// Of all electricity in the grid, or of one kilowatt-hour more.
     pub kind: IntensityKind,
-    /// The figure; finite and positive, and not beyond what any fuel emits.
+    /// The figure; finite, not negative, and not beyond what any fuel emits.
     pub grams: GramsPerKwh,
     /// Begin of the time that it holds for,
     pub from: Timestamp,

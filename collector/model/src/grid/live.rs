@@ -7,10 +7,10 @@
 //! providers revise what they have published.
 
 use std::cmp::Reverse;
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use wattline_core::reading::{IntensityKind, IntensityReading};
-use wattline_core::{GramsPerKwh, Ratio, Seconds, Text, Timestamp, Uncertainty};
+use wattline_core::{GramsPerKwh, Seconds, Text, Timestamp, Uncertainty};
 
 /// Intervals that ended longer ago than this, or begin later than this, are not kept: all accounting windows that
 /// could still be open lie within, and so do all forecasts worth asking for.
@@ -67,16 +67,6 @@ pub struct LiveValue {
     pub uncertainty: Uncertainty,
 }
 
-/// The intensity over a stretch of time.
-#[derive(Clone, Debug, PartialEq)]
-pub struct LiveMean {
-    /// The mean over the covered part, weighted by time. Zone and source are those of its end, the age is the oldest;
-    /// it is estimated or stale when a part of it is.
-    pub value: LiveValue,
-    /// The part of the stretch that a value, fresh or stale, is known for; above 0, and 1 is all of it.
-    pub covered: Ratio,
-}
-
 /// What became of a reading.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Taken {
@@ -129,16 +119,6 @@ impl LiveIntensity {
     /// The intensity of one kilowatt-hour more at `now`: for deciding, never for accounting.
     pub fn marginal_at(&self, now: Timestamp) -> Option<LiveValue> {
         self.marginal.at(now, self.max_age)
-    }
-
-    /// The mean of the average intensity from `from` to `until`, weighted by time, so that a stretch across two
-    /// intervals gets its part of both. A stretch without length is a moment. `None` where nothing is known of any
-    /// part of it.
-    pub fn mean(&self, from: Timestamp, until: Timestamp) -> Option<LiveMean> {
-        if until <= from {
-            return self.at(from).map(|value| LiveMean { value, covered: Ratio::new(1.0) });
-        }
-        self.average.mean(from, until, self.max_age)
     }
 }
 
@@ -220,44 +200,6 @@ impl Timeline {
         let age = now.since(interval.until);
         (age <= max_age).then(|| LiveValue { stale: true, ..value(interval, *published, age) })
     }
-
-    fn mean(&self, from: Timestamp, until: Timestamp, max_age: Seconds) -> Option<LiveMean> {
-        let (mut known_seconds, mut gram_seconds) = (0.0, 0.0);
-        let mut errors = Vec::new();
-        let mut whole: Option<LiveValue> = None;
-        let cuts = self.cuts(from, until, max_age);
-        for (begin, end) in cuts.iter().zip(cuts.iter().skip(1)) {
-            // Between two cuts nothing begins or ends, so that any moment stands for all; the middle one has their
-            // mean age.
-            let middle = Timestamp::from_unix_nanos(begin.unix_nanos().midpoint(end.unix_nanos()));
-            let Some(part) = self.at(middle, max_age) else { continue };
-            let seconds = end.since(*begin).get();
-            known_seconds += seconds;
-            gram_seconds += part.grams.get() * seconds;
-            errors.push((part.grams.get(), seconds, part.uncertainty));
-            let (estimated, stale, age) =
-                whole.map_or((false, false, Seconds::ZERO), |whole| (whole.estimated, whole.stale, whole.age));
-            whole = Some(LiveValue {
-                estimated: part.estimated || estimated,
-                stale: part.stale || stale,
-                age: part.age.max(age),
-                ..part
-            });
-        }
-        let grams = GramsPerKwh::new(gram_seconds / known_seconds);
-        // Parts of a stretch err together: they come from one publisher. Where all are zero, time is the weight.
-        let weight = |grams: f64, seconds: f64| if gram_seconds > 0.0 { grams * seconds } else { seconds };
-        let errors = errors.into_iter().map(|(grams, seconds, error)| (weight(grams, seconds), error));
-        let value = LiveValue { grams, uncertainty: Uncertainty::of_sum(errors), ..whole? };
-        Some(LiveMean { value, covered: Ratio::of(known_seconds, until.since(from).get()) })
-    }
-
-    /// The moments within a stretch at which another value may begin to count, and its ends.
-    fn cuts(&self, from: Timestamp, until: Timestamp, max_age: Seconds) -> BTreeSet<Timestamp> {
-        let begun = self.0.keys().take_while(|interval| interval.from < until);
-        let moments = begun.flat_map(|interval| [interval.from, interval.until, later(interval.until, max_age)]);
-        moments.filter(|moment| (from..until).contains(moment)).chain([from, until]).collect()
-    }
 }
 
 fn value(interval: &Interval, published: Published, age: Seconds) -> LiveValue {
@@ -271,13 +213,6 @@ fn value(interval: &Interval, published: Published, age: Seconds) -> LiveValue {
         age,
         uncertainty: Uncertainty::from_sigma(sigma.hypot(SIGMA_EACH_HOUR * age.hours())),
     }
-}
-
-fn later(moment: Timestamp, span: Seconds) -> Timestamp {
-    let nanos = (span.get() * 1e9).clamp(0.0, 1.8e19);
-    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "clamped to the range of u64")]
-    let nanos = nanos as u64;
-    Timestamp::from_unix_nanos(moment.unix_nanos().saturating_add(nanos))
 }
 
 #[cfg(test)]

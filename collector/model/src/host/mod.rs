@@ -125,10 +125,10 @@ impl HostModel {
     /// Takes over rates that hold from now on, because the grid or a price changed. What was drawn and held until the
     /// last reading is settled at the rates before, so that no part of it is multiplied by a rate that came later.
     pub fn change_rates(&mut self, rates: Rates) {
-        if self.rates != rates {
+        if !self.rates.is_priced_as(&rates) {
             self.settle_now();
-            self.rates = rates;
         }
+        self.rates = rates;
     }
 
     /// Takes over rates that held all along and only now are known, as when a cloud has told where the machine stands.

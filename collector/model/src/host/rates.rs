@@ -44,6 +44,14 @@ impl Default for Rates {
     }
 }
 
+impl Rates {
+    /// True when every joule and every hour means the same by both. How sure it is may differ: that grows by the second
+    /// while a live value is stale, and ends no window.
+    pub(super) fn is_priced_as(&self, other: &Self) -> bool {
+        *self == Self { carbon_uncertainty: self.carbon_uncertainty, ..other.clone() }
+    }
+}
+
 /// Water for each kilowatt-hour, where it is known.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct WaterRates {

@@ -101,7 +101,6 @@ fn marginal_values_are_kept_apart() {
     let marginal = IntensityReading { kind: IntensityKind::Marginal, ..average(NOON, NOON + HOUR, 557.0) };
     let live = live(&[marginal]);
     assert_eq!((grams(live.at(at(NOON))), grams(live.marginal_at(at(NOON)))), (None, Some(557.0)));
-    assert_eq!(live.mean(at(NOON), at(NOON + 10)), None);
 }
 
 #[test]
@@ -115,39 +114,6 @@ fn what_is_no_intensity_is_refused_and_what_is_far_away_is_not_kept() {
     assert_eq!(live.take(&average(NOON + 49 * HOUR, NOON + 50 * HOUR, 1.0), at(NOON)), Taken::Outside);
     assert_eq!(live.take(&average(NOON, NOON + HOUR, 0.0), at(NOON)), Taken::New, "a grid may be without carbon");
     assert_eq!(grams(live.at(at(NOON))), Some(0.0));
-}
-
-#[test]
-fn a_window_across_two_intervals_gets_its_part_of_both() {
-    let live = live(&[average(NOON - HOUR, NOON, 100.0), estimate(NOON, NOON + HOUR, 200.0)]);
-    // By hand: 4 s at 100 and 6 s at 200 are 1600 gram-seconds per kWh over 10 s.
-    let mean = live.mean(at(NOON - 4), at(NOON + 6)).unwrap();
-    assert!((mean.value.grams.get() - 160.0).abs() < 1e-12);
-    assert!((mean.covered.get() - 1.0).abs() < 1e-12);
-    assert_eq!((mean.value.estimated, mean.value.stale), (true, false));
-    // Of the 1600, 400 err by 0.10 and 1200 by 0.20: 0.175.
-    assert!((mean.value.uncertainty.sigma() - 0.175).abs() < 1e-12);
-}
-
-#[test]
-fn a_gap_is_filled_by_the_last_value_and_what_nothing_fills_is_not_covered() {
-    let live = live(&[estimate(NOON, NOON + HOUR, 100.0), average(NOON + 9 * HOUR, NOON + 10 * HOUR, 400.0)]);
-    // One hour fresh, six hours stale, two hours nothing, one hour fresh: (7 * 100 + 1 * 400) / 8 = 137.5 over 8 of 10.
-    let mean = live.mean(at(NOON), at(NOON + 10 * HOUR)).unwrap();
-    assert!((mean.value.grams.get() - 137.5).abs() < 1e-9);
-    assert!((mean.covered.get() - 0.8).abs() < 1e-12);
-    assert!(mean.value.stale && mean.value.estimated, "a part of it is");
-    assert!((mean.value.age.hours() - 3.0).abs() < 1e-9, "the middle of the six stale hours");
-    assert_eq!(live.mean(at(NOON - 20), at(NOON - 10)), None);
-    assert_eq!(grams(live.mean(at(NOON), at(NOON)).map(|mean| mean.value)), Some(100.0));
-}
-
-#[test]
-fn a_grid_without_carbon_has_a_mean_of_zero() {
-    let live = live(&[average(NOON, NOON + HOUR, 0.0)]);
-    let mean = live.mean(at(NOON), at(NOON + 10)).unwrap();
-    assert!((mean.value.uncertainty.sigma() - 0.10).abs() < 1e-12);
-    assert_eq!(grams(Some(mean.value)), Some(0.0));
 }
 
 prop_compose! {
@@ -184,43 +150,9 @@ proptest! {
     }
 
     #[test]
-    fn a_mean_is_what_a_sum_over_moments_gives(
-        readings in prop::collection::vec(reading(), 1..20), from in 0_u64..700, length in 1_u64..200,
-    ) {
-        // The oracle walks minute by minute, which is as fine as the intervals are.
-        let live = filled(&readings);
-        let minutes: Vec<u64> = (from..from + length).collect();
-        let known: Vec<f64> = minutes
-            .iter()
-            .filter_map(|minute| grams(live.at(at(NOON + minute * 60 + 30))))
-            .collect();
-        let mean = live.mean(at(NOON + from * 60), at(NOON + (from + length) * 60));
-        prop_assert_eq!(mean.is_some(), !known.is_empty());
-        if let Some(mean) = mean {
-            let expected = known.iter().sum::<f64>() / known.len() as f64;
-            prop_assert!((mean.value.grams.get() - expected).abs() < 1e-6, "{} {expected}", mean.value.grams.get());
-            prop_assert!((mean.covered.get() - known.len() as f64 / minutes.len() as f64).abs() < 1e-9);
-        }
-    }
-
-    #[test]
-    fn two_halves_make_the_whole(
-        readings in prop::collection::vec(reading(), 1..20), from in 0_u64..600, one in 1_u64..100, two in 1_u64..100,
-    ) {
-        let live = filled(&readings);
-        let [from, cut, until] = [from, from + one, from + one + two].map(|minute| at(NOON + minute * 60));
-        let grams_of = |mean: Option<LiveMean>, span: Seconds| {
-            mean.map_or(0.0, |mean| mean.value.grams.get() * mean.covered.get() * span.get())
-        };
-        let parts = grams_of(live.mean(from, cut), cut.since(from)) + grams_of(live.mean(cut, until), until.since(cut));
-        let whole = grams_of(live.mean(from, until), until.since(from));
-        prop_assert!((parts - whole).abs() < 1e-6 * whole.max(1.0), "{parts} {whole}");
-    }
-
-    #[test]
     fn any_readings_are_taken_without_panic_and_in_bounded_memory(
         readings in prop::collection::vec((any::<u64>(), any::<u64>(), some_grams(), any::<bool>(), any::<u64>()), 0..50),
-        moment: u64, other: u64,
+        moment: u64,
     ) {
         let mut live = LiveIntensity::new(SIX_HOURS);
         for (from, until, grams, estimated, now) in readings {
@@ -229,8 +161,8 @@ proptest! {
             let reading = IntensityReading { from, until, grams, estimated, ..average(0, 1, 0.0) };
             live.take(&reading, Timestamp::from_unix_nanos(now));
         }
-        let (moment, other) = (Timestamp::from_unix_nanos(moment), Timestamp::from_unix_nanos(other));
-        for value in [live.at(moment), live.marginal_at(moment), live.mean(moment, other).map(|mean| mean.value)].into_iter().flatten() {
+        let moment = Timestamp::from_unix_nanos(moment);
+        for value in [live.at(moment), live.marginal_at(moment)].into_iter().flatten() {
             prop_assert!(value.grams.get() >= 0.0 && value.uncertainty.sigma() >= 0.10 - 1e-12);
         }
     }
