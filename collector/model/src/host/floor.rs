@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, VecDeque};
 
 use wattline_core::{Device, DeviceKind, Method, MicroJoules, Ratio, Seconds, Watts};
 
-use super::meter::DeviceEnergy;
+use super::meter::{DeviceEnergy, Modelled};
 use super::witness::Use;
 use crate::power::ComponentPower;
 
@@ -55,8 +55,8 @@ impl Floors {
         devices
             .iter()
             .filter(|energy| learnable(energy.device.kind))
-            .map(|energy| match energy.modelled_idle {
-                Some(idle) => Idle {
+            .map(|energy| match energy.modelled {
+                Some(Modelled { idle, .. }) => Idle {
                     device: energy.device.clone(),
                     energy: idle,
                     power: idle.quantity() / elapsed,
@@ -136,7 +136,7 @@ mod tests {
             method: Method::Measured,
             model: "rapl".into(),
             uncertainty: Uncertainty::NONE,
-            modelled_idle: None,
+            modelled: None,
         }
     }
 

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use wattline_core::{Device, DeviceKind, Joules, Method, MicroJoules, Seconds, Uncertainty, Watts};
 
-use super::meter::{DeviceEnergy, Drawn, Input, Metered};
+use super::meter::{DeviceEnergy, Drawn, Input, Metered, Modelled};
 use super::witness::Use;
 use crate::power::{ENCLOSURE_SHARE, ENCLOSURE_SIGMA, HostPower};
 
@@ -36,10 +36,11 @@ impl Modeller {
         let (cpu_metered, memory_metered) = (has(DeviceKind::Cpu), has(DeviceKind::Memory));
         let watched = devices.iter().all(|device| device.drawn.covers(elapsed));
         if !cpu_metered {
-            devices.push(self.modelled(DeviceKind::Cpu, "cpu", (load.cpu, load.cpu_idle), power, elapsed));
+            devices.push(self.modelled(DeviceKind::Cpu, "cpu", [load.cpu, load.cpu_idle, Watts::ZERO], power, elapsed));
         }
         if !memory_metered {
-            devices.push(self.modelled(DeviceKind::Memory, "memory", (load.memory, load.memory_idle), power, elapsed));
+            let watts = [load.memory, load.memory_idle, load.memory_moving];
+            devices.push(self.modelled(DeviceKind::Memory, "memory", watts, power, elapsed));
         }
         // A meter at the input closes a window only if it and all meters inside watched it: what one of them missed
         // would be taken for the enclosure's, and booked again when that meter is read again.
@@ -57,7 +58,7 @@ impl Modeller {
         &mut self,
         kind: DeviceKind,
         id: &'static str,
-        (drawn, idle): (Watts, Watts),
+        [drawn, idle, moving]: [Watts; 3],
         power: &HostPower,
         elapsed: Seconds,
     ) -> DeviceEnergy {
@@ -68,7 +69,10 @@ impl Modeller {
             method: power.method(),
             model: power.name().clone(),
             uncertainty: if kind == DeviceKind::Memory { power.memory_uncertainty() } else { power.uncertainty() },
-            modelled_idle: Some(MicroJoules::round(idle * elapsed).min(inside)),
+            modelled: Some(Modelled {
+                idle: MicroJoules::round(idle * elapsed).min(inside),
+                moving: MicroJoules::round(moving * elapsed).min(inside),
+            }),
         }
     }
 
@@ -82,7 +86,7 @@ impl Modeller {
             method: power.method(),
             model: "enclosure-share/1".into(),
             uncertainty: under.times(Uncertainty::from_sigma(ENCLOSURE_SIGMA)),
-            modelled_idle: None,
+            modelled: None,
         }
     }
 
@@ -118,7 +122,7 @@ fn share_before(devices: &[DeviceEnergy]) -> MicroJoules {
 /// devices and the enclosure share what the metered ones left, in proportion to what the model wants for each.
 fn close(mut devices: Vec<DeviceEnergy>, input: Input) -> Machine {
     let Input { drawn, model, uncertainty } = input;
-    let is_modelled = |device: &DeviceEnergy| device.modelled_idle.is_some();
+    let is_modelled = |device: &DeviceEnergy| device.modelled.is_some();
     let metered: MicroJoules =
         devices.iter().filter(|device| !is_modelled(device)).map(|device| device.drawn.inside).sum();
     let modelled: Vec<u64> =
@@ -152,7 +156,7 @@ fn close(mut devices: Vec<DeviceEnergy>, input: Input) -> Machine {
         method,
         model,
         uncertainty: remainder,
-        modelled_idle: None,
+        modelled: None,
     });
     Machine { devices, closed_by_input: Some(uncertainty) }
 }
@@ -161,7 +165,9 @@ fn close(mut devices: Vec<DeviceEnergy>, input: Input) -> Machine {
 fn shrink(device: &mut DeviceEnergy, energy: MicroJoules) {
     let factor = energy.get() as f64 / (device.drawn.inside.get() as f64).max(1.0);
     device.drawn.inside = energy;
-    device.modelled_idle = device.modelled_idle.map(|idle| MicroJoules::round(idle.quantity() * factor).min(energy));
+    let less = |part: MicroJoules| MicroJoules::round(part.quantity() * factor).min(energy);
+    device.modelled =
+        device.modelled.map(|Modelled { idle, moving }| Modelled { idle: less(idle), moving: less(moving) });
 }
 
 /// A small difference of large figures is known worse than either.

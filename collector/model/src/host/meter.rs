@@ -33,8 +33,17 @@ pub(crate) struct DeviceEnergy {
     pub(crate) method: Method,
     pub(crate) model: Text,
     pub(crate) uncertainty: Uncertainty,
-    /// The model's own word on the energy at rest, for devices that are modelled.
-    pub(crate) modelled_idle: Option<MicroJoules>,
+    /// The model's own word on what the energy was for; `None` for a device with a meter.
+    pub(crate) modelled: Option<Modelled>,
+}
+
+/// What the energy of a modelled device was for.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub(crate) struct Modelled {
+    /// At rest, used by nobody.
+    pub(crate) idle: MicroJoules,
+    /// Moving data in memory, which those do who compute and not those who hold it.
+    pub(crate) moving: MicroJoules,
 }
 
 /// Energy in a window.
@@ -215,7 +224,7 @@ impl Metered {
                 method: Method::Measured,
                 model,
                 uncertainty: COUNTER_UNCERTAINTY,
-                modelled_idle: None,
+                modelled: None,
             }),
         }
     }

@@ -3,7 +3,8 @@
 //! The rules, in order:
 //! 1. What was drawn before the window opened is unattributed: its witness is gone.
 //! 2. Of a processor or memory, what it draws at rest is idle and belongs to nobody.
-//! 3. The rest is active and goes by CPU time or by memory held; the share of use that nobody was seen to make is
+//! 3. The rest is active and goes by CPU time or by memory held; what a model says that moving data in memory took goes by
+//!    CPU time, too, because those who hold memory need not touch it. The share of use that nobody was seen to make is
 //!    unattributed, and so is everything when there was no witness at all.
 //! 4. The enclosure follows the other devices in proportion, states and all.
 
@@ -50,13 +51,9 @@ pub(crate) fn settle(machine: Machine, idle: &[Idle], use_: &Use, elapsed: Secon
     let mut pot = Pot { nobody: Arc::clone(&nobody), bookings: BTreeMap::new() };
     let mut own = 0.0;
     for device in devices.iter().filter(|device| device.device.kind != DeviceKind::Enclosure) {
-        let (shares, own_share) = match device.device.kind {
-            DeviceKind::Memory => (&use_.memory, use_.own.1),
-            _ => (&use_.cpu, use_.own.0),
-        };
         let resting =
             idle.iter().find(|idle| idle.device == device.device).map_or(MicroJoules::ZERO, |idle| idle.energy);
-        own += pot.book_device(device, resting.min(device.drawn.inside), shares, own_share);
+        own += pot.book_device(device, resting.min(device.drawn.inside), use_);
     }
     let under = pot.total();
     for device in devices.iter().filter(|device| device.device.kind == DeviceKind::Enclosure) {
@@ -82,23 +79,37 @@ struct Pot {
 
 impl Pot {
     /// Books one processor or memory. Returns the agent's own part in microjoules.
-    fn book_device(&mut self, device: &DeviceEnergy, idle: MicroJoules, shares: &Shares, own: Ratio) -> f64 {
+    fn book_device(&mut self, device: &DeviceEnergy, idle: MicroJoules, use_: &Use) -> f64 {
         let method = device.method.split();
         let kind = device.device.kind;
         self.add(kind, EnergyState::Unattributed, None, method, (device.drawn.before, device.drawn.since));
         self.add(kind, EnergyState::Idle, None, method, (idle, None));
         let active = device.drawn.inside.less(idle);
+        let (own_cpu, own_memory) = use_.own;
+        if kind != DeviceKind::Memory {
+            self.add_active(device, active, &use_.cpu);
+            return active.get() as f64 * own_cpu.get();
+        }
+        let moving = device.modelled.map_or(MicroJoules::ZERO, |modelled| modelled.moving).min(active);
+        let holding = active.less(moving);
+        self.add_active(device, moving, &use_.cpu);
+        self.add_active(device, holding, &use_.memory);
+        moving.get() as f64 * own_cpu.get() + holding.get() as f64 * own_memory.get()
+    }
+
+    /// Books what a device drew at work, in proportion to a use.
+    fn add_active(&mut self, device: &DeviceEnergy, active: MicroJoules, shares: &Shares) {
+        let (kind, method) = (device.device.kind, device.method.split());
         let weights: Vec<u64> = shares.parts.iter().map(|(_, used)| *used).chain([shares.unseen]).collect();
         let Some(parts) = active.split(&weights) else {
             self.add(kind, EnergyState::Unattributed, None, method, (active, None));
-            return 0.0;
+            return;
         };
         let workloads = shares.parts.iter().map(|(workload, _)| Some(workload)).chain([None]);
         for (workload, energy) in workloads.zip(parts) {
             let state = if workload.is_some() { EnergyState::Active } else { EnergyState::Unattributed };
             self.add(kind, state, workload, method, (energy, None));
         }
-        active.get() as f64 * own.get()
     }
 
     /// Books a device in proportion to all that is booked already.

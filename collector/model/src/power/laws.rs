@@ -54,7 +54,7 @@ proptest! {
     fn any_parts_draw_a_finite_power_above_zero(parts in parts(), load: f64, used: f64) {
         let model = power(&parts);
         let at = model.at(Ratio::new(load), Ratio::new(used));
-        let ComponentPower { cpu, memory, enclosure, cpu_idle, memory_idle, enclosure_idle } = at;
+        let ComponentPower { cpu, memory, enclosure, cpu_idle, memory_idle, memory_moving: _, enclosure_idle } = at;
         let Terms { memory: with_memory, enclosure: with_enclosure, storage, network } = parts.1.terms;
         for (part, is_on) in [(cpu, true), (cpu_idle, true), (memory, with_memory), (enclosure, with_enclosure)] {
             prop_assert!(part.is_finite() && (part.get() > 0.0) == is_on, "{at:?}");

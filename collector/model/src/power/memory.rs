@@ -20,10 +20,12 @@ pub(super) fn watts_per_gb(load: f64) -> f64 {
     STANDING_WATTS_PER_GB + ACTIVE_WATTS_PER_GB * load
 }
 
-/// What `gigabytes` draw, and of it what stands idle: the standing power of what nobody uses.
-pub(super) fn power(gigabytes: f64, load: f64, used: Ratio) -> (Watts, Watts) {
-    let idle = gigabytes * STANDING_WATTS_PER_GB * (1.0 - used.get());
-    (Watts::new(gigabytes * watts_per_gb(load)), Watts::new(idle))
+/// What `gigabytes` draw; of it what stands idle, which is the standing power of what nobody uses; and of it what
+/// reading and writing take.
+pub(super) fn power(gigabytes: f64, load: f64, used: Ratio) -> [Watts; 3] {
+    let idle = STANDING_WATTS_PER_GB * (1.0 - used.get());
+    let moving = ACTIVE_WATTS_PER_GB * load;
+    [watts_per_gb(load), idle, moving].map(|each| Watts::new(gigabytes * each))
 }
 
 pub(super) const fn uncertainty() -> Uncertainty {

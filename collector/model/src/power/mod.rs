@@ -52,6 +52,8 @@ pub struct ComponentPower {
     pub cpu_idle: Watts,
     /// Of `memory`, for the part that nobody uses.
     pub memory_idle: Watts,
+    /// Of `memory`, to be read and written.
+    pub memory_moving: Watts,
     /// Of `enclosure`, what follows the two above.
     pub enclosure_idle: Watts,
 }
@@ -180,7 +182,7 @@ impl HostPower {
         let (load, used) = (share(load), share(memory_used));
         let (cpu, cpu_idle) = (self.package.at(load.get()), self.package.at(0.0));
         let gigabytes = if self.terms.memory { self.memory_gb } else { 0.0 };
-        let (memory, memory_idle) = memory::power(gigabytes, load.get(), used);
+        let [memory, memory_idle, memory_moving] = memory::power(gigabytes, load.get(), used);
         let enclosure_share = if self.terms.enclosure { ENCLOSURE_SHARE } else { 0.0 };
         ComponentPower {
             cpu,
@@ -188,6 +190,7 @@ impl HostPower {
             enclosure: (cpu + memory) * enclosure_share,
             cpu_idle,
             memory_idle,
+            memory_moving,
             enclosure_idle: (cpu_idle + memory_idle) * enclosure_share,
         }
     }

@@ -237,7 +237,8 @@ proptest! {
     #[test]
     fn any_machine_draws_a_finite_power_above_zero(inventory in inventories(), load: f64, used: f64) {
         let power = HostPower::of(&inventory).at(Ratio::new(load), Ratio::new(used));
-        let ComponentPower { cpu, memory, enclosure, cpu_idle, memory_idle, enclosure_idle } = power;
+        let ComponentPower { cpu, memory, enclosure, cpu_idle, memory_idle, memory_moving, enclosure_idle } = power;
+        prop_assert!(memory_idle + memory_moving <= memory * (1.0 + 1e-12), "{power:?}");
         for part in [cpu, memory, enclosure, cpu_idle] {
             prop_assert!(part.is_finite() && part.get() > 0.0, "{power:?}");
         }
