@@ -1,4 +1,4 @@
-"""What CodeCarbon and EcoLogits say, by their own code and their own tables. Nothing is measured and nothing fetched."""
+"""What CodeCarbon and EcoLogits say, by their own code and their own tables. Nothing is measured or fetched."""
 
 import logging
 import math
