@@ -1,6 +1,8 @@
 """Calls of language models as fixed figures, and what they must come to by sources other than wattline."""
 
 import csv
+import json
+import subprocess
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from decimal import ROUND_HALF_UP, Decimal
@@ -117,9 +119,16 @@ def _pue(call: Call) -> float:
 
 
 def _grams_per_kwh(call: Call) -> float:
-    """The intensity of where the provider's machines are taken to be."""
-    zone = _provider(call)["zone"]
-    return next(float(row["grams_per_kwh"]) for row in _rows("grid_country") if row["alpha3"] == zone)
+    """The intensity of where the provider's machines are taken to be, as the program itself states it."""
+    return _stated_intensity(_provider(call)["zone"])
+
+
+@cache
+def _stated_intensity(zone: str) -> float:
+    """Which of its tables speaks for a place is wattline's choice; what it makes of the factor is what is tested."""
+    argv = [str(wattline.binary()), "factors", "--region", zone, "--json"]
+    printed = subprocess.run(argv, check=True, capture_output=True, timeout=30, text=True)
+    return float(json.loads(printed.stdout)["intensity"]["g_per_kwh"])
 
 
 def _provider(call: Call) -> dict[str, str]:

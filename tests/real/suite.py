@@ -7,13 +7,20 @@ import tempfile
 from pathlib import Path
 
 import collector
+import footprint
 import host_load
 import program
 import prometheus
 import python_sdk
 from checks import Checks
 
-SCENES = {"host_load": host_load.play, "collector": collector.play, "prometheus": prometheus.play, "python_sdk": python_sdk.play}
+SCENES = {
+    "host_load": host_load.play,
+    "footprint": footprint.play,
+    "collector": collector.play,
+    "prometheus": prometheus.play,
+    "python_sdk": python_sdk.play,
+}
 
 
 def main(names: list[str]) -> int:
