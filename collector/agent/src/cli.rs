@@ -146,9 +146,13 @@ pub struct FootprintArgs {
     #[arg(long, value_name = "MODEL", requires = "threads")]
     pub cpu: Option<String>,
 
-    /// Hardware threads of that processor in use, or virtual CPUs.
+    /// Hardware threads of that machine.
     #[arg(long, value_name = "N", requires = "cpu", value_parser = clap::value_parser!(u32).range(1..=65_536))]
     pub threads: Option<u32>,
+
+    /// Sockets of that machine; by default as many as its threads need.
+    #[arg(long, value_name = "N", requires = "cpu", value_parser = clap::value_parser!(u32).range(1..=64))]
+    pub sockets: Option<u32>,
 
     /// Memory of that machine in GiB; by default what a median server has for each thread.
     #[arg(long, value_name = "GIB", requires = "cpu", value_parser = between::<0, 1_000_000>)]

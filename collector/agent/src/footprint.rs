@@ -171,6 +171,7 @@ fn machine_name(args: &FootprintArgs) -> Option<MachineName> {
     let cpu = args.cpu.as_ref().zip(args.threads).map(|(model, threads)| MachineName::Cpu {
         model: model.clone(),
         threads,
+        sockets: args.sockets,
         memory_gib: args.memory,
     });
     instance.or(cpu)

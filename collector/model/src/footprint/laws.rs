@@ -121,7 +121,12 @@ fn a_type_that_no_table_has_is_answered_with_a_lower_tier_and_its_neighbours() {
 #[test]
 fn carbon_is_energy_times_pue_times_intensity() {
     let question = Question {
-        machine: Some(MachineName::Cpu { model: "AMD EPYC 9654".to_owned(), threads: 192, memory_gib: Some(768.0) }),
+        machine: Some(MachineName::Cpu {
+            model: "AMD EPYC 9654".to_owned(),
+            threads: 192,
+            sockets: None,
+            memory_gib: Some(768.0),
+        }),
         count: 2,
         time: Seconds::from_hours(10.0),
         utilization: Some(Ratio::new(0.5)),
@@ -170,7 +175,7 @@ proptest! {
     fn no_name_of_a_machine_panics(name in "\\PC{0,24}", model in "\\PC{0,40}", threads in 0u32..1_000_000) {
         let machines = [
             MachineName::Instance { name },
-            MachineName::Cpu { model, threads, memory_gib: None },
+            MachineName::Cpu { model, threads, sockets: None, memory_gib: None },
         ];
         for machine in machines {
             let question = Question {

@@ -189,7 +189,9 @@ impl Known {
     fn of(name: &MachineName) -> Option<Self> {
         match name {
             MachineName::Instance { name } => Self::instance(name),
-            MachineName::Cpu { model, threads, memory_gib } => Some(Self::on_premises(model, *threads, *memory_gib)),
+            MachineName::Cpu { model, threads, sockets, memory_gib } => {
+                Some(Self::on_premises(model, *threads, *sockets, *memory_gib))
+            }
         }
     }
 
@@ -229,10 +231,11 @@ impl Known {
         self
     }
 
-    fn on_premises(model: &str, threads: u32, memory_gib: Option<f64>) -> Self {
+    fn on_premises(model: &str, threads: u32, sockets: Option<u32>, memory_gib: Option<f64>) -> Self {
         let power = HostPower::of_parts(&power::Parts {
             cpu_name: Some(model),
             logical_cpus: f64::from(threads),
+            sockets,
             memory_gb: memory_gib.unwrap_or(0.0),
             ..power::Parts::default()
         });
@@ -243,7 +246,7 @@ impl Known {
             basis: if power.tier() == Tier::T2 { Basis::Default } else { Basis::Exact },
             uncertainty: Uncertainty::NONE,
             nearest: Vec::new(),
-            made: hardware::Parts::on_premises(None, threads, memory_gib, Storage::default()),
+            made: hardware::Parts::on_premises(sockets, threads, memory_gib, Storage::default()),
             accelerators: Vec::new(),
             power,
         }

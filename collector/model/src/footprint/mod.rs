@@ -63,8 +63,10 @@ pub enum MachineName {
     Cpu {
         /// As the maker or the kernel names it.
         model: String,
-        /// Hardware threads in use.
+        /// Hardware threads of the machine.
         threads: u32,
+        /// Sockets of the machine; as many as its threads need where nobody says.
+        sockets: Option<u32>,
         /// Memory in GiB; the median server's where nobody says.
         memory_gib: Option<f64>,
     },

@@ -177,6 +177,7 @@ impl Grid {
             region.and_then(|region| self.published(region, year)),
             region.and_then(|region| self.state(region.state?, year)),
             country.and_then(|country| self.country(country, year, false)),
+            country.and_then(|country| self.generated(country, year)),
             Some(self.world(year)),
         ];
         for candidate in candidates.into_iter().flatten() {
@@ -236,18 +237,20 @@ impl Grid {
     /// The figure of a whole country: of its zone where it is one and built in, which is nearer to what is consumed
     /// there than what its plants generate.
     fn country(&self, alpha3: &str, year: Option<u16>, stands_in: bool) -> Option<Intensity> {
-        let generated = || {
-            let (country, row) = self.countries.get(alpha3, year).filter(|(country, _)| *country != WORLD)?;
-            Some(of_row(row, country, Tier::Country, year))
-        };
         let alpha2 = self.alpha2.get(alpha3);
-        let whole = alpha2.and_then(|alpha2| self.zone(alpha2, year)).or_else(generated)?;
+        let whole = alpha2.and_then(|alpha2| self.zone(alpha2, year)).or_else(|| self.generated(alpha3, year))?;
         let inside = INSIDE_COUNTRY.iter().find(|(country, _)| *country == alpha3).map(|(_, spread)| *spread);
         if !stands_in && inside.is_none() {
             return Some(whole);
         }
         let whole = whole.less_certain(inside.unwrap_or(0.0));
         Some(Intensity { tier: Tier::Country, estimated: true, ..whole })
+    }
+
+    /// The figure of what a country's plants generate.
+    fn generated(&self, alpha3: &str, year: Option<u16>) -> Option<Intensity> {
+        let (country, row) = self.countries.get(alpha3, year).filter(|(country, _)| *country != WORLD)?;
+        Some(of_row(row, country, Tier::Country, year))
     }
 
     fn world(&self, year: Option<u16>) -> Intensity {

@@ -42,6 +42,8 @@ pub(super) struct Family {
     pub(super) curve: &'static str,
     /// Design power for each hardware thread: the geometric mean of two parts that stand for the family.
     pub(super) design_watts: f64,
+    /// Hardware threads of the larger of these parts, which few others have more of.
+    pub(super) most_threads: f64,
 }
 
 /// What the results since 2018 give when nothing is known: 0.64 W idle and 3.24 W full for each thread.
@@ -55,6 +57,7 @@ const ANY_SERVER: Family = Family {
     memory_gb: 1.231,
     curve: "fleet",
     design_watts: 3.36,
+    most_threads: 128.0,
 };
 
 pub(super) static FAMILIES: LazyLock<Vec<Family>> = LazyLock::new(|| TABLE.rows().filter_map(Family::parse).collect());
@@ -92,6 +95,7 @@ impl Family {
             label,
             threads_per_core,
             design_watts: design_watts(parts, threads_per_core)?,
+            most_threads: most_threads(parts, threads_per_core)?,
             idle_watts: idle.parse().ok()?,
             full_watts: full.parse().ok()?,
             memory_gb: memory.parse().ok()?,
@@ -115,6 +119,12 @@ impl Family {
         let full = inside(self.full_watts, memory::watts_per_gb(1.0));
         ((full * self.design_watts * package::FULL_LOAD_SHARE).sqrt(), rest / full)
     }
+}
+
+/// The threads of the largest of the parts named.
+fn most_threads(parts: &str, threads_per_core: u32) -> Option<f64> {
+    let cores = parts.split(';').filter_map(|name| DESIGNS.get(name)?.cores);
+    cores.reduce(f64::max).map(|cores| cores * f64::from(threads_per_core))
 }
 
 /// The geometric mean of the design power for each hardware thread of the parts named.

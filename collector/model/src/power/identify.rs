@@ -23,10 +23,10 @@ fn lower(cpu: &CpuModel) -> String {
 fn x86(cpu: &CpuModel) -> Option<&'static str> {
     let name = lower(cpu);
     let vendor = cpu.vendor.as_deref().unwrap_or_default().to_ascii_lowercase();
-    if vendor.contains("amd") || name.contains("amd ") {
+    if vendor.contains("amd") || name.contains("amd ") || name.contains("epyc") {
         return amd(cpu, &name);
     }
-    if vendor.contains("intel") || name.contains("intel") {
+    if vendor.contains("intel") || name.contains("intel") || name.contains("xeon") {
         return intel(cpu, &name);
     }
     None

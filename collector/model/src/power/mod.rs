@@ -163,6 +163,7 @@ impl HostPower {
                 .sockets
                 .filter(|sockets| *sockets > 0 && !parts.guest)
                 .map(|sockets| f64::from(sockets).min(MOST_CPUS)),
+            whole: !parts.guest,
             shared_cores: shares_cores,
         };
         let package = Package::new(family, own_family, design, share);

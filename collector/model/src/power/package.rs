@@ -33,6 +33,9 @@ const CURVE_SIGMA: f64 = 0.14;
 /// Two servers with the same part differ by how their firmware and kernel let them rest, and by their programs.
 const SERVER_SIGMA: f64 = 0.25;
 
+/// One socket may be two: half of ln 2.
+const GUESSED_SOCKETS_SIGMA: f64 = 0.35;
+
 /// Where the family is not known, the share drawn at rest is not either: 0.07 to 0.21 among families.
 const REST_SIGMA: f64 = 0.35;
 
@@ -54,6 +57,8 @@ pub(super) struct Share {
     pub(super) threads: f64,
     /// Sockets of a machine that has them for itself.
     pub(super) sockets: Option<f64>,
+    /// True for a machine that has all of its sockets for itself, however many they are.
+    pub(super) whole: bool,
     /// True where two logical CPUs share a core.
     pub(super) shared_cores: bool,
 }
@@ -67,8 +72,10 @@ impl Package {
             (true, false) => FAMILY_SIGMA.hypot(RELATIVE_SIGMA),
             (false, _) => ANY_SERVER_SIGMA,
         };
-        let by_design =
-            design.and_then(|design| Some((design.watts.get() * sockets(family, design, share)?, design.sigma)));
+        let by_design = design.and_then(|design| {
+            let (sockets, sigma) = sockets(family, design, share)?;
+            Some((design.watts.get() * sockets, design.sigma.hypot(sigma)))
+        });
         let by_family = (full * share.threads, family_sigma);
         let (watts, sigma) =
             by_design.map_or(by_family, |(watts, sigma)| join((watts * FULL_LOAD_SHARE, sigma), by_family));
@@ -93,11 +100,14 @@ impl Package {
     }
 }
 
-/// How many sockets' design power the machine may draw. A guest has its threads' worth of a socket, so the threads of
-/// the socket must be known.
-fn sockets(family: Family, design: Design, share: Share) -> Option<f64> {
+/// How many sockets' design power the machine may draw, and the deviation of that count's logarithm. A guest has its
+/// threads' worth of a socket, so the threads of the socket must be known. A machine of its own has as many sockets as
+/// the family's largest part needs for its threads, where nothing tells better.
+fn sockets(family: Family, design: Design, share: Share) -> Option<(f64, f64)> {
     let by_threads = design.cores.map(|cores| share.threads / (cores * f64::from(family.threads_per_core)));
-    share.sockets.or(by_threads)
+    let guessed = || share.whole.then(|| (share.threads / family.most_threads).ceil().max(1.0));
+    let known = share.sockets.or(by_threads).map(|sockets| (sockets, 0.0));
+    known.or_else(|| guessed().map(|sockets| (sockets, GUESSED_SOCKETS_SIGMA)))
 }
 
 /// Two estimates of one figure with the deviations of their logarithms: the mean weighted by inverse variance.

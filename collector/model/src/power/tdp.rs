@@ -41,12 +41,26 @@ pub(super) static DESIGNS: LazyLock<BTreeMap<&'static str, Design>> = LazyLock::
 impl Design {
     /// What the table says of a processor, or what the user says of it.
     pub(super) fn of(name: Option<&str>, stated: Option<Watts>) -> Option<Self> {
-        let listed = name.and_then(|name| DESIGNS.get(normal(name).as_str())).copied();
+        let listed = name.and_then(listed);
+        let cores = listed.and_then(|design| design.cores).or_else(|| name.and_then(cores_in));
         match stated.filter(|watts| watts.get() > 0.0 && *watts < MOST_WATTS) {
-            Some(watts) => Some(Self { watts, cores: listed.and_then(|design| design.cores), sigma: FULL_LOAD_SIGMA }),
-            None => listed,
+            Some(watts) => Some(Self { watts, cores, sigma: FULL_LOAD_SIGMA }),
+            None => listed.map(|listed| Self { cores, ..listed }),
         }
     }
+}
+
+/// People leave the maker out.
+fn listed(name: &str) -> Option<Design> {
+    let name = normal(name);
+    let with_maker = ["", "intel ", "amd "].iter().map(|maker| format!("{maker}{name}"));
+    with_maker.filter_map(|name| DESIGNS.get(name.as_str())).next().copied()
+}
+
+/// The cores of a socket where the name tells them, as AMD's names do: `AMD EPYC 9554 64-Core Processor`.
+fn cores_in(name: &str) -> Option<f64> {
+    let cores = name.to_lowercase().split_whitespace().find_map(|word| word.strip_suffix("-core")?.parse::<u32>().ok());
+    cores.filter(|cores| (1..=1024).contains(cores)).map(f64::from)
 }
 
 /// The form of a name that the table has: what the kernel adds to it is left out. The table's builder does the same.
