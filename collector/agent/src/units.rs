@@ -28,7 +28,18 @@ pub fn liters(value: f64) -> String {
     scaled(value, "L")
 }
 
-/// Three significant figures with the fitting prefix.
+/// A figure and the two ends of its range, all with the prefix that fits the figure, so that they can be compared at a
+/// glance. `show` makes the text of one figure.
+pub fn ranged(central: f64, low: f64, high: f64, show: fn(f64) -> String) -> (String, String) {
+    let shown = show(central);
+    let Some((_, unit)) = shown.split_once(' ') else { return (shown, format!("{low} to {high}")) };
+    let scale = if central == 0.0 { 1.0 } else { shown.split(' ').next().and_then(|n| n.parse().ok()).unwrap_or(central) / central };
+    let bare = |value: f64| three_digits(value * scale);
+    let range = format!("{} to {} {unit}", bare(low), bare(high));
+    (shown, range)
+}
+
+/// A figure with the fitting prefix: three digits, and four from a thousand to ten thousand.
 fn scaled(value: f64, unit: &str) -> String {
     let magnitude = value.abs();
     let (factor, prefix) = match magnitude {
@@ -40,14 +51,18 @@ fn scaled(value: f64, unit: &str) -> String {
         _ if magnitude >= 1e-6 => (1e6, "µ"),
         _ => (1e9, "n"),
     };
-    let number = value * factor;
+    format!("{} {prefix}{unit}", three_digits(value * factor))
+}
+
+fn three_digits(number: f64) -> String {
     let decimals = match number.abs() {
         size if size >= 100.0 => 0,
         size if size >= 10.0 => 1,
-        size if size > 0.0 => 2,
+        size if size >= 0.1 => 2,
+        size if size > 0.0 => 3,
         _ => 0,
     };
-    format!("{number:.decimals$} {prefix}{unit}")
+    format!("{number:.decimals$}")
 }
 
 #[cfg(test)]
@@ -63,5 +78,12 @@ mod tests {
     #[test]
     fn a_tonne_is_a_million_grams() {
         assert_eq!([999.0, 25_000.0, 3.2e6].map(mass), ["999 gCO2e", "25.0 kgCO2e", "3.20 tCO2e"]);
+    }
+
+    #[test]
+    fn a_range_has_the_unit_of_its_figure() {
+        assert_eq!(ranged(6759.0, 2249.0, 22_100.0, mass), ("6759 gCO2e".to_owned(), "2249 to 22100 gCO2e".to_owned()));
+        assert_eq!(ranged(4.86e6, 1.73e6, 13.4e6, mass), ("4.86 tCO2e".to_owned(), "1.73 to 13.4 tCO2e".to_owned()));
+        assert_eq!(ranged(0.0, 0.0, 0.0, watts), ("0 W".to_owned(), "0 to 0 W".to_owned()));
     }
 }

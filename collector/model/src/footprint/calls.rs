@@ -2,7 +2,7 @@
 
 use wattline_core::reading::{Inference, TokenUsage};
 use wattline_core::subject::InferenceKey;
-use wattline_core::{GramsCo2e, Joules, Ratio, Seconds, Text, Timestamp, Uncertainty, Usd};
+use wattline_core::{GramsCo2e, Joules, Ratio, Seconds, Text, Timestamp, Usd};
 
 use super::{Question, Range};
 use crate::grid::Grid;
@@ -48,35 +48,33 @@ pub struct CallFootprint {
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct CallCarbon {
     /// Of the electricity.
-    pub operational: GramsCo2e,
+    pub operational: Range<GramsCo2e>,
     /// Of having made the machines.
-    pub embodied: GramsCo2e,
+    pub embodied: Range<GramsCo2e>,
     /// Both, with their range.
     pub total: Range<GramsCo2e>,
-    /// Of both.
-    pub uncertainty: Uncertainty,
 }
 
 impl CallFootprint {
     /// What `tokens` come to. The time that an answer takes is the model's usual speed, where a table has it.
     pub(super) fn of(tokens: &Tokens, question: &Question<'_>) -> Self {
-        let (local, prices) = (LocalAddresses::default(), inference::TokenPrices::default());
+        let local = LocalAddresses::default();
         let known = models::find(&tokens.model);
         let provider: Text = match &tokens.provider {
             Some(provider) => provider.clone().into(),
             None => known.map_or(Text::Static("unknown"), |model| maker(model.owner)),
         };
         let call = inference_of(tokens, &provider, question.place.region, question.at);
-        let context = inference::Context { now: question.at, grid: Grid::builtin(), local: &local, prices: &prices };
+        let context =
+            inference::Context { now: question.at, grid: Grid::builtin(), local: &local, prices: &question.own.tokens };
         let found = inference::assess(&call, &context);
         let energy = found.energy.map(|energy| Range::of(energy.energy * tokens.calls, energy.energy_uncertainty));
         let carbon = found.energy.map(|energy| {
             let (operational, embodied) = (energy.operational * tokens.calls, energy.embodied * tokens.calls);
             CallCarbon {
-                operational,
-                embodied,
+                operational: Range::of(operational, energy.carbon_uncertainty),
+                embodied: Range::of(embodied, energy.carbon_uncertainty),
                 total: Range::of(operational + embodied, energy.carbon_uncertainty),
-                uncertainty: energy.carbon_uncertainty,
             }
         });
         let nearest = if energy.is_none() { models::nearest(&tokens.model) } else { Vec::new() };

@@ -4,7 +4,7 @@ use proptest::prelude::*;
 use wattline_core::{Quantity, Ratio, Seconds, Timestamp};
 
 use super::*;
-use crate::hardware;
+use crate::hardware::{self, PriceFile};
 
 const REGIONS: [(&str, &str); 6] = [
     ("aws", "us-east-1"),
@@ -47,7 +47,7 @@ fn sound(name: &str, footprint: &Footprint) {
     ordered(name, machine.operational);
     ordered(name, machine.embodied);
     ordered(name, machine.embodied_share);
-    ordered(name, footprint.total.carbon);
+    ordered(name, footprint.total.impact.unwrap().carbon);
     for part in &machine.parts {
         ordered(&format!("{name}: {}", part.name), part.power);
     }
@@ -117,6 +117,77 @@ fn a_type_that_no_table_has_is_answered_with_a_lower_tier_and_its_neighbours() {
     assert!(unknown.cost.is_none(), "a price that belongs to another type is none");
 }
 
+fn calls(question: &mut Question<'_>, calls: &'static [Tokens]) -> Total {
+    question.calls = calls;
+    Footprint::of(question).unwrap().total
+}
+
+#[test]
+fn a_sum_without_a_part_of_it_is_no_sum() {
+    let known = Tokens { provider: None, model: "gpt-4o".to_owned(), input: 100, output: 100, calls: 1.0 };
+    let unknown = Tokens { model: "nonsense".to_owned(), ..known.clone() };
+    let known: &'static [Tokens] = Box::leak(Box::new([known]));
+    let mixed: &'static [Tokens] = Box::leak(Box::new([known[0].clone(), unknown]));
+    let mut question = Question {
+        machine: None,
+        count: 1,
+        time: Seconds::from_hours(1.0),
+        utilization: None,
+        calls: &[],
+        place: Place::default(),
+        at: Timestamp::from_unix_nanos(1_780_000_000_000_000_000),
+        year: None,
+        own: Own::default(),
+    };
+    let all = calls(&mut question, known);
+    assert!(all.impact.is_some_and(|impact| impact.energy.central.get() > 0.0) && all.cost.is_some());
+    assert_eq!(calls(&mut question, mixed), Total { impact: None, cost: None });
+}
+
+#[test]
+fn the_users_own_prices_and_embodied_carbon_win_over_the_tables() {
+    let ask = |own: Own| {
+        let question = Question {
+            machine: Some(MachineName::Instance { name: "m5.large".to_owned() }),
+            count: 2,
+            time: Seconds::from_hours(10.0),
+            utilization: Some(Ratio::new(0.5)),
+            calls: &[],
+            place: at(("aws", "eu-west-1")),
+            at: Timestamp::default(),
+            year: None,
+            own,
+        };
+        Footprint::of(&question).unwrap()
+    };
+    let hint = ask(Own::default());
+    assert!(hint.machine.unwrap().cost.unwrap().is_hint && hint.total.cost.is_none(), "another region's price");
+    let rents = PriceFile::parse("region,instance_type,usd_per_hour\neu-west-1,m5.large,0.107\n").unwrap();
+    let usd = |own| ask(own).total.cost.unwrap().get();
+    assert!((usd(Own { rents, ..Own::default() }) - 2.14).abs() < 1e-9);
+    assert!((usd(Own { rent: Some(UsdPerHour::new(0.05)), ..Own::default() }) - 1.0).abs() < 1e-9);
+    let embodied = |own| ask(own).machine.unwrap().embodied.central.get();
+    assert!((embodied(Own { embodied: Some(GramsCo2e::new(5000.0)), ..Own::default() }) - 5000.0).abs() < 1e-9);
+    assert_eq!(embodied(Own { counts_embodied: false, ..Own::default() }), 0.0);
+}
+
+#[test]
+fn a_board_with_a_published_limit_does_not_draw_twice_of_it() {
+    let machine = ask("p5.48xlarge", at(REGIONS[0]), 1.0, Some(1.0), 1).machine.unwrap();
+    let gpus = machine.parts.iter().find(|part| part.kind == PartKind::Accelerator).unwrap();
+    assert!(gpus.power.high.get() <= 8.0 * 700.0 * 1.35 * 1.35 + 1e-9 && !gpus.is_estimate, "{gpus:?}");
+    let neuron = ask("trn2.48xlarge", at(REGIONS[0]), 1.0, Some(1.0), 1).machine.unwrap();
+    assert!(neuron.parts.iter().any(|part| part.is_estimate), "nobody publishes what Trainium draws");
+}
+
+/// By hand: 335,520 GB of magnetic disk at 0.65 W for each terabyte are 218 W.
+#[test]
+fn drives_that_the_table_knows_draw_what_drives_draw() {
+    let machine = ask("d3en.12xlarge", at(REGIONS[0]), 1.0, Some(0.5), 1).machine.unwrap();
+    let drives = machine.parts.iter().find(|part| part.kind == PartKind::Storage).unwrap();
+    assert!((drives.power.central.get() - 218.088).abs() < 0.01, "{drives:?}");
+}
+
 /// By hand: at 100 g/kWh and a PUE of 1.5, what draws P watts for 10 hours emits P * 10 / 1000 * 1.5 * 100 grams.
 #[test]
 fn carbon_is_energy_times_pue_times_intensity() {
@@ -150,8 +221,8 @@ proptest! {
         index in 0usize..1390, region in 0usize..REGIONS.len(), hours in 0.01..10_000.0f64, count in 1u32..500, load in 0.0..=1.0f64,
     ) {
         let name = hardware::instance_names().nth(index).unwrap();
-        let one = ask(name, at(REGIONS[region]), 1.0, Some(load), 1).total;
-        let many = ask(name, at(REGIONS[region]), hours, Some(load), count).total;
+        let one = ask(name, at(REGIONS[region]), 1.0, Some(load), 1).total.impact.unwrap();
+        let many = ask(name, at(REGIONS[region]), hours, Some(load), count).total.impact.unwrap();
         let factor = hours * f64::from(count);
         for (one, many) in [
             (one.energy.central.get(), many.energy.central.get()),

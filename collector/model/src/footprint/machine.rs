@@ -2,11 +2,16 @@
 
 use std::collections::BTreeMap;
 
-use wattline_core::{GramsCo2e, Joules, Liters, Ratio, Seconds, Text, Uncertainty, Usd, UsdPerKwh, Watts};
+use wattline_core::{Bytes, GramsCo2e, Joules, Liters, Ratio, Seconds, Text, Uncertainty, Usd, UsdPerKwh, Watts};
 
-use super::{ASSUMED_SIGMA, ASSUMED_UTILIZATION, MachineName, Question, Range, Site};
-use crate::hardware::{self, Accelerator, Basis, Fitted, Instance, Storage};
-use crate::power::{self, HostPower, Tier};
+use super::{ASSUMED_SIGMA, ASSUMED_UTILIZATION, MachineName, Own, Question, Range, Site};
+use crate::hardware::{self, Accelerator, Basis, Fitted, Instance, Made, Storage, WattsBasis};
+use crate::power::{self, HostPower, Terms, Tier};
+
+/// What a chassis may add beyond what is reckoned for it: the largest published system of eight GPUs draws 10.2 kW where
+/// its GPUs draw 5.6, which is 1.35 times 1.35.
+/// Source: NVIDIA DGX H100, at most 10.2 kW.
+const CHASSIS_AT_MOST: f64 = 1.35;
 
 /// Price of electricity on premises where nobody says: about what business pays in the USA.
 /// Source: U.S. Energy Information Administration, commercial average of 2023, 12.7 cents.
@@ -21,6 +26,8 @@ pub enum PartKind {
     Memory,
     /// Fans, board and conversion of processor and memory.
     Enclosure,
+    /// Drives inside the machine.
+    Storage,
     /// Accelerators, with the chassis that they need.
     Accelerator,
 }
@@ -32,6 +39,7 @@ impl PartKind {
             Self::Cpu => "cpu",
             Self::Memory => "memory",
             Self::Enclosure => "enclosure",
+            Self::Storage => "storage",
             Self::Accelerator => "accelerator",
         }
     }
@@ -48,6 +56,10 @@ pub struct Part {
     pub power: Range<Watts>,
     /// How wrong that may be.
     pub uncertainty: Uncertainty,
+    /// Which tier of the power model knows it.
+    pub tier: Tier,
+    /// Its greatest power is an estimate of ours.
+    pub is_estimate: bool,
 }
 
 /// One machine, and what all that were asked for come to.
@@ -102,6 +114,8 @@ pub struct MachineCost {
     pub kind: CostKind,
     /// Which price list, for which region and when.
     pub from: Text,
+    /// It is another region's price, which no sum should hold.
+    pub is_hint: bool,
 }
 
 /// What is paid for a machine.
@@ -140,10 +154,8 @@ impl MachineFootprint {
         let facility = drawn * site.pue.ratio.get();
         let with = |other: Uncertainty| uncertainty.times(other);
         let of_facility = uncertainty.times(site.pue.uncertainty);
-        let embodied = hardware::embodied(&known.made).total();
-        let lifetime = question.own.lifetime.unwrap_or(hardware::DEFAULT_LIFETIME);
-        let part_of_life = Ratio::of(time.get(), lifetime.get()).get();
-        let embodied = Range { low: embodied.low, central: embodied.central, high: embodied.high };
+        let part_of_life = Ratio::of(time.get(), question.own.lifetime.get()).get();
+        let embodied = known.embodied(&question.own);
         Some(Self {
             basis: known.basis,
             tier: known.power.tier(),
@@ -180,6 +192,8 @@ struct Known {
     uncertainty: Uncertainty,
     nearest: Vec<&'static str>,
     power: HostPower,
+    /// Bytes on flash and on magnetic disks.
+    drives: (Bytes, Bytes),
     /// Each kind with how many.
     accelerators: Vec<(Accelerator, f64)>,
     made: hardware::Parts,
@@ -211,8 +225,10 @@ impl Known {
                 sockets: instance.bare_metal.then_some(instance.host_sockets),
                 memory_gb: instance.memory_gib,
                 guest: !instance.bare_metal,
+                terms: Terms { storage: true, ..Terms::default() },
                 ..power::Parts::default()
             }),
+            drives: (gigabytes(instance.storage.ssd_gb), gigabytes(instance.storage.hdd_gb)),
             made: hardware::Parts::of(&instance),
             accelerators: instance.accelerators.iter().map(|fitted| (*fitted.accelerator, fitted.count)).collect(),
             name: instance.name,
@@ -243,13 +259,31 @@ impl Known {
         Self {
             name: Text::from(model.to_owned()),
             description: format!("{threads} hardware threads of {model}, {memory_gib:.0} GiB"),
-            basis: if power.tier() == Tier::T2 { Basis::Default } else { Basis::Exact },
+            basis: match power.tier() {
+                Tier::T2 => Basis::Default,
+                _ if power.is_by_design() => Basis::Exact,
+                _ => Basis::Family,
+            },
             uncertainty: Uncertainty::NONE,
-            nearest: Vec::new(),
-            made: hardware::Parts::on_premises(sockets, threads, memory_gib, Storage::default()),
+            nearest: if power.is_by_design() { Vec::new() } else { power::nearest(model) },
+            made: hardware::Parts::on_premises(sockets.or(power.sockets()), threads, memory_gib, Storage::default()),
+            drives: (Bytes::ZERO, Bytes::ZERO),
             accelerators: Vec::new(),
             power,
         }
+    }
+
+    /// What having made one machine emitted. What is not known to be in it errs as the rest of it does.
+    fn embodied(&self, own: &Own) -> Range<GramsCo2e> {
+        if !own.counts_embodied {
+            return Range::default();
+        }
+        if let Some(declared) = own.embodied {
+            return Range::of(declared, hardware::DECLARED);
+        }
+        let Made { low, central, high, .. } = hardware::embodied(&self.made).total();
+        let factor = self.uncertainty.factor();
+        Range { low: low * (1.0 / factor), central, high: high * factor }
     }
 
     /// The parts' power at a load. Memory is taken to be as full as the processor is busy.
@@ -259,10 +293,12 @@ impl Known {
             (PartKind::Cpu, power.cpu, self.power.uncertainty()),
             (PartKind::Memory, power.memory, self.power.memory_uncertainty()),
             (PartKind::Enclosure, power.enclosure, self.power.enclosure_uncertainty()),
+            (PartKind::Storage, self.power.storage(self.drives.0, self.drives.1), power::STORAGE),
         ];
         let own = own.into_iter().filter(|(_, watts, _)| *watts > Watts::ZERO).map(|(kind, watts, uncertainty)| {
             let uncertainty = uncertainty.times(wider);
-            Part { kind, name: kind.as_str().to_owned(), power: Range::of(watts, uncertainty), uncertainty }
+            let (tier, power) = (self.power.tier(), Range::of(watts, uncertainty));
+            Part { kind, name: kind.as_str().to_owned(), power, uncertainty, tier, is_estimate: false }
         });
         own.chain(self.accelerators.iter().map(|fitted| accelerator(fitted, load, is_assumed, self.uncertainty)))
             .collect()
@@ -280,17 +316,23 @@ impl Known {
                 let price = question.own.electricity;
                 let from = if price.is_some() { "configured" } else { "assumed: 0.12 USD/kWh" };
                 let usd = facility * price.unwrap_or(ELECTRICITY);
-                Some(MachineCost { usd, kind: CostKind::Electricity, from: Text::Static(from) })
+                Some(MachineCost { usd, kind: CostKind::Electricity, from: Text::Static(from), is_hint: false })
             }
-            // A price that belongs to another type is none.
-            MachineName::Instance { .. } if self.basis != Basis::Exact => None,
-            MachineName::Instance { .. } => {
+            MachineName::Instance { name } => {
                 let region = question.place.region.unwrap_or_default();
-                let price = hardware::price("aws", region, &self.name)?;
+                let own = question.own.rent.map(hardware::InstancePrice::configured);
+                let own = own.or_else(|| question.own.rents.price(region, name));
+                // A price that belongs to another type is none.
+                let listed = || hardware::price("aws", region, name).filter(|_| self.basis == Basis::Exact);
+                let price = own.or_else(listed)?;
                 let read = price.date.as_deref().map_or_else(String::new, |date| format!(" of {date}"));
-                let hint = if price.estimated { ", which is another region's: a hint" } else { "" };
-                let from = format!("on demand in {}{read}{hint}", price.region);
-                Some(MachineCost { usd: time * price.usd_per_hour, kind: CostKind::Instance, from: from.into() })
+                let hint = if price.estimated { ", another region's price: a hint, in no sum" } else { "" };
+                let from = match &*price.source {
+                    "configured" => "configured".to_owned(),
+                    _ => format!("on demand in {}{read}{hint}", price.region),
+                };
+                let usd = time * price.usd_per_hour;
+                Some(MachineCost { usd, kind: CostKind::Instance, from: from.into(), is_hint: price.estimated })
             }
         }
     }
@@ -301,12 +343,20 @@ fn accelerator((accelerator, count): &(Accelerator, f64), load: Ratio, is_assume
     let count = *count;
     let device = if is_assumed { accelerator.uncertainty_assumed() } else { accelerator.uncertainty() };
     let uncertainty = Accelerator::system_uncertainty(device).times(wider);
-    Part {
-        kind: PartKind::Accelerator,
-        name: format!("{} x {}", whole_or_part(count), accelerator.name),
-        power: Range::of(accelerator.system_watts(load) * count, uncertainty),
-        uncertainty,
+    let is_estimate = accelerator.max_basis == WattsBasis::Estimate;
+    let mut power = Range::of(accelerator.system_watts(load) * count, uncertainty);
+    if !is_estimate {
+        // A board keeps within its limit; what the chassis adds may be more than is known.
+        let most = accelerator.system_watts(Ratio::new(1.0)) * count * CHASSIS_AT_MOST;
+        power.high = power.high.min(most).max(power.central);
     }
+    let name = format!("{} x {}", whole_or_part(count), accelerator.name);
+    let tier = if is_assumed { Tier::T2 } else { Tier::T1c };
+    Part { kind: PartKind::Accelerator, name, power, uncertainty, tier, is_estimate }
+}
+
+fn gigabytes(count: f64) -> Bytes {
+    Bytes::new(count * 1e9)
 }
 
 /// A count of accelerators, of which a guest may have an eighth.

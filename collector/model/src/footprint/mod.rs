@@ -9,11 +9,16 @@ mod machine;
 use std::collections::BTreeMap;
 use std::ops::{Add, Mul};
 
-use wattline_core::{GramsCo2e, Joules, Quantity, Ratio, Seconds, Timestamp, Uncertainty, Usd, UsdPerKwh, Watts};
+use wattline_core::{
+    GramsCo2e, Joules, LitersPerKwh, Quantity, Ratio, Seconds, Timestamp, Uncertainty, Usd, UsdPerHour, UsdPerKwh,
+    Watts,
+};
 
 pub use self::calls::{CallFootprint, Tokens};
 pub use self::machine::{CostKind, MachineCost, MachineFootprint, Part, PartKind};
-use crate::grid::{self, Grid, Intensity, Place, Pue, Water};
+use crate::grid::{self, Grid, Intensity, Place, Pue, Water, WaterFactor};
+use crate::hardware::{self, PriceFile};
+use crate::inference::TokenPrices;
 
 /// What a machine is taken for when nobody says how busy it is: half of the time, as published calculators do.
 const ASSUMED_UTILIZATION: f64 = 0.5;
@@ -73,7 +78,7 @@ pub enum MachineName {
 }
 
 /// What is asked.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Debug)]
 pub struct Question<'a> {
     /// The machine, if one is asked for.
     pub machine: Option<MachineName>,
@@ -87,7 +92,7 @@ pub struct Question<'a> {
     pub calls: &'a [Tokens],
     /// Where.
     pub place: Place<'a>,
-    /// When: the year's factors and that day's prices are used.
+    /// When, for prices of tokens. Rents are those of the day that the table was made.
     pub at: Timestamp,
     /// The newest factors, where the question is not about a past year.
     pub year: Option<u16>,
@@ -96,16 +101,45 @@ pub struct Question<'a> {
 }
 
 /// Figures that the user knows better than the tables.
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Debug)]
 pub struct Own {
     /// Power usage effectiveness.
     pub pue: Option<Ratio>,
     /// Price of electricity.
     pub electricity: Option<UsdPerKwh>,
+    /// What the machine costs by the hour.
+    pub rent: Option<UsdPerHour>,
+    /// Rents of instance types.
+    pub rents: PriceFile,
+    /// Prices of tokens, the user's own before the published ones.
+    pub tokens: TokenPrices,
+    /// Whether embodied carbon is reckoned.
+    pub counts_embodied: bool,
+    /// What making one machine emitted, where its maker has declared it.
+    pub embodied: Option<GramsCo2e>,
     /// For how long a machine is used before it is thrown away.
-    pub lifetime: Option<Seconds>,
+    pub lifetime: Seconds,
+    /// Water used on the site, for each kilowatt-hour of the machines.
+    pub water_site: Option<LitersPerKwh>,
     /// The most that accelerators draw, by any of their names.
     pub accelerators: BTreeMap<String, Watts>,
+}
+
+impl Default for Own {
+    fn default() -> Self {
+        Self {
+            pue: None,
+            electricity: None,
+            rent: None,
+            rents: PriceFile::default(),
+            tokens: TokenPrices::default(),
+            counts_embodied: true,
+            embodied: None,
+            lifetime: hardware::DEFAULT_LIFETIME,
+            water_site: None,
+            accelerators: BTreeMap::new(),
+        }
+    }
 }
 
 /// The answer.
@@ -126,8 +160,17 @@ pub struct Footprint {
 }
 
 /// Machine and calls together.
-#[derive(Clone, Copy, Debug, Default, PartialEq)]
+#[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Total {
+    /// Energy and carbon, where those of every part are known: a sum without a part of it would be taken for the whole.
+    pub impact: Option<Impact>,
+    /// Money, where every part has a price of its own.
+    pub cost: Option<Usd>,
+}
+
+/// Energy and carbon.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct Impact {
     /// Energy of the machines, without the facility's.
     pub energy: Range<Joules>,
     /// Carbon of the electricity, the facility's part included.
@@ -136,8 +179,6 @@ pub struct Total {
     pub embodied: Range<GramsCo2e>,
     /// Both.
     pub carbon: Range<GramsCo2e>,
-    /// Money, where every part has a price.
-    pub cost: Option<Usd>,
 }
 
 impl Footprint {
@@ -147,7 +188,17 @@ impl Footprint {
         let intensity = Grid::builtin().intensity(&question.place, question.year);
         let own = question.own.pue.map(Pue::configured);
         let pue = own.unwrap_or_else(|| grid::pue(provider, region, question.year));
-        let water = grid::water(provider, region, question.place.zone, question.year);
+        let mut water = grid::water(provider, region, question.place.zone, question.year);
+        if let Some(liters) = question.own.water_site {
+            water.site = Some(WaterFactor {
+                liters,
+                zone: "configured".into(),
+                source: "configured".into(),
+                year: question.year.unwrap_or(grid::civil_year(question.at)),
+                // As any figure of the user's own.
+                uncertainty: Uncertainty::from_sigma(0.10),
+            });
+        }
         let site = Site { intensity, pue, water };
         let machine = match &question.machine {
             Some(name) => Some(MachineFootprint::of(name, question, &site)?),
@@ -168,27 +219,29 @@ struct Site {
 }
 
 impl Total {
-    /// The sum of what is known. Ranges err together, which is the careful assumption.
     fn of(machine: Option<&MachineFootprint>, calls: &[CallFootprint]) -> Self {
-        let mut total = Self { cost: Some(Usd::ZERO), ..Self::default() };
+        let costs = machine.map(|machine| machine.cost.as_ref().filter(|cost| !cost.is_hint).map(|cost| cost.usd));
+        let costs = costs.into_iter().chain(calls.iter().map(|call| call.cost));
+        Self { impact: Impact::of(machine, calls), cost: costs.sum() }
+    }
+}
+
+impl Impact {
+    /// The sum of all parts. Their ranges err together, which is the careful assumption.
+    fn of(machine: Option<&MachineFootprint>, calls: &[CallFootprint]) -> Option<Self> {
+        let mut sum = Self::default();
         if let Some(machine) = machine {
-            total.energy = machine.energy;
-            total.operational = machine.operational;
-            total.embodied = machine.embodied_share;
-            total.cost = machine.cost.as_ref().map(|cost| cost.usd);
+            sum.energy = machine.energy;
+            sum.operational = machine.operational;
+            sum.embodied = machine.embodied_share;
         }
         for call in calls {
-            if let Some(energy) = call.energy {
-                total.energy = total.energy.and(energy);
-            }
-            if let Some(carbon) = call.carbon {
-                total.operational = total.operational.and(Range::of(carbon.operational, carbon.uncertainty));
-                total.embodied = total.embodied.and(Range::of(carbon.embodied, carbon.uncertainty));
-            }
-            total.cost = total.cost.zip(call.cost).map(|(sum, cost)| sum + cost);
+            let carbon = call.carbon?;
+            sum.energy = sum.energy.and(call.energy?);
+            sum.operational = sum.operational.and(carbon.operational);
+            sum.embodied = sum.embodied.and(carbon.embodied);
         }
-        total.carbon = total.operational.and(total.embodied);
-        total
+        Some(Self { carbon: sum.operational.and(sum.embodied), ..sum })
     }
 }
 

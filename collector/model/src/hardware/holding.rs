@@ -1,7 +1,7 @@
 //! What a machine costs to hold, used or not: its rent, and what having made it emitted, by the hour and by its parts.
 
 use wattline_core::reading::{Inventory, Virtualization};
-use wattline_core::{DeviceKind, GramsCo2e, Ratio, Seconds, Uncertainty, UsdPerHour};
+use wattline_core::{DeviceKind, GramsCo2e, Ratio, Seconds, Text, Uncertainty, UsdPerHour};
 
 use super::{Accelerator, Basis, Embodied, InstancePrice, Match, Parts, PriceFile, Storage, embodied, instance, price};
 use crate::host;
@@ -18,6 +18,9 @@ const CPUS_OF_A_HOST: f64 = 96.0;
 
 /// How wrong that may be: hosts have 32 to 384 logical CPUs.
 const UNKNOWN_HOST_SIGMA: f64 = 0.6;
+
+/// How wrong a maker's own declaration may be: declarations of one part differ by this much. Ours.
+pub const DECLARED: Uncertainty = Uncertainty::from_sigma(0.30);
 
 const BYTES_PER_GIB: f64 = 1_073_741_824.0;
 
@@ -55,7 +58,7 @@ pub fn holding(inventory: &Inventory, own: &OwnHolding<'_>) -> Held {
     let name = cloud.and_then(|cloud| cloud.instance_type.as_deref());
     let region = cloud.and_then(|cloud| cloud.region.as_deref()).unwrap_or_default();
     let matched = name.and_then(|name| instance(provider, name));
-    let price = own.rent.map(configured).or_else(|| {
+    let price = own.rent.map(InstancePrice::configured).or_else(|| {
         let name = name?;
         // A spot instance has another price every hour.
         let is_on_demand = cloud.and_then(|cloud| cloud.life_cycle.as_deref()).is_none_or(|life| life != "spot");
@@ -75,8 +78,12 @@ pub fn holding(inventory: &Inventory, own: &OwnHolding<'_>) -> Held {
     }
 }
 
-fn configured(usd_per_hour: UsdPerHour) -> InstancePrice {
-    InstancePrice { usd_per_hour, region: "*".into(), date: None, source: "configured".into(), estimated: false }
+impl InstancePrice {
+    /// The user's own price.
+    pub const fn configured(usd_per_hour: UsdPerHour) -> Self {
+        let (region, source) = (Text::Static("*"), Text::Static("configured"));
+        Self { usd_per_hour, region, date: None, source, estimated: false }
+    }
 }
 
 /// The parts of the machine, and how wrong their count may be.
@@ -98,8 +105,7 @@ fn parts(inventory: &Inventory, matched: Option<&Match>) -> (Parts, Uncertainty)
 fn by_the_hour(made: &Embodied, own: &OwnHolding<'_>, parts: Uncertainty) -> host::Embodied {
     let total = made.total();
     let (total, uncertainty) = match own.embodied {
-        // A maker's own declaration, as the tables' low figures are; declarations of one part differ by this much.
-        Some(central) => (super::Made { central, ..total }, Uncertainty::from_sigma(0.30)),
+        Some(central) => (super::Made { central, ..total }, DECLARED),
         None => (total, total.uncertainty.times(parts)),
     };
     host::Embodied { per_hour: total.per_hour(own.lifetime), uncertainty }

@@ -18,7 +18,7 @@ mod tests;
 
 pub use accelerator::{Accelerator, WattsBasis, accelerator, accelerators};
 pub use embodied::{DEFAULT_LIFETIME, Embodied, Made, Parts, embodied};
-pub use holding::{Held, OwnHolding, holding};
+pub use holding::{DECLARED, Held, OwnHolding, holding};
 pub use instance::{Basis, Fitted, Instance, Match, Storage, instance, instance_names, nearest_instances};
 pub use price::{InstancePrice, PriceFile, PriceFileError, price};
 

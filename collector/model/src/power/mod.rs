@@ -20,6 +20,7 @@ use self::family::{Family, UNKNOWN};
 use self::package::{Package, Share};
 use self::tdp::Design;
 pub use self::tier::Tier;
+use crate::grid::near;
 
 /// Fans, board and conversion, as a share of processor and memory; between 0.2 and 0.6.
 /// Source: `BoaviztAPI` documentation, `other_consumption_ratio`.
@@ -101,6 +102,15 @@ pub struct Parts<'a> {
     pub guest: bool,
     /// What is reckoned beside the processor.
     pub terms: Terms,
+}
+
+/// How wrong the power of drives may be: flash drives draw from 0.5 to 5 W for each terabyte.
+/// Source: Cloud Carbon Footprint, and makers' data sheets of drives from 1 to 30 TB.
+pub const STORAGE: Uncertainty = Uncertainty::from_sigma(0.7);
+
+/// Processors of the table whose names are nearest to one that it does not have, at most five.
+pub fn nearest(name: &str) -> Vec<&'static str> {
+    near::nearest(&tdp::normal(name), tdp::DESIGNS.keys().copied())
 }
 
 /// The model of one machine. It does not change with load.
@@ -205,6 +215,16 @@ impl HostPower {
     /// Energy that the network outside the machine takes to move data; nothing unless that term is on.
     pub fn network(&self, moved: Bytes) -> Joules {
         Joules::new(if self.terms.network { amount(moved) * NETWORK_JOULES_PER_BYTE } else { 0.0 })
+    }
+
+    /// Sockets of a machine that has them for itself, told or reckoned from its threads; `None` for a guest.
+    pub const fn sockets(&self) -> Option<u32> {
+        self.package.sockets
+    }
+
+    /// True where the design power of the very part told something.
+    pub const fn is_by_design(&self) -> bool {
+        self.package.by_design
     }
 
     /// The memory reckoned with, in gigabytes.

@@ -48,6 +48,8 @@ pub(super) struct Package {
     uncertainty: Uncertainty,
     /// True where the design power of the part told something.
     pub(super) by_design: bool,
+    /// Sockets of a machine that has them for itself.
+    pub(super) sockets: Option<u32>,
 }
 
 /// How much of a processor a machine has.
@@ -88,6 +90,7 @@ impl Package {
                 .times(Uncertainty::from_sigma(CURVE_SIGMA))
                 .times(Uncertainty::from_sigma(spread)),
             by_design: by_design.is_some(),
+            sockets: share.whole.then(|| whole_sockets(family, design, share)),
         }
     }
 
@@ -108,6 +111,13 @@ fn sockets(family: Family, design: Design, share: Share) -> Option<(f64, f64)> {
     let guessed = || share.whole.then(|| (share.threads / family.most_threads).ceil().max(1.0));
     let known = share.sockets.or(by_threads).map(|sockets| (sockets, 0.0));
     known.or_else(|| guessed().map(|sockets| (sockets, GUESSED_SOCKETS_SIGMA)))
+}
+
+#[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "held between 1 and 4096")]
+fn whole_sockets(family: Family, design: Option<Design>, share: Share) -> u32 {
+    let known = design.and_then(|design| sockets(family, design, share)).map(|(sockets, _)| sockets);
+    let reckoned = known.unwrap_or(share.threads / family.most_threads);
+    reckoned.ceil().clamp(1.0, 4096.0) as u32
 }
 
 /// Two estimates of one figure with the deviations of their logarithms: the mean weighted by inverse variance.
