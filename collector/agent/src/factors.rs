@@ -141,7 +141,9 @@ impl Table {
 pub fn look_up(args: &FactorsArgs, config: &Config, now: Timestamp) -> Result<Factors> {
     let found = Found::of(args.place.region.as_deref().or(config.carbon.zone.as_deref()));
     let year = args.place.at.map(|date| date.year);
-    let place = Place { intensity: config.carbon.intensity.map(GramsPerKwh::new), ..found.place() };
+    // What the configuration says of this place says nothing of another, or of another time.
+    let is_here = args.place.region.is_none() && args.place.at.is_none();
+    let place = Place { intensity: config.carbon.intensity.map(GramsPerKwh::new).filter(|_| is_here), ..found.place() };
     let machine = match &args.instance {
         Some(name) => Some(machine(name, place, year, args.place.at.map_or(now, |date| date.begin), config)?),
         None => None,
@@ -150,7 +152,7 @@ pub fn look_up(args: &FactorsArgs, config: &Config, now: Timestamp) -> Result<Fa
     let (live, live_note) = live(args, config);
     let used = live.unwrap_or_else(|| grid.intensity(&place, year));
     let others = grid.others(&place, year).iter().map(Grams::of).collect();
-    let own_pue = config.carbon.pue.map(|ratio| Pue::configured(Ratio::new(ratio)));
+    let own_pue = config.carbon.pue.filter(|_| is_here).map(|ratio| Pue::configured(Ratio::new(ratio)));
     let pue = own_pue.unwrap_or_else(|| grid::pue(found.provider, found.region.as_deref(), year));
     let water = grid::water(found.provider, found.region.as_deref(), found.zone.as_deref(), year);
     let factor = |water: grid::WaterFactor| Factor::of(water.liters.get(), water.uncertainty, &water.source);
@@ -161,7 +163,7 @@ pub fn look_up(args: &FactorsArgs, config: &Config, now: Timestamp) -> Result<Fa
         region: found.region.clone(),
         intensity: Grams::of(&used),
         other_intensities: others,
-        pue: Factor::of(pue.ratio.get(), pue.uncertainty, &pue.source),
+        pue: Factor::of(pue.ratio.get(), pue.uncertainty, &pue.source).not_below(1.0),
         water_site_l_per_kwh: water.site.map(factor),
         water_grid_l_per_kwh: water.grid.map(factor),
         machine,
@@ -220,10 +222,14 @@ impl Factor {
         Self { value, low: value / factor, high: value * factor, source: source.to_owned() }
     }
 
-    /// `least` is what the figure cannot be below.
-    fn write(&self, out: &mut String, what: &str, unit: &str, least: f64) -> std::fmt::Result {
+    /// A facility draws no less than its machines.
+    fn not_below(self, least: f64) -> Self {
+        Self { low: self.low.max(least), ..self }
+    }
+
+    fn write(&self, out: &mut String, what: &str, unit: &str) -> std::fmt::Result {
         let Self { value, low, high, source } = self;
-        let range = format!("{:.2} to {high:.2}", low.max(least));
+        let range = format!("{low:.2} to {high:.2}");
         writeln!(out, "  {what:<8}{value:>7.2} {unit:<11} {range:<18} {source}")
     }
 }
@@ -245,10 +251,15 @@ fn machine(
         place,
         at,
         year,
-        own: Own { accelerators: footprint::watts_of(&config.machine), ..Own::default() },
+        own: Own {
+            accelerators: footprint::watts_of(&config.machine),
+            rents: config.cost.lists.instances.clone(),
+            ..Own::default()
+        },
     };
     let Some(found) = Footprint::of(&question).and_then(|footprint| footprint.machine) else {
-        bail!("{name:?} is no instance type; write one such as m7i.xlarge");
+        let near = hardware::nearest_instances(name).join(", ");
+        bail!("{name:?} is no instance type of AWS, the only cloud whose types are known (nearest: {near})");
     };
     let fitted = hardware::instance("aws", name).map(|matched| matched.instance.accelerators).unwrap_or_default();
     let note = (!found.nearest.is_empty()).then(|| {
@@ -316,10 +327,10 @@ impl Factors {
         for other in &self.other_intensities {
             other.write(out, "  else")?;
         }
-        self.pue.write(out, "PUE", "", 1.0)?;
+        self.pue.write(out, "PUE", "")?;
         for (what, water) in [("site", &self.water_site_l_per_kwh), ("plants", &self.water_grid_l_per_kwh)] {
             if let Some(water) = water {
-                water.write(out, what, "L/kWh water", 0.0)?;
+                water.write(out, what, "L/kWh water")?;
             }
         }
         if let Some(machine) = &self.machine {

@@ -5,17 +5,18 @@ use std::fmt::Write;
 
 use anyhow::{Result, bail};
 use serde::Serialize;
-use wattline_core::{GramsPerKwh, Quantity, Ratio, Seconds, Timestamp, Watts};
+use wattline_core::{GramsCo2e, GramsPerKwh, LitersPerKwh, Quantity, Ratio, Seconds, Timestamp, UsdPerHour, Watts};
 use wattline_model::footprint::{
-    CallFootprint, Footprint, MachineFootprint, MachineName, Own, Question, Range, Tokens,
+    self, CallFootprint, Footprint, MachineFootprint, MachineName, Own, Question, Range, Tokens,
 };
-use wattline_model::grid::{Intensity, Pue};
-use wattline_model::hardware::Basis;
+use wattline_model::grid::{self, Intensity, Pue};
+use wattline_model::hardware::{self, Basis};
+use wattline_model::inference::{TokenPrices, ecologits};
 
 use crate::cli::FootprintArgs;
 use crate::config::{self, Config};
 use crate::place::Found;
-use crate::units::{liters, mass, watt_hours, watts};
+use crate::units::{liters, mass, ranged, watt_hours, watts};
 
 /// The answer, as a program reads it. Units stand in the names.
 #[derive(Clone, Debug, Serialize)]
@@ -63,6 +64,8 @@ struct Place {
     zone: String,
     intensity_source: String,
     intensity_tier: &'static str,
+    /// Nobody said where: the place is supposed, or a larger one stands in.
+    is_estimated: bool,
     pue: f64,
     pue_source: String,
 }
@@ -99,6 +102,10 @@ struct Machine {
 struct Part {
     name: String,
     kind: &'static str,
+    /// Which tier of the power model knows it.
+    tier: &'static str,
+    /// Nobody publishes its greatest power: it is an estimate of ours.
+    is_estimate: bool,
     power_w: Figure,
 }
 
@@ -108,6 +115,8 @@ struct Cost {
     /// `instance` or `electricity`.
     kind: &'static str,
     from: String,
+    /// It is another region's price, which is not in the total.
+    is_hint: bool,
 }
 
 #[derive(Clone, Debug, Serialize)]
@@ -119,24 +128,25 @@ struct Call {
     calls: f64,
     /// Where the provider serves from, or is supposed to.
     place: Place,
+    /// The model of its energy.
+    energy_model: &'static str,
     #[serde(skip_serializing_if = "Option::is_none")]
     energy_j: Option<Figure>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    operational_g: Option<f64>,
+    operational_g: Option<Figure>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    embodied_g: Option<f64>,
+    embodied_g: Option<Figure>,
     #[serde(skip_serializing_if = "Option::is_none")]
     carbon_g: Option<Figure>,
     #[serde(skip_serializing_if = "Option::is_none")]
     cost_usd: Option<f64>,
 }
 
+/// Absent figures are those of which a part is not known.
 #[derive(Clone, Debug, Serialize)]
 struct Total {
-    energy_j: Figure,
-    operational_g: Figure,
-    embodied_g: Figure,
-    carbon_g: Figure,
+    #[serde(flatten)]
+    impact: Option<Impact>,
     #[serde(skip_serializing_if = "Option::is_none")]
     cost_usd: Option<f64>,
 }
@@ -146,22 +156,23 @@ pub fn answer(args: &FootprintArgs, config: &Config, now: Timestamp) -> Result<A
     let found = Found::of(args.place.region.as_deref().or(config.carbon.zone.as_deref()));
     let tokens = args.tokens.iter().map(|text| tokens(text, args.calls)).collect::<Result<Vec<_>>>()?;
     let at = args.place.at.map_or(now, |date| date.begin);
+    let is_here = args.place.region.is_none() && args.place.at.is_none();
+    let intensity = config.carbon.intensity.map(GramsPerKwh::new);
     let question = Question {
         machine: machine_name(args),
         count: args.count,
         time: Seconds::from_hours(args.hours),
         utilization: args.utilization.map(Ratio::new),
         calls: &tokens,
-        place: wattline_model::grid::Place {
-            intensity: config.carbon.intensity.map(GramsPerKwh::new),
-            ..found.place()
-        },
+        place: grid::Place { intensity: intensity.filter(|_| is_here), ..found.place() },
         at,
         year: args.place.at.map(|date| date.year),
-        own: own(config, at),
+        own: own(config, at, is_here),
     };
     let Some(footprint) = Footprint::of(&question) else {
-        bail!("{:?} is no instance type; write one such as m7i.xlarge", args.instance.as_deref().unwrap_or_default());
+        let name = args.instance.as_deref().unwrap_or_default();
+        let near = hardware::nearest_instances(name).join(", ");
+        bail!("{name:?} is no instance type of AWS, the only cloud whose types are known (nearest: {near})");
     };
     Ok(Answer::new(args, &found, &footprint))
 }
@@ -177,13 +188,20 @@ fn machine_name(args: &FootprintArgs) -> Option<MachineName> {
     instance.or(cpu)
 }
 
-/// What the configuration knows better than the tables.
-fn own(config: &Config, at: Timestamp) -> Own {
+/// What the configuration knows better than the tables. What it says of this machine and its place says nothing of
+/// another, which is asked for by its region.
+fn own(config: &Config, at: Timestamp, is_here: bool) -> Own {
     Own {
-        pue: config.carbon.pue.map(Ratio::new),
+        pue: config.carbon.pue.map(Ratio::new).filter(|_| is_here),
         electricity: config.cost.lists.electricity.as_ref().map(|tariff| tariff.at(at)),
+        rent: config.cost.instance.map(UsdPerHour::new).filter(|_| is_here),
+        rents: config.cost.lists.instances.clone(),
+        tokens: TokenPrices::new(config.cost.lists.tokens.clone()),
+        counts_embodied: config.carbon.embodied,
+        embodied: config.carbon.embodied_kg.map(|kg| GramsCo2e::new(kg * 1000.0)).filter(|_| is_here),
+        lifetime: Seconds::new(config.carbon.lifetime_years * 365.0 * 24.0 * 3600.0),
+        water_site: config.carbon.wue.map(LitersPerKwh::new).filter(|_| is_here),
         accelerators: watts_of(&config.machine),
-        lifetime: Some(Seconds::new(config.carbon.lifetime_years * 365.0 * 24.0 * 3600.0)),
     }
 }
 
@@ -208,6 +226,34 @@ fn tokens(text: &str, calls: f64) -> Result<Tokens> {
     Ok(Tokens { provider: provider.map(str::to_owned), model: model.to_owned(), input, output, calls })
 }
 
+#[derive(Clone, Debug, Serialize)]
+struct Impact {
+    energy_j: Figure,
+    operational_g: Figure,
+    embodied_g: Figure,
+    carbon_g: Figure,
+}
+
+impl Impact {
+    fn of(impact: &footprint::Impact) -> Self {
+        let footprint::Impact { energy, operational, embodied, carbon } = *impact;
+        Self {
+            energy_j: energy.into(),
+            operational_g: operational.into(),
+            embodied_g: embodied.into(),
+            carbon_g: carbon.into(),
+        }
+    }
+
+    fn write(&self, out: &mut String, grid: &str) -> std::fmt::Result {
+        let Self { energy_j, operational_g, embodied_g, carbon_g } = self;
+        line(out, "energy", *energy_j, watt_hours, "of the machines, without the facility's")?;
+        line(out, "carbon, electricity", *operational_g, mass, grid)?;
+        line(out, "carbon, embodied", *embodied_g, mass, "the part of the machines' lives that it takes")?;
+        line(out, "carbon", *carbon_g, mass, "")
+    }
+}
+
 impl Place {
     fn of(found: &Found, intensity: &Intensity, pue: &Pue) -> Self {
         Self {
@@ -217,16 +263,19 @@ impl Place {
             zone: intensity.zone.to_string(),
             intensity_source: intensity.source.to_string(),
             intensity_tier: intensity.tier.as_str(),
+            is_estimated: intensity.estimated,
             pue: pue.ratio.get(),
             pue_source: pue.source.to_string(),
         }
     }
 
     fn line(&self) -> String {
-        let Self { intensity_g_per_kwh, zone, intensity_source, intensity_tier, pue, pue_source, .. } = self;
+        let Self { intensity_g_per_kwh, zone, intensity_source, intensity_tier, is_estimated, pue, pue_source, .. } =
+            self;
         let grams = intensity_g_per_kwh.central;
+        let supposed = if *is_estimated { ", supposed" } else { "" };
         format!(
-            "{grams:.0} gCO2e/kWh of {zone} ({intensity_source}, tier {intensity_tier}), PUE {pue:.2} ({pue_source})"
+            "{grams:.0} gCO2e/kWh of {zone} ({intensity_source}, tier {intensity_tier}{supposed}), PUE {pue:.2} ({pue_source})"
         )
     }
 }
@@ -240,13 +289,7 @@ impl Answer {
             place: machine.as_ref().map(|_| Place::of(found, intensity, pue)),
             machine: machine.as_ref().map(|machine| Machine::new(args.count, machine)),
             calls: calls.iter().map(Call::new).collect(),
-            total: Total {
-                energy_j: total.energy.into(),
-                operational_g: total.operational.into(),
-                embodied_g: total.embodied.into(),
-                carbon_g: total.carbon.into(),
-                cost_usd: total.cost.map(Quantity::get),
-            },
+            total: Total { impact: total.impact.as_ref().map(Impact::of), cost_usd: total.cost.map(Quantity::get) },
             notes: notes(found, footprint),
         }
     }
@@ -266,20 +309,32 @@ impl Answer {
         for call in &self.calls {
             call.write(out)?;
         }
-        let Total { energy_j, operational_g, embodied_g, carbon_g, cost_usd } = &self.total;
         writeln!(out, "{:<20}{:>14}  90 % range", "TOTAL", "")?;
-        line(out, "energy", *energy_j, watt_hours, "of the machines, without the facility's")?;
-        let grid = self.place.as_ref().map_or_else(String::new, Place::line);
-        line(out, "carbon, electricity", *operational_g, mass, &grid)?;
-        line(out, "carbon, embodied", *embodied_g, mass, "the part of its life that the time asked for is")?;
-        line(out, "carbon", *carbon_g, mass, "")?;
-        if let Some(usd) = cost_usd {
-            writeln!(out, "{:<20}{:>14}", "cost", format!("{} USD", money(*usd)))?;
+        match &self.total.impact {
+            Some(impact) => impact.write(out, &self.place.as_ref().map_or_else(String::new, Place::line))?,
+            None => writeln!(out, "{:<20}{:>14}  because a part is", "energy, carbon", "unknown")?,
+        }
+        match self.total.cost_usd {
+            Some(usd) => writeln!(out, "{:<20}{:>14}", "cost", format!("{} USD", money(usd)))?,
+            None => writeln!(out, "{:<20}{:>14}  because a part is", "cost", "unknown")?,
         }
         for note in &self.notes {
             writeln!(out, "\nnote: {note}")?;
         }
         Ok(())
+    }
+}
+
+impl Part {
+    fn of(part: &footprint::Part) -> Self {
+        let footprint::Part { kind, name, power, uncertainty: _, tier, is_estimate } = part;
+        Self {
+            name: name.clone(),
+            kind: kind.as_str(),
+            tier: tier.as_str(),
+            is_estimate: *is_estimate,
+            power_w: (*power).into(),
+        }
     }
 }
 
@@ -298,11 +353,7 @@ impl Machine {
             idle_w: found.idle.get(),
             full_w: found.full.get(),
             power_w: found.power.into(),
-            parts: found
-                .parts
-                .iter()
-                .map(|part| Part { name: part.name.clone(), kind: part.kind.as_str(), power_w: part.power.into() })
-                .collect(),
+            parts: found.parts.iter().map(Part::of).collect(),
             energy_j: found.energy.into(),
             operational_g: found.operational.into(),
             embodied_g: found.embodied_share.into(),
@@ -313,23 +364,25 @@ impl Machine {
                 usd: cost.usd.get(),
                 kind: cost.kind.as_str(),
                 from: cost.from.to_string(),
+                is_hint: cost.is_hint,
             }),
         }
     }
 
     fn write(&self, out: &mut String, hours: f64) -> std::fmt::Result {
-        let Self { name, description, basis, tier, family, count, utilization, idle_w, full_w, .. } = self;
+        let Self { name, description, basis, family, count, utilization, idle_w, full_w, .. } = self;
         let many = if *count == 1 { String::new() } else { format!("{count} x ") };
         writeln!(out, "{many}{name} for {hours} h: {description}")?;
-        writeln!(out, "known as: {basis}; power tier {tier}, by {family}")?;
+        writeln!(out, "known as: {basis}; processor by {family}")?;
         writeln!(out)?;
         let assumed = if self.utilization_is_assumed { ", assumed" } else { "" };
-        writeln!(out, "{:<28}{:>9}  90 % range", format!("POWER at {:.0} % load{assumed}", utilization * 100.0), "")?;
-        for Part { name, power_w, .. } in &self.parts {
-            power_line(out, &format!("  {name}"), *power_w)?;
+        writeln!(out, "{:<32}{:>9}  90 % range", format!("POWER at {:.0} % load{assumed}", utilization * 100.0), "")?;
+        for Part { name, tier, is_estimate, power_w, .. } in &self.parts {
+            let estimate = if *is_estimate { ", an estimate of ours: nobody publishes it" } else { "" };
+            power_line(out, &format!("  {name}"), *power_w, &format!("tier {tier}{estimate}"))?;
         }
-        power_line(out, "one machine", self.power_w)?;
-        writeln!(out, "{:<28}{:>9} to {}", "  from rest to full load", watts(*idle_w), watts(*full_w))?;
+        power_line(out, "one machine", self.power_w, "")?;
+        writeln!(out, "{:<32}{:>9} to {}", "  from rest to full load", watts(*idle_w), watts(*full_w))?;
         writeln!(out)?;
         writeln!(out, "{:<20}{:>14}  90 % range", "MACHINE", "")?;
         line(out, "embodied, whole", self.embodied_whole_g, mass, "of making one, or the guest's share of it")?;
@@ -338,7 +391,7 @@ impl Machine {
                 line(out, what, figure, liters, "")?;
             }
         }
-        if let Some(Cost { usd, kind, from }) = &self.cost {
+        if let Some(Cost { usd, kind, from, is_hint: _ }) = &self.cost {
             writeln!(out, "{:<20}{:>14}  {from}", format!("cost, {kind}"), format!("{} USD", money(*usd)))?;
         }
         writeln!(out)
@@ -356,8 +409,9 @@ impl Call {
             output_tokens: *output,
             calls: *calls,
             energy_j: found.energy.map(Figure::from),
-            operational_g: found.carbon.map(|carbon| carbon.operational.get()),
-            embodied_g: found.carbon.map(|carbon| carbon.embodied.get()),
+            energy_model: ecologits::NAME,
+            operational_g: found.carbon.map(|carbon| carbon.operational.into()),
+            embodied_g: found.carbon.map(|carbon| carbon.embodied.into()),
             carbon_g: found.carbon.map(|carbon| carbon.total.into()),
             cost_usd: found.cost.map(Quantity::get),
         }
@@ -370,7 +424,8 @@ impl Call {
         writeln!(out)?;
         writeln!(out, "{:<20}{:>14}  90 % range", "CALLS", "")?;
         let grid = self.place.line();
-        let rows = [("energy", energy_j, watt_hours as fn(f64) -> String, ""), ("carbon", carbon_g, mass, &grid)];
+        let model = format!("of the machines, by {}: output tokens alone", self.energy_model);
+        let rows = [("energy", energy_j, watt_hours as fn(f64) -> String, &model), ("carbon", carbon_g, mass, &grid)];
         for (what, figure, show, from) in rows {
             match figure {
                 Some(figure) => line(out, what, *figure, show, from)?,
@@ -385,12 +440,14 @@ impl Call {
 
 fn line(out: &mut String, what: &str, figure: Figure, show: fn(f64) -> String, from: &str) -> std::fmt::Result {
     let Figure { central, low, high } = figure;
-    let range = format!("{} to {}", show(low), show(high));
-    writeln!(out, "{}", format!("{what:<20}{:>14}  {range:<32}{from}", show(central)).trim_end())
+    let (shown, range) = ranged(central, low, high, show);
+    writeln!(out, "{}", format!("{what:<20}{shown:>14}  {range:<28}{from}").trim_end())
 }
 
-fn power_line(out: &mut String, name: &str, Figure { central, low, high }: Figure) -> std::fmt::Result {
-    writeln!(out, "{name:<28}{:>9}  {} to {}", watts(central), watts(low), watts(high))
+fn power_line(out: &mut String, name: &str, figure: Figure, from: &str) -> std::fmt::Result {
+    let Figure { central, low, high } = figure;
+    let (shown, range) = ranged(central, low, high, watts);
+    writeln!(out, "{}", format!("{name:<32}{shown:>9}  {range:<21}{from}").trim_end())
 }
 
 /// Dollars to the cent, and smaller sums to four digits.
@@ -405,15 +462,17 @@ fn money(usd: f64) -> String {
 
 /// What was not known, with what stands in for it.
 fn notes(found: &Found, footprint: &Footprint) -> Vec<String> {
+    let is_processor = footprint.machine.as_ref().is_some_and(|machine| machine.is_processor);
     let needs_place = footprint.machine.is_some() || found.zone.is_some();
     let mut notes: Vec<String> = found.note.iter().filter(|_| needs_place).cloned().collect();
     if let Some(machine) = &footprint.machine {
         let near = machine.nearest.join(", ");
         match machine.basis {
             Basis::Exact => {}
-            Basis::Default if near.is_empty() => {
-                notes.push(format!("no table has the processor {}; any server stands in for it", machine.name));
-            }
+            _ if is_processor => notes.push(format!(
+                "no table has the processor {} (nearest: {near}); {} stands in for it",
+                machine.name, machine.family
+            )),
             basis => {
                 let stand_in = match basis {
                     Basis::Size => "another size of its family, scaled,",
@@ -429,6 +488,16 @@ fn notes(found: &Found, footprint: &Footprint) -> Vec<String> {
         if machine.cost.is_none() && machine.basis == Basis::Exact {
             notes.push(format!("no table has a price of {}", machine.name));
         }
+        if let Some(provider) = found.provider.filter(|provider| *provider != "aws" && !is_processor) {
+            notes.push(format!("the type is of AWS and the region of {provider}"));
+        }
+    }
+    let asked = found.region.is_some() || found.zone.is_some();
+    if asked && footprint.calls.iter().any(|call| call.place.intensity.estimated) {
+        notes.push(
+            "the place asked for is no region of the calls' provider: where that is supposed to be is reckoned with"
+                .to_owned(),
+        );
     }
     for call in &footprint.calls {
         let missing: Vec<&str> = call.unknown.iter().map(|unknown| unknown.as_str()).collect();

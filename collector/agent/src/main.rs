@@ -34,6 +34,11 @@ impl<E: Into<anyhow::Error>> From<E> for Failure {
     }
 }
 
+/// A question that cannot be understood.
+fn usage(error: &anyhow::Error) -> Failure {
+    Failure::Usage(format!("{error:#}"))
+}
+
 fn main() -> ExitCode {
     let cli = Cli::parse();
     match execute(cli) {
@@ -93,12 +98,12 @@ fn execute(cli: Cli) -> Result<ExitCode, Failure> {
             Ok(ExitCode::SUCCESS)
         }
         Command::Factors(args) => {
-            let found = factors::look_up(&args, &config, clock::wall())?;
+            let found = factors::look_up(&args, &config, clock::wall()).map_err(|error| usage(&error))?;
             print(&if args.json { serde_json::to_string_pretty(&found)? + "\n" } else { found.text() })?;
             Ok(ExitCode::SUCCESS)
         }
         Command::Footprint(args) => {
-            let answer = footprint::answer(&args, &config, clock::wall())?;
+            let answer = footprint::answer(&args, &config, clock::wall()).map_err(|error| usage(&error))?;
             print(&if args.json { serde_json::to_string_pretty(&answer)? + "\n" } else { answer.text() })?;
             Ok(ExitCode::SUCCESS)
         }

@@ -33,7 +33,11 @@ pub fn liters(value: f64) -> String {
 pub fn ranged(central: f64, low: f64, high: f64, show: fn(f64) -> String) -> (String, String) {
     let shown = show(central);
     let Some((_, unit)) = shown.split_once(' ') else { return (shown, format!("{low} to {high}")) };
-    let scale = if central == 0.0 { 1.0 } else { shown.split(' ').next().and_then(|n| n.parse().ok()).unwrap_or(central) / central };
+    let scale = if central == 0.0 {
+        1.0
+    } else {
+        shown.split(' ').next().and_then(|n| n.parse().ok()).unwrap_or(central) / central
+    };
     let bare = |value: f64| three_digits(value * scale);
     let range = format!("{} to {} {unit}", bare(low), bare(high));
     (shown, range)

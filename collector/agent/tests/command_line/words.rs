@@ -207,7 +207,7 @@ fn unknown_names_come_back_with_the_nearest_and_with_what_stands_in() {
         assert!(page.contains(words), "{words:?} is missing in:\n{page}");
     }
     let nonsense = crate::support::output(&["footprint", "--instance", "nonsense", "--config", &path]);
-    assert_eq!(nonsense.status.code(), Some(1));
+    assert_eq!(nonsense.status.code(), Some(2));
     assert!(text(&nonsense.stderr).contains("no instance type"), "{}", text(&nonsense.stderr));
 }
 

@@ -69,6 +69,8 @@ pub struct MachineFootprint {
     pub name: Text,
     /// In one line, what it consists of.
     pub description: String,
+    /// It was named by its processor and is no instance type.
+    pub is_processor: bool,
     /// Whether the type is in the table, or what stands in for it.
     pub basis: Basis,
     /// Which tier of the power model knows it.
@@ -157,6 +159,7 @@ impl MachineFootprint {
         let part_of_life = Ratio::of(time.get(), question.own.lifetime.get()).get();
         let embodied = known.embodied(&question.own);
         Some(Self {
+            is_processor: matches!(name, MachineName::Cpu { .. }),
             basis: known.basis,
             tier: known.power.tier(),
             family: known.power.family().clone(),
