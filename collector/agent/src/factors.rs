@@ -38,7 +38,7 @@ pub struct Factors {
     #[serde(skip_serializing_if = "Option::is_none")]
     machine: Option<Machine>,
     /// Prices of services by the unit, in USD.
-    unit_prices: Vec<Unit>,
+    unit_prices: Vec<UnitPrice>,
     tables: Vec<Table>,
     notes: Vec<String>,
 }
@@ -98,7 +98,7 @@ struct Accelerator {
 }
 
 #[derive(Clone, Debug, Serialize)]
-struct Unit {
+struct UnitPrice {
     name: &'static str,
     unit: &'static str,
     usd: f64,
@@ -172,7 +172,7 @@ pub fn look_up(args: &FactorsArgs, config: &Config, now: Timestamp) -> Result<Fa
             .lists
             .units
             .iter()
-            .map(|price| Unit { name: price.name, unit: price.unit, usd: price.usd.get(), source: price.source })
+            .map(|price| UnitPrice { name: price.name, unit: price.unit, usd: price.usd.get(), source: price.source })
             .collect(),
         tables: tables().into_iter().map(|table| Table::of(table, now)).collect(),
         notes: found.note.into_iter().chain(live_note).chain(machine_note.flatten()).collect(),
@@ -337,7 +337,7 @@ impl Factors {
             machine.write(out)?;
         }
         writeln!(out, "\nUNIT PRICES")?;
-        for Unit { name, unit, usd, source } in &self.unit_prices {
+        for UnitPrice { name, unit, usd, source } in &self.unit_prices {
             writeln!(out, "  {name:<38}{:>10} USD for each {unit} ({source})", format!("{usd}"))?;
         }
         writeln!(out, "\nTABLES")?;

@@ -1,7 +1,9 @@
 //! `wattline footprint`: the calculator on the command line.
 
+mod notes;
+mod page;
+
 use std::collections::BTreeMap;
-use std::fmt::Write;
 
 use anyhow::{Result, bail};
 use serde::Serialize;
@@ -10,13 +12,12 @@ use wattline_model::footprint::{
     self, CallFootprint, Footprint, MachineFootprint, MachineName, Own, Question, Range, Tokens,
 };
 use wattline_model::grid::{self, Intensity, Pue};
-use wattline_model::hardware::{self, Basis};
+use wattline_model::hardware;
 use wattline_model::inference::{TokenPrices, ecologits};
 
 use crate::cli::FootprintArgs;
 use crate::config::{self, Config};
 use crate::place::Found;
-use crate::units::{liters, mass, ranged, watt_hours, watts};
 
 /// The answer, as a program reads it. Units stand in the names.
 #[derive(Clone, Debug, Serialize)]
@@ -244,14 +245,6 @@ impl Impact {
             carbon_g: carbon.into(),
         }
     }
-
-    fn write(&self, out: &mut String, grid: &str) -> std::fmt::Result {
-        let Self { energy_j, operational_g, embodied_g, carbon_g } = self;
-        line(out, "energy", *energy_j, watt_hours, "of the machines, without the facility's")?;
-        line(out, "carbon, electricity", *operational_g, mass, grid)?;
-        line(out, "carbon, embodied", *embodied_g, mass, "the part of the machines' lives that it takes")?;
-        line(out, "carbon", *carbon_g, mass, "")
-    }
 }
 
 impl Place {
@@ -268,16 +261,6 @@ impl Place {
             pue_source: pue.source.to_string(),
         }
     }
-
-    fn line(&self) -> String {
-        let Self { intensity_g_per_kwh, zone, intensity_source, intensity_tier, is_estimated, pue, pue_source, .. } =
-            self;
-        let grams = intensity_g_per_kwh.central;
-        let supposed = if *is_estimated { ", supposed" } else { "" };
-        format!(
-            "{grams:.0} gCO2e/kWh of {zone} ({intensity_source}, tier {intensity_tier}{supposed}), PUE {pue:.2} ({pue_source})"
-        )
-    }
 }
 
 impl Answer {
@@ -290,38 +273,8 @@ impl Answer {
             machine: machine.as_ref().map(|machine| Machine::new(args.count, machine)),
             calls: calls.iter().map(Call::new).collect(),
             total: Total { impact: total.impact.as_ref().map(Impact::of), cost_usd: total.cost.map(Quantity::get) },
-            notes: notes(found, footprint),
+            notes: notes::notes(found, footprint),
         }
-    }
-
-    /// The answer on one screen.
-    pub fn text(&self) -> String {
-        let mut out = String::new();
-        // Writing to a string does not fail.
-        self.write(&mut out).ok();
-        out
-    }
-
-    fn write(&self, out: &mut String) -> std::fmt::Result {
-        if let Some(machine) = &self.machine {
-            machine.write(out, self.hours)?;
-        }
-        for call in &self.calls {
-            call.write(out)?;
-        }
-        writeln!(out, "{:<20}{:>14}  90 % range", "TOTAL", "")?;
-        match &self.total.impact {
-            Some(impact) => impact.write(out, &self.place.as_ref().map_or_else(String::new, Place::line))?,
-            None => writeln!(out, "{:<20}{:>14}  because a part is", "energy, carbon", "unknown")?,
-        }
-        match self.total.cost_usd {
-            Some(usd) => writeln!(out, "{:<20}{:>14}", "cost", format!("{} USD", money(usd)))?,
-            None => writeln!(out, "{:<20}{:>14}  because a part is", "cost", "unknown")?,
-        }
-        for note in &self.notes {
-            writeln!(out, "\nnote: {note}")?;
-        }
-        Ok(())
     }
 }
 
@@ -368,34 +321,6 @@ impl Machine {
             }),
         }
     }
-
-    fn write(&self, out: &mut String, hours: f64) -> std::fmt::Result {
-        let Self { name, description, basis, family, count, utilization, idle_w, full_w, .. } = self;
-        let many = if *count == 1 { String::new() } else { format!("{count} x ") };
-        writeln!(out, "{many}{name} for {hours} h: {description}")?;
-        writeln!(out, "known as: {basis}; processor by {family}")?;
-        writeln!(out)?;
-        let assumed = if self.utilization_is_assumed { ", assumed" } else { "" };
-        writeln!(out, "{:<32}{:>9}  90 % range", format!("POWER at {:.0} % load{assumed}", utilization * 100.0), "")?;
-        for Part { name, tier, is_estimate, power_w, .. } in &self.parts {
-            let estimate = if *is_estimate { ", an estimate of ours: nobody publishes it" } else { "" };
-            power_line(out, &format!("  {name}"), *power_w, &format!("tier {tier}{estimate}"))?;
-        }
-        power_line(out, "one machine", self.power_w, "")?;
-        writeln!(out, "{:<32}{:>9} to {}", "  from rest to full load", watts(*idle_w), watts(*full_w))?;
-        writeln!(out)?;
-        writeln!(out, "{:<20}{:>14}  90 % range", "MACHINE", "")?;
-        line(out, "embodied, whole", self.embodied_whole_g, mass, "of making one, or the guest's share of it")?;
-        for (what, figure) in [("water, site", self.water_site_l), ("water, grid", self.water_grid_l)] {
-            if let Some(figure) = figure {
-                line(out, what, figure, liters, "")?;
-            }
-        }
-        if let Some(Cost { usd, kind, from, is_hint: _ }) = &self.cost {
-            writeln!(out, "{:<20}{:>14}  {from}", format!("cost, {kind}"), format!("{} USD", money(*usd)))?;
-        }
-        writeln!(out)
-    }
 }
 
 impl Call {
@@ -416,99 +341,4 @@ impl Call {
             cost_usd: found.cost.map(Quantity::get),
         }
     }
-
-    fn write(&self, out: &mut String) -> std::fmt::Result {
-        let Self { provider, model, input_tokens, output_tokens, calls, energy_j, carbon_g, cost_usd, .. } = self;
-        let title = format!("{calls} x {provider} {model}, {input_tokens} tokens in and {output_tokens} out");
-        writeln!(out, "{title}")?;
-        writeln!(out)?;
-        writeln!(out, "{:<20}{:>14}  90 % range", "CALLS", "")?;
-        let grid = self.place.line();
-        let model = format!("of the machines, by {}: output tokens alone", self.energy_model);
-        let rows = [("energy", energy_j, watt_hours as fn(f64) -> String, &model), ("carbon", carbon_g, mass, &grid)];
-        for (what, figure, show, from) in rows {
-            match figure {
-                Some(figure) => line(out, what, *figure, show, from)?,
-                None => writeln!(out, "{what:<20}{:>14}", "unknown")?,
-            }
-        }
-        let price = cost_usd.map_or_else(|| "unknown".to_owned(), |usd| format!("{} USD", money(usd)));
-        writeln!(out, "{:<20}{price:>14}", "cost")?;
-        writeln!(out)
-    }
-}
-
-fn line(out: &mut String, what: &str, figure: Figure, show: fn(f64) -> String, from: &str) -> std::fmt::Result {
-    let Figure { central, low, high } = figure;
-    let (shown, range) = ranged(central, low, high, show);
-    writeln!(out, "{}", format!("{what:<20}{shown:>14}  {range:<28}{from}").trim_end())
-}
-
-fn power_line(out: &mut String, name: &str, figure: Figure, from: &str) -> std::fmt::Result {
-    let Figure { central, low, high } = figure;
-    let (shown, range) = ranged(central, low, high, watts);
-    writeln!(out, "{}", format!("{name:<32}{shown:>9}  {range:<21}{from}").trim_end())
-}
-
-/// Dollars to the cent, and smaller sums to four digits.
-fn money(usd: f64) -> String {
-    let decimals = if usd == 0.0 || usd >= 1.0 {
-        2
-    } else {
-        (4..12).find(|decimals| usd * 10f64.powi(*decimals) >= 1000.0).unwrap_or(12)
-    };
-    format!("{usd:.*}", usize::try_from(decimals).unwrap_or(2))
-}
-
-/// What was not known, with what stands in for it.
-fn notes(found: &Found, footprint: &Footprint) -> Vec<String> {
-    let is_processor = footprint.machine.as_ref().is_some_and(|machine| machine.is_processor);
-    let needs_place = footprint.machine.is_some() || found.zone.is_some();
-    let mut notes: Vec<String> = found.note.iter().filter(|_| needs_place).cloned().collect();
-    if let Some(machine) = &footprint.machine {
-        let near = machine.nearest.join(", ");
-        match machine.basis {
-            Basis::Exact => {}
-            _ if is_processor => notes.push(format!(
-                "no table has the processor {} (nearest: {near}); {} stands in for it",
-                machine.name, machine.family
-            )),
-            basis => {
-                let stand_in = match basis {
-                    Basis::Size => "another size of its family, scaled,",
-                    Basis::Family => "another generation of its family",
-                    Basis::Exact | Basis::Default => "the usual count of virtual CPUs",
-                };
-                let name = &machine.name;
-                notes.push(format!(
-                    "no table has the type {name} (nearest: {near}); {stand_in} stands in, without a price"
-                ));
-            }
-        }
-        if machine.cost.is_none() && machine.basis == Basis::Exact {
-            notes.push(format!("no table has a price of {}", machine.name));
-        }
-        if let Some(provider) = found.provider.filter(|provider| *provider != "aws" && !is_processor) {
-            notes.push(format!("the type is of AWS and the region of {provider}"));
-        }
-    }
-    let asked = found.region.is_some() || found.zone.is_some();
-    if asked && footprint.calls.iter().any(|call| call.place.intensity.estimated) {
-        notes.push(
-            "the place asked for is no region of the calls' provider: where that is supposed to be is reckoned with"
-                .to_owned(),
-        );
-    }
-    for call in &footprint.calls {
-        let missing: Vec<&str> = call.unknown.iter().map(|unknown| unknown.as_str()).collect();
-        if !missing.is_empty() {
-            let near = if call.nearest.is_empty() { "none".to_owned() } else { call.nearest.join(", ") };
-            notes.push(format!(
-                "of {} no table has: {}; nothing is guessed (nearest models: {near})",
-                call.asked.model,
-                missing.join(", ")
-            ));
-        }
-    }
-    notes
 }

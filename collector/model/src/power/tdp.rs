@@ -53,8 +53,8 @@ impl Design {
 /// People leave the maker out.
 fn listed(name: &str) -> Option<Design> {
     let name = normal(name);
-    let with_maker = ["", "intel ", "amd "].iter().map(|maker| format!("{maker}{name}"));
-    with_maker.filter_map(|name| DESIGNS.get(name.as_str())).next().copied()
+    let mut with_maker = ["", "intel ", "amd "].iter().map(|maker| format!("{maker}{name}"));
+    with_maker.find_map(|name| DESIGNS.get(name.as_str()).copied())
 }
 
 /// The cores of a socket where the name tells them, as AMD's names do: `AMD EPYC 9554 64-Core Processor`.
