@@ -100,6 +100,26 @@ fn a_price_by_the_time_of_use_changes_in_the_middle_of_a_window() {
 }
 
 #[test]
+fn a_machine_that_is_described_again_loses_no_rate_meanwhile() {
+    let mut pipeline = Pipeline::new(&config(""), None);
+    pipeline.ingest(&intensity(0, 0, 900, 100.0));
+    for second in 0..=600 {
+        if second % 7 == 3 {
+            // As when the cloud's metadata service answers.
+            pipeline.describe(&wattline_core::Inventory::default());
+        }
+        pipeline.ingest(&drawn(second, 100));
+    }
+    pipeline.settle_now();
+    let meaning = pipeline.host().books().meaning();
+    let kwh = MACHINE_WATTS * 600.0 / 3.6e6;
+    let grams = meaning.operational.quantity().get();
+    let usd = meaning.electricity.unwrap().quantity().get();
+    assert!((grams - kwh * 100.0).abs() < 1e-6 * grams, "{grams} and not {}", kwh * 100.0);
+    assert!((usd - kwh * 0.12).abs() < 1e-6 * usd, "{usd} and not {}", kwh * 0.12);
+}
+
+#[test]
 fn a_stale_value_grows_less_certain_and_ends_no_window() {
     let mut pipeline = Pipeline::new(&config(""), None);
     pipeline.ingest(&intensity(0, 0, 300, 100.0));

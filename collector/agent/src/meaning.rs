@@ -37,8 +37,8 @@ pub struct Meaning {
     intensity: Intensity,
     pue: Pue,
     rates: Rates,
-    /// The civil year that the yearly factors are of; `None` before it is known what time it is.
-    year: Option<u16>,
+    /// The moment that the rates are of; `None` before it is known what time it is.
+    now: Option<Timestamp>,
 }
 
 impl Meaning {
@@ -53,7 +53,7 @@ impl Meaning {
             intensity: Grid::builtin().intensity(&Place::default(), None),
             pue: pue(None, None, None),
             rates: Rates::default(),
-            year: None,
+            now: None,
         };
         meaning.hold();
         meaning
@@ -82,13 +82,11 @@ impl Meaning {
 
     /// The rates at a moment. Yearly factors are looked up once a year, and when the place has changed.
     pub fn at(&mut self, now: Timestamp) -> &Rates {
-        let year = Some(civil_year(now));
-        let live = if self.carbon.intensity.is_some() { None } else { self.live.at(now) };
-        if year != self.year || live.is_some() || self.intensity.tier == Tier::Live {
-            self.year = year;
-            self.look_up(live);
+        let was_of = self.now.replace(now).map(civil_year);
+        if was_of != Some(civil_year(now)) || self.intensity.tier == Tier::Live || self.live_now().is_some() {
+            self.look_up();
         }
-        self.rates.electricity = self.electricity(now);
+        self.rates.electricity = self.electricity();
         &self.rates
     }
 
@@ -122,11 +120,12 @@ impl Meaning {
             prices: &self.cost.lists.instances,
         };
         self.held = holding(&self.inventory, &own);
-        // The place may be another one, too. What a provider says of now is taken up with the next moment.
-        self.look_up(None);
+        // The place may be another one, too.
+        self.look_up();
     }
 
-    fn look_up(&mut self, live: Option<LiveValue>) {
+    /// Finds all rates of the moment that was told last.
+    fn look_up(&mut self) {
         let Carbon { zone, intensity, pue: own_pue, market, water: tells_water, wue, .. } = &self.carbon;
         let cloud = self.inventory.cloud.as_ref();
         let provider = cloud.map(|cloud| cloud.provider.as_str());
@@ -138,12 +137,13 @@ impl Meaning {
             provider,
             region,
         };
-        let asked = self.year;
-        self.intensity = live.map_or_else(|| Grid::builtin().intensity(&place, asked), of_now);
-        self.pue = own_pue.map_or_else(|| pue(provider, region, asked), |ratio| Pue::configured(Ratio::new(ratio)));
+        let year = self.now.map(civil_year);
+        let yearly = || Grid::builtin().intensity(&place, year);
+        self.intensity = self.live_now().map_or_else(yearly, of_now);
+        self.pue = own_pue.map_or_else(|| pue(provider, region, year), |ratio| Pue::configured(Ratio::new(ratio)));
         let mut rates = WaterRates::default();
         if *tells_water {
-            let found = water(provider, region, zone.as_deref(), asked);
+            let found = water(provider, region, zone.as_deref(), year);
             rates.site = wue.map(LitersPerKwh::new).or(found.site.map(|factor| factor.liters));
             rates.grid = found.grid.map(|factor| factor.liters);
         }
@@ -151,17 +151,23 @@ impl Meaning {
             intensity: self.intensity.grams,
             market: market.map(GramsPerKwh::new),
             pue: self.pue.ratio,
-            electricity: None,
+            electricity: self.electricity(),
             carbon_uncertainty: self.intensity.uncertainty.times(self.pue.uncertainty),
             water: rates,
             holding: self.held.holding.clone(),
         };
     }
 
-    fn electricity(&self, now: Timestamp) -> Option<UsdPerKwh> {
+    /// What a provider says of the moment told last, where no figure of one's own is above it.
+    fn live_now(&self) -> Option<LiveValue> {
+        self.now.filter(|_| self.carbon.intensity.is_none()).and_then(|now| self.live.at(now))
+    }
+
+    fn electricity(&self) -> Option<UsdPerKwh> {
         let is_rented = self.inventory.cloud.is_some() || self.held.holding.rent.is_some();
         let default = (!is_rented).then_some(DEFAULT_ELECTRICITY);
-        self.cost.lists.electricity.as_ref().map(|tariff: &Tariff| tariff.at(now)).or(default)
+        let tariff = self.cost.lists.electricity.as_ref();
+        tariff.map(|tariff: &Tariff| tariff.at(self.now.unwrap_or_default())).or(default)
     }
 
     /// The factors in use, with where they are from and how old they are.
