@@ -120,6 +120,7 @@ pub struct HostPower {
     family: Text,
     package: Package,
     memory_gb: f64,
+    threads: f64,
     terms: Terms,
 }
 
@@ -184,7 +185,7 @@ impl HostPower {
             (false, true) => Tier::T1b,
             (false, false) => Tier::T2,
         };
-        Self { tier, family: Text::Static(family.label), package, memory_gb, terms: parts.terms }
+        Self { tier, family: Text::Static(family.label), package, memory_gb, threads, terms: parts.terms }
     }
 
     /// Power at a load. `load` is the busy share of all logical CPUs of this machine, `memory_used` the share of
@@ -192,7 +193,7 @@ impl HostPower {
     pub fn at(&self, load: Ratio, memory_used: Ratio) -> ComponentPower {
         let (load, used) = (share(load), share(memory_used));
         let (cpu, cpu_idle) = (self.package.at(load.get()), self.package.at(0.0));
-        let gigabytes = if self.terms.memory { self.memory_gb } else { 0.0 };
+        let gigabytes = if self.terms.memory { memory::worth(self.memory_gb, self.threads) } else { 0.0 };
         let [memory, memory_idle, memory_moving] = memory::power(gigabytes, load.get(), used);
         let enclosure_share = if self.terms.enclosure { ENCLOSURE_SHARE } else { 0.0 };
         ComponentPower {

@@ -270,3 +270,15 @@ proptest! {
         prop_assert!((two.enclosure.get() / one.enclosure.get() - 2.0).abs() < 1e-9);
     }
 }
+
+/// By hand: 16 GB for each thread are four times what m5.metal has, so each gigabyte draws half of 0.39 W at full load.
+#[test]
+fn a_machine_with_much_memory_has_larger_modules_and_not_more() {
+    let watts = |memory_gb| {
+        let parts = Parts { logical_cpus: 96.0, memory_gb, ..Parts::default() };
+        HostPower::of_parts(&parts).at(Ratio::new(1.0), Ratio::new(1.0)).memory.get()
+    };
+    assert!((watts(384.0) - 384.0 * 0.39).abs() < 1e-9);
+    assert!((watts(1536.0) - 1536.0 * 0.39 / 2.0).abs() < 1e-9);
+    assert!(watts(1537.0) > watts(1536.0), "more memory never draws less");
+}
