@@ -7,7 +7,8 @@ use super::{Accelerator, Basis, Embodied, InstancePrice, Match, Parts, PriceFile
 use crate::host;
 
 /// Weights by which a rent is divided: what a provider's small machines cost for each of their parts, in USD an hour.
-/// Source: `OpenCost`, default prices on AWS.
+/// Source: `OpenCost`, default prices on AWS. That of an accelerator is the least one: whatever a machine costs beyond its
+/// CPUs and memory, its accelerators cost.
 const USD_PER_VCPU: f64 = 0.031_611;
 const USD_PER_GIB: f64 = 0.004_237;
 const USD_PER_ACCELERATOR: f64 = 0.95;
@@ -43,8 +44,15 @@ pub struct Held {
     pub holding: host::Holding,
     /// The price list that the rent is of; `None` where there is no rent.
     pub price: Option<InstancePrice>,
-    /// How the instance type was understood; `None` where there is none.
+    /// How the instance type was understood; `None` where there is none, and where it was not.
     pub basis: Option<Basis>,
+    /// The type of the table whose figures stand in, where the table has not the machine's own.
+    pub stands_in: Option<&'static str>,
+    /// The service that the type is of, where that is not EC2: its machines have no list price here.
+    pub service: Option<&'static str>,
+    /// Logical CPUs of the type by the table and of the machine itself, where the two differ: then one of them is not what
+    /// it is taken for, or multithreading is switched off.
+    pub vcpus_differ: Option<(u32, u32)>,
 }
 
 /// What it costs to hold the machine that `inventory` describes. The rent of an instance type is only its own, and in
@@ -55,24 +63,34 @@ pub fn holding(inventory: &Inventory, own: &OwnHolding<'_>) -> Held {
     let name = cloud.and_then(|cloud| cloud.instance_type.as_deref());
     let region = cloud.and_then(|cloud| cloud.region.as_deref()).unwrap_or_default();
     let matched = name.and_then(|name| instance(provider, name));
+    let listed = name.and_then(|name| price(provider, region, name));
     let price = own.rent.map(configured).or_else(|| {
-        let name = name?;
         // A spot instance has another price every hour.
         let is_on_demand = cloud.and_then(|cloud| cloud.life_cycle.as_deref()).is_none_or(|life| life != "spot");
-        let listed = || price(provider, region, name).filter(|price| is_on_demand && !price.estimated);
-        own.prices.price(region, name).or_else(listed)
+        let of_list = || listed.clone().filter(|price| is_on_demand && !price.estimated);
+        own.prices.price(region, name?).or_else(of_list)
     });
     let (parts, uncertainty) = parts(inventory, matched.as_ref());
     let made = embodied(&parts);
+    let whole = listed.or_else(|| price.clone()).map(|price| price.usd_per_hour);
     Held {
         holding: host::Holding {
             rent: price.as_ref().map(|price| price.usd_per_hour),
             embodied: own.counts_embodied.then(|| by_the_hour(&made, own, uncertainty)),
-            parts: weights(inventory, &parts, &made),
+            parts: weights(inventory, &parts, &made, whole),
         },
         price,
-        basis: matched.map(|matched| matched.basis),
+        basis: matched.as_ref().map(|matched| matched.basis),
+        stands_in: matched.as_ref().and_then(Match::stands_in),
+        service: matched.as_ref().and_then(Match::service),
+        vcpus_differ: matched.as_ref().and_then(|matched| vcpus_differ(matched, inventory)),
     }
+}
+
+/// The vCPUs of the type and the logical CPUs of the machine, where they differ.
+fn vcpus_differ(matched: &Match, inventory: &Inventory) -> Option<(u32, u32)> {
+    let (table, machine) = (matched.instance.vcpus, inventory.cpu.logical_count?);
+    (table != machine).then_some((table, machine))
 }
 
 fn configured(usd_per_hour: UsdPerHour) -> InstancePrice {
@@ -105,17 +123,24 @@ fn by_the_hour(made: &Embodied, own: &OwnHolding<'_>, parts: Uncertainty) -> hos
     host::Embodied { per_hour: total.per_hour(own.lifetime), uncertainty }
 }
 
-/// The weights of the machine's parts: prices of small machines for the rent, and what was emitted for the rest.
-fn weights(inventory: &Inventory, parts: &Parts, made: &Embodied) -> Vec<host::HeldPart> {
+/// The weights of the machine's parts: prices for the rent, and what was emitted for the rest.
+///
+/// `whole` is what the machine costs by a list, of any region, for only shares are taken from it; else its rent. A machine
+/// of that price costs more than CPUs and memory do elsewhere because of its accelerators, so they weigh the difference,
+/// and the weights sum to the price. A discount on the whole machine is then a discount on all of its parts.
+fn weights(inventory: &Inventory, parts: &Parts, made: &Embodied, whole: Option<UsdPerHour>) -> Vec<host::HeldPart> {
     let vcpus = f64::from(inventory.cpu.logical_count.unwrap_or(1).max(1));
+    let (usd_cpu, usd_memory) = (USD_PER_VCPU * vcpus, USD_PER_GIB * parts.memory_gb);
     let devices: f64 = parts.accelerators.iter().map(|fitted| fitted.count).sum();
+    let usd_beyond = whole.map_or(0.0, |whole| whole.get() - usd_cpu - usd_memory);
+    let usd_accelerators = if devices > 0.0 { usd_beyond.max(USD_PER_ACCELERATOR * devices) } else { 0.0 };
     let is_gpu = parts.accelerators.iter().any(|fitted| fitted.accelerator.is_gpu());
     let accelerator = if is_gpu { DeviceKind::Gpu } else { DeviceKind::Accelerator };
     [
-        (DeviceKind::Cpu, USD_PER_VCPU * vcpus, made.cpu.central),
-        (DeviceKind::Memory, USD_PER_GIB * parts.memory_gb, made.memory.central),
+        (DeviceKind::Cpu, usd_cpu, made.cpu.central),
+        (DeviceKind::Memory, usd_memory, made.memory.central),
         (DeviceKind::Disk, 0.0, made.storage.central),
-        (accelerator, USD_PER_ACCELERATOR * devices, made.accelerators.central),
+        (accelerator, usd_accelerators, made.accelerators.central),
     ]
     .into_iter()
     .filter(|(_, rent, embodied)| *rent > 0.0 || *embodied > GramsCo2e::ZERO)
@@ -193,13 +218,68 @@ mod tests {
         assert!((holding(&inventory, &own).holding.rent.unwrap().get() - 0.03).abs() < 1e-12);
     }
 
+    /// The part of the rent that accelerators bear, and the sum of all weights in USD an hour.
+    fn borne_by_accelerators(name: &str, cpus: u32, gib: u64, own: &OwnHolding<'_>, region: &str) -> (f64, f64) {
+        let parts = holding(&rented(name, region, cpus, gib), own).holding.parts;
+        let is_accelerator = |kind| matches!(kind, DeviceKind::Gpu | DeviceKind::Accelerator);
+        let sum = |only: bool| -> f64 {
+            parts.iter().filter(|part| !only || is_accelerator(part.kind)).map(|part| part.weight_rent.get()).sum()
+        };
+        (sum(true) / sum(false), sum(false))
+    }
+
     #[test]
     fn accelerators_bear_most_of_a_training_machine() {
-        let held = holding(&rented("p5.48xlarge", "us-east-1", 192, 2048), &own(&PriceFile::default()));
-        let gpu = held.holding.parts.iter().find(|part| part.kind == DeviceKind::Gpu).unwrap();
-        let others = held.holding.parts.iter().filter(|part| part.kind != DeviceKind::Gpu);
-        assert!((gpu.weight_rent.get() - 8.0 * 0.95).abs() < 1e-9);
-        assert!(others.map(|part| part.weight_embodied.get()).sum::<f64>() > 0.0);
+        let none = PriceFile::default();
+        for (name, cpus, gib) in [
+            ("p4d.24xlarge", 96, 1152),
+            ("p5.48xlarge", 192, 2048),
+            ("p5en.48xlarge", 192, 2048),
+            ("trn1.32xlarge", 128, 512),
+            ("g5.xlarge", 4, 16),
+            ("g5.12xlarge", 48, 192),
+        ] {
+            let usd = price("aws", "us-east-1", name).unwrap().usd_per_hour.get();
+            let (share, sum) = borne_by_accelerators(name, cpus, gib, &own(&none), "us-east-1");
+            assert!(share > 0.5 && share < 0.95, "{name}: {share}");
+            // Small machines weigh the least price of an accelerator, which may be more than what they cost.
+            assert!((sum - usd).abs() < 1e-6 * usd || (sum > usd && name.starts_with("g5")), "{name}: {sum} of {usd}");
+        }
+    }
+
+    #[test]
+    fn a_discount_or_another_region_divides_the_rent_as_the_list_does() {
+        let none = PriceFile::default();
+        let share = |own: &OwnHolding<'_>, region| borne_by_accelerators("p5.48xlarge", 192, 2048, own, region).0;
+        let discounted = OwnHolding { rent: Some(UsdPerHour::new(12.0)), ..own(&none) };
+        let listed = share(&own(&none), "us-east-1");
+        assert!((share(&discounted, "us-east-1") - listed).abs() < 1e-12);
+        assert!((share(&discounted, "eu-north-1") - listed).abs() < 1e-12);
+        // Of a type that no list has, the user's own rent is all that is known of its price.
+        let own = OwnHolding { rent: Some(UsdPerHour::new(100.0)), ..own(&none) };
+        let (share, sum) = borne_by_accelerators("p7.48xlarge", 192, 2048, &own, "us-east-1");
+        assert!(share > 0.8 && (sum - 100.0).abs() < 1e-6, "{share} of {sum}");
+    }
+
+    #[test]
+    fn a_machine_without_accelerators_has_no_part_for_them() {
+        let held = holding(&rented("m5.large", "us-east-1", 1, 1), &own(&PriceFile::default()));
+        assert!(held.holding.parts.iter().all(|part| !matches!(part.kind, DeviceKind::Gpu | DeviceKind::Accelerator)));
+    }
+
+    #[test]
+    fn what_stands_in_and_what_differs_is_told() {
+        let none = PriceFile::default();
+        let of = |name, cpus| holding(&rented(name, "us-east-1", cpus, 8), &own(&none));
+        let told = |held: Held| (held.basis, held.stands_in, held.service, held.vcpus_differ);
+        assert_eq!(told(of("m5.large", 2)), (Some(Basis::Exact), None, None, None));
+        assert_eq!(told(of("m5.large", 1)), (Some(Basis::Exact), None, None, Some((2, 1))));
+        assert_eq!(told(of("u-24tb1.metal", 448)), (Some(Basis::Size), Some("u-24tb1.112xlarge"), None, None));
+        assert_eq!(told(of("q1x.large", 2)), (Some(Basis::Default), None, None, None));
+        assert_eq!(told(of("m5.xlrge", 2)), (None, None, None, None));
+        let database = of("db.m5.large", 2);
+        assert!(database.price.is_none(), "RDS does not cost what EC2 does");
+        assert_eq!(told(database), (Some(Basis::Exact), None, Some("RDS"), None));
     }
 
     #[test]
