@@ -6,6 +6,8 @@ use std::sync::LazyLock;
 
 use wattline_core::{GramsPerKwh, Text, Uncertainty};
 
+use super::local_zone::LocalZone;
+use super::name::country_of_zone;
 use super::near;
 use super::region::{Region, Regions};
 use super::table::Table;
@@ -101,21 +103,29 @@ impl Grid {
         lines
     }
 
-    /// True when a configured zone, state or country leads to a figure, if only its country's.
+    /// True when a configured zone, state or country leads to a figure, if only its country's. A cloud's region does not:
+    /// [`Self::cloud_of`] tells whose it is.
     pub fn knows(&self, zone: &str) -> bool {
         self.named(zone, None).is_some()
     }
 
-    /// True when a zone, a state or a country has exactly this name, in any case.
+    /// True when a zone, a state or a country has exactly this name, in any case and with any code of its country.
     pub fn has(&self, zone: &str) -> bool {
-        let name = zone.trim().to_ascii_uppercase();
+        let name = self.plain(zone);
         let known = |series: &Series, name: &str| series.get(name, None).is_some();
-        known(&self.countries, self.alpha3(&name)) || known(&self.zones, &name) || known(&self.states, &name)
+        let is_country = name != WORLD && known(&self.countries, self.alpha3(&name));
+        is_country || known(&self.zones, &name) || known(&self.states, &name)
     }
 
-    /// The cloud region of that name, or in which that availability zone lies.
+    /// The cloud region of that name, or in which that availability zone lies. Of a Local Zone or a Wavelength Zone of AWS
+    /// the region that it belongs to, with the country where it stands.
     pub fn region(&self, provider: &str, region: &str) -> Option<Region> {
         self.regions.get(provider, region)
+    }
+
+    /// The cloud that has a region or an availability zone of that name: `aws`, `azure` or `gcp`.
+    pub fn cloud_of(&self, region: &str) -> Option<&'static str> {
+        self.regions.find(region).map(|region| region.provider)
     }
 
     /// All cloud regions, by provider and name.
@@ -160,6 +170,20 @@ impl Grid {
         self.alpha3.get(country).copied().unwrap_or(country)
     }
 
+    /// A zone's or a country's name as the tables write it: in capitals, a zone's country by its alpha-2 code.
+    pub(super) fn plain(&self, name: &str) -> String {
+        let name = name.trim().to_ascii_uppercase();
+        let Some((country, rest)) = name.split_once('-') else { return name };
+        self.alpha2.get(self.alpha3(country)).map(|alpha2| format!("{alpha2}-{rest}")).unwrap_or(name)
+    }
+
+    /// The alpha-3 code of the country of that name, or in which the zone of that name lies. None for a cloud's region: its
+    /// first letters are no country.
+    pub(super) fn country_named<'a>(&self, name: &'a str) -> Option<&'a str> {
+        let country = if name.contains('-') { country_of_zone(name)? } else { name };
+        self.cloud_of(name).is_none().then(|| self.alpha3(country))
+    }
+
     /// What else the tables have for a place: of other publishers, and of the larger places around it. None of it is what
     /// [`Self::intensity`] gives.
     pub fn others(&self, place: &Place<'_>, year: Option<u16>) -> Vec<Intensity> {
@@ -167,8 +191,8 @@ impl Grid {
         let named = [place.zone, place.country].into_iter().flatten().find(|name| self.knows(name));
         let region = place.provider.zip(place.region).filter(|_| named.is_none());
         let region = region.and_then(|(provider, region)| self.region(provider, region));
-        let around = named.map(|name| name.trim().to_ascii_uppercase());
-        let country = around.as_deref().map(|name| self.alpha3(name.split('-').next().unwrap_or(name)));
+        let around = named.map(|name| self.plain(name));
+        let country = around.as_deref().and_then(|name| self.country_named(name));
         let country = region.map(|region| region.country).or(country);
         let mut others: Vec<Intensity> = Vec::new();
         let candidates = [
@@ -195,10 +219,24 @@ impl Grid {
     }
 
     fn of_region(&self, region: Region, year: Option<u16>) -> Option<Intensity> {
+        if let Some(known) = region.local_zone {
+            return self.of_local_zone(region, known, year);
+        }
         let zone = || self.zone(region.zone?, year);
         let published = || self.published(region, year);
         let state = || self.state(region.state?, year);
         zone().or_else(published).or_else(state).or_else(|| self.country(region.country, year, false))
+    }
+
+    /// Of machines that stand in another city than their region: of the city's state or country, and of nothing narrower.
+    fn of_local_zone(&self, region: Region, known: LocalZone, year: Option<u16>) -> Option<Intensity> {
+        let state = region.state.and_then(|state| self.state(state, year));
+        let found = state.or_else(|| self.country(region.country, year, true))?;
+        let found = match known {
+            LocalZone::Listed => found,
+            LocalZone::Unlisted => found.less_certain(COUNTRIES_DIFFER),
+        };
+        Some(Intensity { estimated: true, ..found })
     }
 
     /// What the cloud publishes for its region.
@@ -210,11 +248,11 @@ impl Grid {
 
     /// A zone, a state or a country by any of its names; of a zone that no table has, its country.
     fn named(&self, name: &str, year: Option<u16>) -> Option<Intensity> {
-        let name = name.trim().to_ascii_uppercase();
+        let name = self.plain(name);
         if let Some(found) = self.country(self.alpha3(&name), year, false) {
             return Some(found);
         }
-        let stands_in = || self.country(self.alpha3(name.split_once('-')?.0), year, true);
+        let stands_in = || self.country(self.country_named(&name)?, year, true);
         self.zone(&name, year).or_else(|| self.state(&name, year)).or_else(stands_in)
     }
 

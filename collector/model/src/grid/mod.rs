@@ -4,6 +4,8 @@
 
 mod atlas;
 pub mod live;
+mod local_zone;
+mod name;
 pub(crate) mod near;
 mod pue;
 mod region;
@@ -20,6 +22,7 @@ mod tests;
 use wattline_core::{GramsPerKwh, Text, Uncertainty};
 
 pub use atlas::Grid;
+pub use local_zone::LocalZone;
 pub use pue::{Pue, pue};
 pub use region::Region;
 pub use tables::{TableInfo, tables};
@@ -107,6 +110,6 @@ pub struct Place<'a> {
     pub country: Option<&'a str>,
     /// `cloud.provider`: `aws`, `gcp`, `azure`.
     pub provider: Option<&'a str>,
-    /// `cloud.region`, or an availability zone inside it.
+    /// `cloud.region`, or an availability zone, a Local Zone or a Wavelength Zone of it.
     pub region: Option<&'a str>,
 }

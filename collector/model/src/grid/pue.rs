@@ -4,6 +4,7 @@ use std::sync::LazyLock;
 
 use wattline_core::{Ratio, Text, Uncertainty};
 
+use super::Grid;
 use super::site::{self, Site};
 use super::table::Table;
 use super::yearly::Yearly;
@@ -14,7 +15,8 @@ pub(super) const TABLE: Table = Table::new(include_str!("../../data/pue.csv"));
 /// root mean square.
 const EACH_YEAR: f64 = 0.03;
 
-/// Nor does the distance of many years make a known facility less certain than an unknown one.
+/// Nor does the distance of many years make a known facility less certain than an unknown one. So far may a Local Zone,
+/// which often is a room in somebody else's facility, lie from its region.
 const FACILITIES_DIFFER: f64 = 0.2;
 
 /// Power usage effectiveness of a place.
@@ -40,11 +42,14 @@ impl Pue {
 
 /// The PUE of a cloud region in a year, or now; of the provider's fleet where the region is not known; of the average of
 /// all data centres that answered the Uptime Institute where the provider is not. The nearest year stands for one that
-/// was not published.
+/// was not published, and a region for its Local Zones, less certain there.
 pub fn pue(provider: Option<&str>, region: Option<&str>, year: Option<u16>) -> Pue {
-    let find = |provider: &str| site::find(&ROWS, provider, region.unwrap_or_default(), year);
+    let place = provider.zip(region).and_then(|(provider, region)| Grid::builtin().region(provider, region));
+    let region = place.map_or(region.unwrap_or_default(), |place| place.name);
+    let elsewhere = if place.is_some_and(|place| place.local_zone.is_some()) { FACILITIES_DIFFER } else { 0.0 };
+    let find = |provider: &str| site::find(&ROWS, provider, region, year);
     match find(provider.unwrap_or_default()).or_else(|| find("")) {
-        Some(row) => of_row(row, year),
+        Some(row) => of_row(row, year, elsewhere),
         // Only an empty table leads here; a test holds that it is not.
         None => Pue::configured(Ratio::new(1.56)),
     }
@@ -52,13 +57,13 @@ pub fn pue(provider: Option<&str>, region: Option<&str>, year: Option<u16>) -> P
 
 static ROWS: LazyLock<Vec<Site>> = LazyLock::new(|| site::parse(TABLE));
 
-fn of_row(row: &Site, asked: Option<u16>) -> Pue {
+fn of_row(row: &Site, asked: Option<u16>, elsewhere: f64) -> Pue {
     let age = (row.years_from(asked) * EACH_YEAR).min(FACILITIES_DIFFER);
     Pue {
         ratio: Ratio::new(row.value),
         source: Text::Static(row.source),
         year: Some(row.year),
-        uncertainty: Uncertainty::from_sigma(row.sigma.hypot(age)),
+        uncertainty: Uncertainty::from_sigma(row.sigma.hypot(age).hypot(elsewhere)),
     }
 }
 

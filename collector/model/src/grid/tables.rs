@@ -1,7 +1,7 @@
 //! The tables inside the program: which they are, how old, and under what licences.
 
 use super::table::Table;
-use super::{atlas, pue, region, water};
+use super::{atlas, local_zone, pue, region, water};
 
 /// A table inside the program.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -34,6 +34,7 @@ pub(super) fn grid() -> impl Iterator<Item = Table> {
         atlas::PROVINCES,
         atlas::REGIONS_OWN,
         region::TABLE,
+        local_zone::TABLE,
         pue::TABLE,
         water::SITES,
         water::COUNTRIES,

@@ -4,10 +4,10 @@ use std::sync::LazyLock;
 
 use wattline_core::{LitersPerKwh, Text, Uncertainty};
 
-use super::Grid;
 use super::site::{self, Site};
 use super::table::Table;
 use super::yearly::{Row, Series, Yearly};
+use super::{Grid, LocalZone, Region};
 
 pub(super) const SITES: Table = Table::new(include_str!("../../data/water_site.csv"));
 pub(super) const COUNTRIES: Table = Table::new(include_str!("../../data/water_grid_country.csv"));
@@ -24,6 +24,9 @@ const FACILITIES_DIFFER: f64 = 1.4;
 /// How wrong a grid's factor may be. Our judgement: the publisher gives no range, and the water that hydropower's
 /// reservoirs evaporate is disputed by a factor of two and more.
 const GRID_SIGMA: f64 = 0.4;
+
+/// How far another country may lie: the root mean square of the logarithm over the 49 countries of the table.
+const COUNTRIES_DIFFER: f64 = 0.64;
 
 /// How far a place may lie from a country with more than one grid: the thirteen states of the table against the USA.
 const INSIDE_COUNTRY: f64 = 0.6;
@@ -53,29 +56,36 @@ pub struct WaterFactor {
 }
 
 /// The water of a place in a year, or now. `zone` is a configured zone, state or country; the region's own where none is
-/// given. There is no figure of the site where the provider publishes none, and none of the grid where nobody does: the
-/// world's average would say nothing, for countries differ by a factor of sixteen.
+/// given or nobody knows it. There is no figure of the site where the provider publishes none, and none of the grid where
+/// nobody does: the world's average would say nothing, for countries differ by a factor of sixteen. A Local Zone has the
+/// figures of its region on the site and of its own country at the plants.
 pub fn water(provider: Option<&str>, region: Option<&str>, zone: Option<&str>, year: Option<u16>) -> Water {
-    let site = provider.and_then(|provider| site::find(&SITE_ROWS, provider, region.unwrap_or_default(), year));
     let place = provider.zip(region).and_then(|(provider, region)| Grid::builtin().region(provider, region));
-    let grid = match (zone, place) {
+    let name = place.map_or(region.unwrap_or_default(), |place| place.name);
+    let site = provider.and_then(|provider| site::find(&SITE_ROWS, provider, name, year));
+    let is_elsewhere = place.is_some_and(|place| place.local_zone.is_some());
+    let grid = match (zone.filter(|zone| Grid::builtin().knows(zone)), place) {
         (Some(zone), _) => of_zone(zone, year),
-        (None, Some(place)) => {
-            place.state.and_then(|state| of_state(state, year)).or_else(|| of_country(place.country, year))
-        }
+        (None, Some(place)) => of_region(place, year),
         (None, None) => None,
     };
-    Water { site: site.map(|row| of_site(row, year)), grid }
+    Water { site: site.map(|row| of_site(row, year, is_elsewhere)), grid }
 }
 
 static SITE_ROWS: LazyLock<Vec<Site>> = LazyLock::new(|| site::parse(SITES));
 static COUNTRY_ROWS: LazyLock<Series> = LazyLock::new(|| Series::parse([COUNTRIES]));
 static STATE_ROWS: LazyLock<Series> = LazyLock::new(|| Series::parse([STATES]));
 
+fn of_region(place: Region, year: Option<u16>) -> Option<WaterFactor> {
+    let found = place.state.and_then(|state| of_state(state, year)).or_else(|| of_country(place.country, year))?;
+    let apart = if place.local_zone == Some(LocalZone::Unlisted) { COUNTRIES_DIFFER } else { 0.0 };
+    Some(WaterFactor { uncertainty: found.uncertainty.times(Uncertainty::from_sigma(apart)), ..found })
+}
+
 fn of_zone(zone: &str, year: Option<u16>) -> Option<WaterFactor> {
-    let zone = zone.trim().to_ascii_uppercase();
-    let country = zone.split('-').next().unwrap_or_default();
-    of_state(&zone, year).or_else(|| of_country(Grid::builtin().alpha3(country), year))
+    let grid = Grid::builtin();
+    let zone = grid.plain(zone);
+    of_state(&zone, year).or_else(|| of_country(grid.country_named(&zone)?, year))
 }
 
 fn of_state(state: &str, year: Option<u16>) -> Option<WaterFactor> {
@@ -97,13 +107,14 @@ fn of_grid(zone: &'static str, row: Row, inside: f64) -> WaterFactor {
     }
 }
 
-fn of_site(row: &'static Site, asked: Option<u16>) -> WaterFactor {
+fn of_site(row: &'static Site, asked: Option<u16>, is_elsewhere: bool) -> WaterFactor {
     let age = (row.years_from(asked).sqrt() * ONE_YEAR).min(FACILITIES_DIFFER);
+    let apart = if is_elsewhere { FACILITIES_DIFFER } else { 0.0 };
     WaterFactor {
         liters: LitersPerKwh::new(row.value),
         zone: Text::Static(row.region),
         source: Text::Static(row.source),
         year: row.year,
-        uncertainty: Uncertainty::from_sigma(row.sigma.hypot(age)),
+        uncertainty: Uncertainty::from_sigma(row.sigma.hypot(age.max(apart))),
     }
 }

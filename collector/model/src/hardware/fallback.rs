@@ -1,8 +1,10 @@
 //! What a type that the table does not have is most like: another size, another generation, or its size alone.
 
+use std::cmp::Reverse;
+
 use wattline_core::Text;
 
-use super::instance::{Basis, FAMILY_ROWS, Fitted, Instance, LONGEST_NAME, ROWS, Row, Storage};
+use super::instance::{Basis, FAMILY_ROWS, Fitted, Instance, LONGEST_NAME, ROWS, Row, Storage, sockets_of};
 
 /// vCPUs of `xlarge`; every other size is a multiple or a part of it.
 const VCPUS_PER_XLARGE: f64 = 4.0;
@@ -17,7 +19,8 @@ const GIB_PER_VCPU: f64 = 4.0;
 const HOST_VCPUS: u32 = 96;
 const HOST_SOCKETS: u32 = 2;
 
-/// The nearest hardware to `text`, which is in small letters and not in the table.
+/// The nearest hardware to `text`, which is in small letters and not in the table. None where no size can be read: any size
+/// that were taken for it would be booked as if it were known.
 pub(super) fn nearest(text: &str) -> Option<(Instance, Basis)> {
     let (family, size) = text.split_once('.')?;
     let word = |part: &str| !part.is_empty() && part.chars().all(|c| c.is_ascii_alphanumeric() || c == '-');
@@ -28,13 +31,14 @@ pub(super) fn nearest(text: &str) -> Option<(Instance, Basis)> {
     {
         return None;
     }
+    let asked = Size::parse(size)?;
     if FAMILY_ROWS.contains_key(family) {
-        return Some((scaled(text, family, size)?, Basis::Size));
+        return Some((scaled(text, family, asked, is_metal(size))?, Basis::Size));
     }
     if let Some(relative) = relative(family) {
-        return Some((scaled(text, relative, size)?, Basis::Family));
+        return Some((scaled(text, relative, asked, is_metal(size))?, Basis::Family));
     }
-    Some((by_size(text, Size::parse(size)?, is_metal(size)), Basis::Default))
+    Some((by_size(text, asked, is_metal(size)), Basis::Default))
 }
 
 /// How large a size is beside `xlarge`.
@@ -62,27 +66,29 @@ impl Size {
             Some(rest) => rest.strip_suffix("xl")?,
             None => word.strip_suffix("xlarge")?,
         };
+        if digits.starts_with(['0', '+']) {
+            return None;
+        }
         let count: u32 = digits.parse().ok().filter(|count| (1..=LARGEST_SIZE).contains(count))?;
         parts(f64::from(count))
     }
 }
 
-/// A size of a known family: the nearest size of it, multiplied. A size that cannot be read is taken for the middle one.
-fn scaled(text: &str, family: &str, size: &str) -> Option<Instance> {
+/// A size of a known family: the nearest size of it, multiplied.
+fn scaled(text: &str, family: &str, asked: Size, bare_metal: bool) -> Option<Instance> {
     let mut rows: Vec<&Row> = ROWS.values().filter(|row| row.family.name == family).collect();
     rows.sort_by_key(|row| row.vcpus);
-    let (row, factor) = match Size::parse(size) {
-        Some(Size::Xlarges(asked)) => rows
+    let (row, factor) = match asked {
+        Size::Xlarges(asked) => rows
             .iter()
             .map(|row| (*row, asked / xlarges(row)))
             .min_by(|a, b| a.1.ln().abs().total_cmp(&b.1.ln().abs()))?,
-        Some(Size::WholeServer) => {
+        Size::WholeServer => {
             let largest = *rows.last()?;
             (largest, f64::from(largest.family.host_vcpus) / f64::from(largest.vcpus))
         }
-        None => (*rows.get(rows.len() / 2)?, 1.0),
     };
-    Some(multiplied(&row.instance(), factor, text, is_metal(size)))
+    Some(multiplied(row, factor, text, bare_metal))
 }
 
 /// `metal`, `metal-24xl`: the guest has no hypervisor under it.
@@ -97,7 +103,8 @@ fn xlarges(row: &Row) -> f64 {
     }
 }
 
-fn multiplied(instance: &Instance, factor: f64, text: &str, bare_metal: bool) -> Instance {
+fn multiplied(row: &Row, factor: f64, text: &str, bare_metal: bool) -> Instance {
+    let instance = row.instance();
     let vcpus = count(f64::from(instance.vcpus) * factor);
     let devices = instance.accelerators.iter().map(|fitted| {
         // Whole devices stay whole; a part of one may become another part.
@@ -105,18 +112,21 @@ fn multiplied(instance: &Instance, factor: f64, text: &str, bare_metal: bool) ->
         Fitted { count: if fitted.count < 1.0 { many } else { many.round().max(1.0) }, ..*fitted }
     });
     let accelerators: Vec<Fitted> = devices.collect();
+    let (host_sockets, host_vcpus) = row.host(vcpus, bare_metal);
     Instance {
         name: Text::from(text.to_owned()),
         vcpus,
         cores: if instance.whole_cores { vcpus } else { vcpus.div_ceil(2) },
         memory_gib: instance.memory_gib * factor,
-        host_vcpus: instance.host_vcpus.max(vcpus),
-        neuron_cores: neuron_cores(instance, &accelerators),
+        host_sockets,
+        host_vcpus,
+        neuron_cores: neuron_cores(&instance, &accelerators),
         accelerators,
         storage: Storage { ssd_gb: instance.storage.ssd_gb * factor, hdd_gb: instance.storage.hdd_gb * factor },
         network_gbps: instance.network_gbps * factor,
         bare_metal,
-        ..instance.clone()
+        stands_in: Some(row.name),
+        ..instance
     }
 }
 
@@ -130,36 +140,49 @@ fn neuron_cores(known: &Instance, accelerators: &[Fitted]) -> u32 {
 }
 
 /// The known family that is most like an unknown one: of the same series; with the same letters behind the generation,
-/// else with the same maker of the processor; of the nearest generation, the newer of two; spelt most alike; the plainest.
-fn relative(family: &str) -> Option<&'static str> {
+/// else with the same maker of the processor; of the nearest generation, the newer of two; of the variant spelt most alike
+/// and nearest in number; the plainest. So a `p7` is like the newest of the sixth, `p6-b200`, and not like an older `p5`.
+pub(super) fn relative(family: &str) -> Option<&'static str> {
     let asked = Letters::of(family)?;
     let rank = |known: &'static str| {
         let letters = Letters::of(known).filter(|letters| letters.series == asked.series)?;
         let kinship = if letters.rest == asked.rest { 2 } else { u32::from(letters.maker() == asked.maker()) };
         let distance = letters.generation.abs_diff(asked.generation);
-        let likeness = strsim::normalized_levenshtein(letters.rest, asked.rest);
-        Some((kinship, distance, letters.generation, likeness, known))
+        let likeness = strsim::normalized_levenshtein(letters.rest, asked.rest)
+            + strsim::normalized_levenshtein(letters.variant, asked.variant);
+        let apart = letters.number().abs_diff(asked.number());
+        let age = (Reverse(distance), letters.generation);
+        Some((kinship, age, likeness, (Reverse(apart), Reverse(known.len())), known))
     };
     let best = FAMILY_ROWS.keys().filter_map(|known| rank(known)).max_by(|a, b| {
-        let of_age = a.0.cmp(&b.0).then(b.1.cmp(&a.1)).then(a.2.cmp(&b.2));
-        of_age.then(a.3.total_cmp(&b.3)).then(b.4.len().cmp(&a.4.len())).then(a.4.cmp(b.4))
+        let of_age = a.0.cmp(&b.0).then(a.1.cmp(&b.1));
+        of_age.then(a.2.total_cmp(&b.2)).then(a.3.cmp(&b.3)).then(a.4.cmp(b.4))
     });
     best.map(|(.., known)| known)
 }
 
-/// A family's name in its parts: `m`, 8, `gd`.
+/// A family's name in its parts: `m`, 8, `gd`, and after a hyphen what tells variants of one generation apart: `flex`,
+/// `b200`, `12tb`.
 struct Letters<'a> {
     series: &'a str,
     generation: u32,
     rest: &'a str,
+    variant: &'a str,
 }
 
 impl<'a> Letters<'a> {
     fn of(family: &'a str) -> Option<Self> {
         let (series, behind) = family.split_at(family.find(|c: char| c.is_ascii_digit())?);
         let digits = behind.find(|c: char| !c.is_ascii_digit()).unwrap_or(behind.len());
-        let (generation, rest) = behind.split_at(digits);
-        Some(Self { series, generation: generation.parse().ok()?, rest })
+        let (generation, behind) = behind.split_at(digits);
+        let (rest, variant) = behind.split_once('-').unwrap_or((behind, ""));
+        Some(Self { series, generation: generation.parse().ok()?, rest, variant })
+    }
+
+    /// The number in the variant's name; none counts as zero.
+    fn number(&self) -> u32 {
+        let digits: String = self.variant.chars().filter(char::is_ascii_digit).collect();
+        digits.parse().unwrap_or_default()
     }
 
     /// AMD, Graviton or Intel; the generations before the sixth leave Intel's letter out.
@@ -174,6 +197,7 @@ fn by_size(text: &str, size: Size, bare_metal: bool) -> Instance {
         Size::Xlarges(xlarges) => count(xlarges * VCPUS_PER_XLARGE),
         Size::WholeServer => HOST_VCPUS,
     };
+    let host_vcpus = if bare_metal { vcpus } else { HOST_VCPUS.max(vcpus) };
     Instance {
         name: Text::from(text.to_owned()),
         vcpus,
@@ -183,13 +207,14 @@ fn by_size(text: &str, size: Size, bare_metal: bool) -> Instance {
         arch: "unknown",
         cpu_family: "unknown",
         cpu_name: "unknown",
-        host_sockets: HOST_SOCKETS,
-        host_vcpus: HOST_VCPUS.max(vcpus),
+        host_sockets: if bare_metal { sockets_of(vcpus, HOST_VCPUS, HOST_SOCKETS) } else { HOST_SOCKETS },
+        host_vcpus,
         accelerators: Vec::new(),
         neuron_cores: 0,
         storage: Storage::default(),
         network_gbps: 0.0,
         bare_metal,
+        stands_in: None,
     }
 }
 

@@ -6,8 +6,12 @@ use wattline_core::{DeviceKind, GramsCo2e, Ratio, Seconds, Text, Uncertainty, Us
 use super::{Accelerator, Basis, Embodied, InstancePrice, Match, Parts, PriceFile, Storage, embodied, instance, price};
 use crate::host;
 
+#[cfg(test)]
+mod tests;
+
 /// Weights by which a rent is divided: what a provider's small machines cost for each of their parts, in USD an hour.
-/// Source: `OpenCost`, default prices on AWS.
+/// Source: `OpenCost`, default prices on AWS. That of an accelerator is the least one: whatever a machine costs beyond its
+/// CPUs and memory, its accelerators cost.
 const USD_PER_VCPU: f64 = 0.031_611;
 const USD_PER_GIB: f64 = 0.004_237;
 const USD_PER_ACCELERATOR: f64 = 0.95;
@@ -46,8 +50,15 @@ pub struct Held {
     pub holding: host::Holding,
     /// The price list that the rent is of; `None` where there is no rent.
     pub price: Option<InstancePrice>,
-    /// How the instance type was understood; `None` where there is none.
+    /// How the instance type was understood; `None` where there is none, and where it was not.
     pub basis: Option<Basis>,
+    /// The type of the table whose figures stand in, where the table has not the machine's own.
+    pub stands_in: Option<&'static str>,
+    /// The service that the type is of, where that is not EC2: its machines have no list price here.
+    pub service: Option<&'static str>,
+    /// Logical CPUs of the type by the table and of the machine itself, where the two differ: then one of them is not what
+    /// it is taken for, or multithreading is switched off.
+    pub vcpus_differ: Option<(u32, u32)>,
 }
 
 /// What it costs to hold the machine that `inventory` describes. The rent of an instance type is only its own, and in
@@ -58,24 +69,34 @@ pub fn holding(inventory: &Inventory, own: &OwnHolding<'_>) -> Held {
     let name = cloud.and_then(|cloud| cloud.instance_type.as_deref());
     let region = cloud.and_then(|cloud| cloud.region.as_deref()).unwrap_or_default();
     let matched = name.and_then(|name| instance(provider, name));
+    let listed = name.and_then(|name| price(provider, region, name));
     let price = own.rent.map(InstancePrice::configured).or_else(|| {
-        let name = name?;
         // A spot instance has another price every hour.
         let is_on_demand = cloud.and_then(|cloud| cloud.life_cycle.as_deref()).is_none_or(|life| life != "spot");
-        let listed = || price(provider, region, name).filter(|price| is_on_demand && !price.estimated);
-        own.prices.price(region, name).or_else(listed)
+        let of_list = || listed.clone().filter(|price| is_on_demand && !price.estimated);
+        own.prices.price(region, name?).or_else(of_list)
     });
     let (parts, uncertainty) = parts(inventory, matched.as_ref());
     let made = embodied(&parts);
+    let whole = listed.or_else(|| price.clone()).map(|price| price.usd_per_hour);
     Held {
         holding: host::Holding {
             rent: price.as_ref().map(|price| price.usd_per_hour),
             embodied: own.counts_embodied.then(|| by_the_hour(&made, own, uncertainty)),
-            parts: weights(inventory, &parts, &made),
+            parts: weights(inventory, &parts, &made, whole),
         },
         price,
-        basis: matched.map(|matched| matched.basis),
+        basis: matched.as_ref().map(|matched| matched.basis),
+        stands_in: matched.as_ref().and_then(Match::stands_in),
+        service: matched.as_ref().and_then(Match::service),
+        vcpus_differ: matched.as_ref().and_then(|matched| vcpus_differ(matched, inventory)),
     }
+}
+
+/// The vCPUs of the type and the logical CPUs of the machine, where they differ.
+fn vcpus_differ(matched: &Match, inventory: &Inventory) -> Option<(u32, u32)> {
+    let (table, machine) = (matched.instance.vcpus, inventory.cpu.logical_count?);
+    (table != machine).then_some((table, machine))
 }
 
 impl InstancePrice {
@@ -111,17 +132,24 @@ fn by_the_hour(made: &Embodied, own: &OwnHolding<'_>, parts: Uncertainty) -> hos
     host::Embodied { per_hour: total.per_hour(own.lifetime), uncertainty }
 }
 
-/// The weights of the machine's parts: prices of small machines for the rent, and what was emitted for the rest.
-fn weights(inventory: &Inventory, parts: &Parts, made: &Embodied) -> Vec<host::HeldPart> {
+/// The weights of the machine's parts: prices for the rent, and what was emitted for the rest.
+///
+/// `whole` is what the machine costs by a list, of any region, for only shares are taken from it; else its rent. A machine
+/// of that price costs more than CPUs and memory do elsewhere because of its accelerators, so they weigh the difference,
+/// and the weights sum to the price. A discount on the whole machine is then a discount on all of its parts.
+fn weights(inventory: &Inventory, parts: &Parts, made: &Embodied, whole: Option<UsdPerHour>) -> Vec<host::HeldPart> {
     let vcpus = f64::from(inventory.cpu.logical_count.unwrap_or(1).max(1));
+    let (usd_cpu, usd_memory) = (USD_PER_VCPU * vcpus, USD_PER_GIB * parts.memory_gb);
     let devices: f64 = parts.accelerators.iter().map(|fitted| fitted.count).sum();
+    let usd_beyond = whole.map_or(0.0, |whole| whole.get() - usd_cpu - usd_memory);
+    let usd_accelerators = if devices > 0.0 { usd_beyond.max(USD_PER_ACCELERATOR * devices) } else { 0.0 };
     let is_gpu = parts.accelerators.iter().any(|fitted| fitted.accelerator.is_gpu());
     let accelerator = if is_gpu { DeviceKind::Gpu } else { DeviceKind::Accelerator };
     [
-        (DeviceKind::Cpu, USD_PER_VCPU * vcpus, made.cpu.central),
-        (DeviceKind::Memory, USD_PER_GIB * parts.memory_gb, made.memory.central),
+        (DeviceKind::Cpu, usd_cpu, made.cpu.central),
+        (DeviceKind::Memory, usd_memory, made.memory.central),
         (DeviceKind::Disk, 0.0, made.storage.central),
-        (accelerator, USD_PER_ACCELERATOR * devices, made.accelerators.central),
+        (accelerator, usd_accelerators, made.accelerators.central),
     ]
     .into_iter()
     .filter(|(_, rent, embodied)| *rent > 0.0 || *embodied > GramsCo2e::ZERO)
@@ -138,96 +166,5 @@ impl Accelerator {
     /// Whether it is a graphics processor, and not a chip made for models alone.
     fn is_gpu(&self) -> bool {
         self.id.starts_with("nvidia-") || self.id.starts_with("amd-")
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use wattline_core::reading::{CloudInstance, CpuModel};
-
-    use super::*;
-
-    fn own(prices: &PriceFile) -> OwnHolding<'_> {
-        OwnHolding {
-            counts_embodied: true,
-            embodied: None,
-            lifetime: super::super::DEFAULT_LIFETIME,
-            rent: None,
-            prices,
-        }
-    }
-
-    fn rented(name: &str, region: &str, cpus: u32, gib: u64) -> Inventory {
-        Inventory {
-            cpu: CpuModel { logical_count: Some(cpus), ..CpuModel::default() },
-            memory_bytes: Some(gib << 30),
-            virtualization: Virtualization::Guest("kvm".to_owned()),
-            cloud: Some(CloudInstance {
-                provider: "aws".to_owned(),
-                platform: "aws_ec2".to_owned(),
-                region: Some(region.to_owned()),
-                availability_zone: None,
-                account_id: None,
-                instance_id: None,
-                instance_type: Some(name.to_owned()),
-                life_cycle: None,
-            }),
-            ..Inventory::default()
-        }
-    }
-
-    #[test]
-    fn a_rent_is_that_of_the_type_in_the_region_and_no_other() {
-        let none = PriceFile::default();
-        let of = |name, region| holding(&rented(name, region, 2, 8), &own(&none));
-        let known = of("m5.large", "us-east-1");
-        assert!((known.holding.rent.unwrap().get() - 0.096).abs() < 1e-9, "{known:?}");
-        assert!(of("m5.large", "eu-north-1").holding.rent.is_none(), "the price of another region is none");
-        assert!(of("m99.large", "us-east-1").holding.rent.is_none());
-        let file = PriceFile::parse("region,instance_type,usd_per_hour\neu-north-1,m5.large,0.102\n").unwrap();
-        let found = holding(&rented("m5.large", "eu-north-1", 2, 8), &own(&file));
-        assert!((found.holding.rent.unwrap().get() - 0.102).abs() < 1e-9);
-    }
-
-    #[test]
-    fn a_spot_instance_has_no_list_price() {
-        let mut inventory = rented("m5.large", "us-east-1", 2, 8);
-        inventory.cloud.as_mut().unwrap().life_cycle = Some("spot".to_owned());
-        assert!(holding(&inventory, &own(&PriceFile::default())).holding.rent.is_none());
-        let none = PriceFile::default();
-        let own = OwnHolding { rent: Some(UsdPerHour::new(0.03)), ..own(&none) };
-        assert!((holding(&inventory, &own).holding.rent.unwrap().get() - 0.03).abs() < 1e-12);
-    }
-
-    #[test]
-    fn accelerators_bear_most_of_a_training_machine() {
-        let held = holding(&rented("p5.48xlarge", "us-east-1", 192, 2048), &own(&PriceFile::default()));
-        let gpu = held.holding.parts.iter().find(|part| part.kind == DeviceKind::Gpu).unwrap();
-        let others = held.holding.parts.iter().filter(|part| part.kind != DeviceKind::Gpu);
-        assert!((gpu.weight_rent.get() - 8.0 * 0.95).abs() < 1e-9);
-        assert!(others.map(|part| part.weight_embodied.get()).sum::<f64>() > 0.0);
-    }
-
-    #[test]
-    fn a_guest_of_an_unknown_host_wears_its_share_of_one() {
-        let guest = Inventory {
-            cpu: CpuModel { logical_count: Some(2), ..CpuModel::default() },
-            memory_bytes: Some(8 << 30),
-            virtualization: Virtualization::Guest("kvm".to_owned()),
-            ..Inventory::default()
-        };
-        let whole = Inventory { virtualization: Virtualization::None, ..guest.clone() };
-        let of = |inventory| holding(inventory, &own(&PriceFile::default())).holding.embodied.unwrap();
-        assert!(of(&guest).per_hour.get() * 5.0 < of(&whole).per_hour.get());
-        assert!(of(&guest).uncertainty.sigma() > of(&whole).uncertainty.sigma());
-    }
-
-    #[test]
-    fn what_the_maker_declared_is_spread_over_the_lifetime() {
-        // By hand: 1,000 kg over four years of 8,760 hours are 28.54 g an hour (SCI specification, worked example).
-        let none = PriceFile::default();
-        let own = OwnHolding { embodied: Some(GramsCo2e::new(1e6)), ..own(&none) };
-        let found = holding(&Inventory::default(), &own).holding.embodied.unwrap();
-        assert!((found.per_hour.get() - 28.538_812_785).abs() < 1e-6, "{found:?}");
     }
 }

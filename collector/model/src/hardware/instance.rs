@@ -1,6 +1,5 @@
 //! Instance types of EC2: what each consists of, and which the nearest to an unknown name is.
 
-use std::cmp::Ordering;
 use std::collections::BTreeMap;
 use std::sync::LazyLock;
 
@@ -25,7 +24,7 @@ const SUGGESTIONS: usize = 5;
 /// What a machine that is rented by type consists of.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Instance {
-    /// The type, in small letters.
+    /// The type, in small letters; with the beginning that another service than EC2 puts before it.
     pub name: Text,
     /// Logical CPUs that the guest sees.
     pub vcpus: u32,
@@ -41,9 +40,10 @@ pub struct Instance {
     pub cpu_family: &'static str,
     /// The processor's name as far as it is published.
     pub cpu_name: &'static str,
-    /// Processors of the whole server.
+    /// Processors of the whole server. A bare-metal type that is a part of its family's largest server is a smaller server:
+    /// `m7i.metal-24xl` has one processor where `m7i.metal-48xl` has two.
     pub host_sockets: u32,
-    /// Logical CPUs of the whole server, counted as `vcpus` are. Not below `vcpus`.
+    /// Logical CPUs of the whole server, counted as `vcpus` are. Not below `vcpus`, and just these of bare metal.
     pub host_vcpus: u32,
     /// Accelerators: of one kind on every type of EC2.
     pub accelerators: Vec<Fitted>,
@@ -55,6 +55,8 @@ pub struct Instance {
     pub network_gbps: f64,
     /// The guest has the server for itself.
     pub bare_metal: bool,
+    /// The type of the table that this was made from, where the table has not the type itself.
+    pub(super) stands_in: Option<&'static str>,
 }
 
 impl Instance {
@@ -91,6 +93,19 @@ pub struct Match {
     pub basis: Basis,
     /// How wrong any figure of the hardware may be because the name was not known: none where it was.
     pub uncertainty: Uncertainty,
+}
+
+impl Match {
+    /// The type whose figures stand in for one that the table has not, as they are or scaled. None where the table has the
+    /// type itself, and where only its size is known.
+    pub const fn stands_in(&self) -> Option<&'static str> {
+        self.instance.stands_in
+    }
+
+    /// The service that the name is of, where it is not EC2 itself. Its machines are those of EC2, and cost otherwise.
+    pub fn service(&self) -> Option<&'static str> {
+        service(&self.instance.name).map(|(service, _)| service)
+    }
 }
 
 /// How the name of an instance type was understood, from strongest to weakest.
@@ -131,29 +146,45 @@ impl Basis {
 }
 
 /// What an instance type consists of. `provider` is `cloud.provider`; only `aws` is known. `name` may be in any case and
-/// may have the beginning that `SageMaker`, RDS and `ElastiCache` put before it (`ml.`, `db.`, `cache.`).
+/// may have the beginning that `SageMaker`, RDS and `ElastiCache` put before it (`ml.`, `db.`, `cache.`); it stays in the
+/// instance's name, so that nobody looks up what EC2 would cost, and [`Match::service`] tells it.
 ///
-/// Whatever looks like an instance type has an answer above zero in vCPUs and memory; [`Match::basis`] says how good it
-/// is. `None` is for another provider and for text that is no instance type.
+/// Whatever looks like an instance type, with a size that can be read, has an answer above zero in vCPUs and memory;
+/// [`Match::basis`] says how good it is. `None` is for another provider and for text that is no instance type.
 pub fn instance(provider: &str, name: &str) -> Option<Match> {
     if !provider.trim().eq_ignore_ascii_case("aws") {
         return None;
     }
-    let text = plain(name);
-    let (instance, basis) = match ROWS.get(text.as_str()) {
+    let name = name.trim().to_ascii_lowercase();
+    let text = plain(&name);
+    let (instance, basis) = match ROWS.get(text) {
         Some(row) => (row.instance(), Basis::Exact),
-        None => fallback::nearest(&text)?,
+        None => fallback::nearest(text)?,
     };
+    let instance = if text == name { instance } else { Instance { name: Text::from(name), ..instance } };
     Some(Match { instance, basis, uncertainty: basis.uncertainty() })
 }
 
-/// The names that are spelt most like `name`, the nearest first; five at most. For an error message.
+/// The names most like `name`; five at most. For an error message. First the type that stands in for it, then its family,
+/// then the family most like its own, then all others, each as they are spelt.
 pub fn nearest_instances(name: &str) -> Vec<&'static str> {
-    let text: String = plain(name).chars().take(LONGEST_NAME).collect();
-    let mut all: Vec<(f64, &'static str)> =
-        ROWS.keys().map(|known| (strsim::normalized_damerau_levenshtein(&text, known), *known)).collect();
-    all.sort_by(|a, b| b.0.partial_cmp(&a.0).unwrap_or(Ordering::Equal).then(a.1.cmp(b.1)));
-    all.into_iter().take(SUGGESTIONS).map(|(_, known)| known).collect()
+    let name: String = name.trim().chars().take(LONGEST_NAME).collect::<String>().to_ascii_lowercase();
+    let text = plain(&name);
+    let stands_in = fallback::nearest(text).and_then(|(instance, _)| instance.stands_in);
+    let family = text.split_once('.').map(|(family, _)| family);
+    let relative = family.and_then(fallback::relative);
+    let distance = |known: &'static str, row: &Row| match () {
+        () if Some(known) == stands_in => 0,
+        () if Some(row.family.name) == family => 1,
+        () if Some(row.family.name) == relative => 2,
+        () => 3,
+    };
+    let mut all: Vec<(u8, f64, &'static str)> = ROWS
+        .iter()
+        .map(|(known, row)| (distance(known, row), strsim::normalized_damerau_levenshtein(text, known), *known))
+        .collect();
+    all.sort_by(|a, b| a.0.cmp(&b.0).then(b.1.total_cmp(&a.1)).then(a.2.cmp(b.2)));
+    all.into_iter().take(SUGGESTIONS).map(|(.., known)| known).collect()
 }
 
 /// The names of all types in the table.
@@ -161,9 +192,16 @@ pub fn instance_names() -> impl Iterator<Item = &'static str> {
     ROWS.keys().copied()
 }
 
-fn plain(name: &str) -> String {
-    let text = name.trim().to_ascii_lowercase();
-    ["ml.", "db.", "cache."].iter().find_map(|service| text.strip_prefix(service)).unwrap_or(&text).to_owned()
+/// Services that rent out machines of EC2 under names with a beginning of their own.
+const SERVICES: [(&str, &str); 3] = [("SageMaker", "ml."), ("RDS", "db."), ("ElastiCache", "cache.")];
+
+/// The service of a name in small letters, and what stands behind its beginning.
+fn service(name: &str) -> Option<(&'static str, &str)> {
+    SERVICES.iter().find_map(|(service, beginning)| Some((*service, name.strip_prefix(beginning)?)))
+}
+
+fn plain(name: &str) -> &str {
+    service(name).map_or(name, |(_, rest)| rest)
 }
 
 pub(super) static ROWS: LazyLock<BTreeMap<&'static str, Row>> =
@@ -214,9 +252,7 @@ impl Row {
     /// What the type consists of.
     pub(super) fn instance(&self) -> Instance {
         let whole_cores = self.threads_per_core == 1;
-        // One type of a family that sells threads has multithreading off: its server has half as many logical CPUs.
-        let threads_hidden = whole_cores && !self.family.sells_cores;
-        let host_vcpus = if threads_hidden { self.family.host_vcpus / 2 } else { self.family.host_vcpus };
+        let (host_sockets, host_vcpus) = self.host(self.vcpus, self.bare_metal);
         Instance {
             name: Text::Static(self.name),
             vcpus: self.vcpus,
@@ -226,13 +262,27 @@ impl Row {
             arch: self.arch,
             cpu_family: self.family.processors,
             cpu_name: self.family.cpu_name,
-            host_sockets: self.family.sockets,
-            host_vcpus: host_vcpus.max(self.vcpus),
+            host_sockets,
+            host_vcpus,
             accelerators: self.accelerator.into_iter().collect(),
             neuron_cores: self.neuron_cores,
             storage: self.storage,
             network_gbps: self.network_gbps,
             bare_metal: self.bare_metal,
+            stands_in: None,
+        }
+    }
+
+    /// Sockets and logical CPUs of the server that so many vCPUs of this type's family are on. Bare metal has a server of
+    /// its own, with as many of the largest server's sockets as it has of its CPUs.
+    pub(super) fn host(&self, vcpus: u32, bare_metal: bool) -> (u32, u32) {
+        // One type of a family that sells threads has multithreading off: its server has half as many logical CPUs.
+        let threads_hidden = self.threads_per_core == 1 && !self.family.sells_cores;
+        let host_vcpus = if threads_hidden { self.family.host_vcpus / 2 } else { self.family.host_vcpus };
+        if bare_metal {
+            (sockets_of(vcpus, host_vcpus, self.family.sockets), vcpus)
+        } else {
+            (self.family.sockets, host_vcpus.max(vcpus))
         }
     }
 
@@ -242,13 +292,20 @@ impl Row {
     }
 }
 
+/// The sockets that so many of a server's logical CPUs fill: whole ones, one at least, and all at most.
+pub(super) fn sockets_of(vcpus: u32, host_vcpus: u32, host_sockets: u32) -> u32 {
+    let exact = u64::from(vcpus) * u64::from(host_sockets);
+    let sockets = exact.div_ceil(u64::from(host_vcpus.max(1)));
+    u32::try_from(sockets).unwrap_or(host_sockets).clamp(1, host_sockets.max(1))
+}
+
 /// A row of the table of families.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Family {
     pub(super) name: &'static str,
     pub(super) processors: &'static str,
     cpu_name: &'static str,
-    sockets: u32,
+    pub(super) sockets: u32,
     pub(super) host_vcpus: u32,
     pub(super) sells_cores: bool,
 }

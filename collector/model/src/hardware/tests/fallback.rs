@@ -1,7 +1,7 @@
 use proptest::prelude::*;
 
 use super::super::instance::ROWS;
-use super::super::{Basis, Fitted, Match, Parts, embodied, instance};
+use super::super::{Basis, Fitted, Match, Parts, embodied, instance, nearest_instances};
 
 fn found(name: &str) -> Match {
     instance("aws", name).unwrap_or_else(|| panic!("{name} has no answer"))
@@ -19,10 +19,51 @@ fn an_unknown_size_is_the_nearest_one_multiplied() {
     assert_eq!((part.accelerators[0].accelerator.id, part.accelerators[0].count), ("nvidia-l4", 1.0));
     let small = found("m7g.nano").instance;
     assert_eq!((small.vcpus, small.memory_gib, small.whole_cores), (1, 0.5, true));
-    // No metal of M5a is described: it is the whole server. And a word that is no size is the middle one.
+    // No metal of M5a is described: it is the whole server.
     let metal = found("m5a.metal").instance;
     assert_eq!((metal.vcpus, metal.bare_metal), (96, true));
-    assert_eq!(found("m5.mega").basis, Basis::Size);
+    // A size that can be read and that nobody lists.
+    let listed = found("m7i.8xlarge").instance;
+    let unlisted = found("m7i.7xlarge");
+    assert_eq!((unlisted.basis, unlisted.instance.vcpus, listed.vcpus), (Basis::Size, 28, 32));
+    assert_eq!(unlisted.stands_in(), Some("m7i.8xlarge"));
+}
+
+#[test]
+fn a_size_that_cannot_be_read_is_no_size_of_its_family() {
+    for size in
+        ["xlrge", "0xlarge", "1025xlarge", "07xlarge", "mega", "xl", "metal-", "metal-0xl", "metal-24xlarge", "7"]
+    {
+        for family in ["m7i", "m9i", "zz"] {
+            assert!(instance("aws", &format!("{family}.{size}")).is_none(), "{family}.{size}");
+        }
+    }
+    for name in ROWS.keys() {
+        let family = ROWS[name].family.name;
+        // Another generation of the series stands in, so every size of the table was read.
+        let unknown = name.replacen(family, &format!("{family}zz"), 1);
+        assert!(instance("aws", &unknown).is_some(), "{unknown}");
+    }
+}
+
+#[test]
+fn the_type_that_stands_in_is_told() {
+    for (name, stands_in) in [
+        ("m5.large", None),
+        ("db.r7g.large", None),
+        ("q1x.2xlarge", None),
+        ("p5.24xlarge", Some("p5.48xlarge")),
+        ("u-24tb1.metal", Some("u-24tb1.112xlarge")),
+        ("p7.48xlarge", Some("p6-b200.48xlarge")),
+        ("m9i.large", Some("m8i.large")),
+        ("m9i-flex.large", Some("m8i-flex.large")),
+        ("ml.p7-b400.48xlarge", Some("p6-b300.48xlarge")),
+    ] {
+        assert_eq!(found(name).stands_in(), stands_in, "{name}");
+        if let Some(stands_in) = stands_in {
+            assert_eq!(nearest_instances(name)[0], stands_in, "{name}");
+        }
+    }
 }
 
 #[test]
@@ -79,6 +120,20 @@ proptest! {
     }
 
     #[test]
+    fn no_size_that_cannot_be_read_is_more_than_a_default(
+        family in prop::sample::select(vec!["m5", "m7i", "p5", "u-24tb1", "m9i", "mac2", "zz1"]),
+        size in "[0-9]{0,5}(xlarge|xlrge|large|metal|xl)|metal-[0-9]{0,5}(xl|large)?|[a-z0-9-]{1,9}",
+    ) {
+        let digits = size.strip_suffix("xlarge").or_else(|| size.strip_prefix("metal-")?.strip_suffix("xl"));
+        let is_counted = digits.is_some_and(|digits| (1..=1024_u32).any(|count| count.to_string() == digits));
+        let words = ["nano", "micro", "small", "medium", "large", "xlarge", "metal"];
+        if !is_counted && !words.contains(&size.as_str()) {
+            let found = instance("aws", &format!("{family}.{size}"));
+            prop_assert!(found.is_none_or(|found| found.basis == Basis::Default), "{family}.{size}");
+        }
+    }
+
+    #[test]
     fn whatever_looks_like_a_type_is_above_zero_and_finite(
         series in "[a-z]{1,5}",
         generation in 0_u32..30,
@@ -92,6 +147,7 @@ proptest! {
         let name = format!("{series}{generation}{rest}.{size}");
         let Match { instance, uncertainty, .. } = found(&name);
         prop_assert!(instance.vcpus >= 1 && instance.cores >= 1 && instance.host_vcpus >= instance.vcpus);
+        prop_assert!(instance.host_sockets >= 1 && (!instance.bare_metal || instance.host_vcpus == instance.vcpus));
         prop_assert!(instance.memory_gib > 0.0 && instance.memory_gib.is_finite());
         prop_assert!(uncertainty.sigma() > 0.0 || ROWS.contains_key(name.as_str()));
         prop_assert!(instance.accelerators.iter().all(|fitted| fitted.count > 0.0));

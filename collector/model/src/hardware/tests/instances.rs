@@ -1,7 +1,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::super::instance::{FAMILIES, FAMILY_ROWS, ROWS, TABLE};
-use super::super::{Basis, accelerator, instance, nearest_instances};
+use super::super::{Basis, Parts, accelerator, instance, nearest_instances, price};
 use crate::grid::table::check;
 
 /// The table that another module owns; only its first column, the key, is looked at.
@@ -152,9 +152,64 @@ fn names_are_read_in_any_case_and_with_the_beginnings_of_other_services() {
 }
 
 #[test]
+fn a_type_of_another_service_keeps_its_name_and_has_no_price_of_ec2() {
+    for (name, service, ec2) in [
+        ("ml.p5.48xlarge", Some("SageMaker"), "p5.48xlarge"),
+        ("DB.r7g.large", Some("RDS"), "r7g.large"),
+        ("cache.t4g.micro", Some("ElastiCache"), "t4g.micro"),
+        ("db.m7i.7xlarge", Some("RDS"), "m7i.7xlarge"),
+        ("m5.large", None, "m5.large"),
+    ] {
+        let [found, same] = [name, ec2].map(|name| instance("aws", name).unwrap());
+        assert_eq!((found.service(), found.instance.name.as_str()), (service, name.to_lowercase().as_str()));
+        assert_eq!((found.instance.vcpus, found.basis), (same.instance.vcpus, same.basis), "{name}");
+        let priced = price("aws", "us-east-1", &found.instance.name).is_some();
+        assert_eq!(priced, service.is_none(), "{name}");
+    }
+}
+
+/// `metal-24xl` of M7i is a server of one processor: its 96 threads are the 48 cores of one Xeon 8488C, and `metal-48xl`
+/// has two. Source: aws.amazon.com/ec2/instance-types and Intel's cores for each processor.
+#[test]
+fn bare_metal_has_the_sockets_of_its_own_server() {
+    let of = |name| instance("aws", name).unwrap().instance;
+    for (name, sockets) in [
+        ("m7i.metal-24xl", 1),
+        ("m7i.metal-48xl", 2),
+        ("m8g.metal-24xl", 1),
+        ("m8g.metal-48xl", 2),
+        ("c8i.metal-48xl", 1),
+        ("c8i.metal-96xl", 2),
+        ("r7iz.metal-16xl", 1),
+        ("m8azn.metal-12xl", 1),
+        ("m5.metal", 2),
+        ("m6g.metal", 1),
+        ("mac1.metal", 1),
+        ("u-24tb1.metal", 8),
+        ("m7i.metal-12xl", 1),
+        ("zz1.metal-12xl", 1),
+        ("zz1.metal", 2),
+    ] {
+        assert_eq!(of(name).host_sockets, sockets, "{name}");
+    }
+    for (name, row) in ROWS.iter().filter(|(name, _)| name.contains("metal")) {
+        let (metal, family) = (of(name), row.family);
+        assert!(metal.bare_metal && metal.host_vcpus == metal.vcpus && metal.share_of_host() >= 1.0, "{name}");
+        // As many CPUs on each socket as the family's largest server has.
+        let [of_type, of_family] = [(metal.vcpus, metal.host_sockets), (family.host_vcpus, family.sockets)];
+        assert_eq!(of_type.0 * of_family.1, of_family.0 * of_type.1, "{name}");
+        let packages = Parts::of(&metal).packages;
+        assert!((packages - f64::from(metal.host_sockets)).abs() < 1e-12, "{name}: {packages}");
+    }
+}
+
+#[test]
 fn the_nearest_names_are_offered() {
     assert_eq!(nearest_instances("m5.xlarg")[0], "m5.xlarge");
     assert_eq!(nearest_instances("p5.48xlrage")[0], "p5.48xlarge");
+    assert_eq!(nearest_instances("u-24tb1.metl")[0], "u-24tb1.112xlarge");
+    assert!(nearest_instances("m7i.xlrge").iter().all(|near| near.starts_with("m7i.")));
+    assert!(nearest_instances("DB.m7i.0xlarge").iter().all(|near| near.starts_with("m7i.")));
     assert_eq!(nearest_instances("").len(), 5);
     assert_eq!(nearest_instances(&"x".repeat(1_000_000)).len(), 5);
 }

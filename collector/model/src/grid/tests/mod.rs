@@ -4,7 +4,10 @@ use proptest::prelude::*;
 use wattline_core::LitersPerKwh;
 
 use super::*;
-use crate::grid::{atlas, region, table};
+use crate::grid::{atlas, local_zone, region, table};
+
+mod local_zones;
+mod names;
 
 const ODBL: bool = cfg!(feature = "odbl");
 
@@ -35,6 +38,8 @@ fn every_row_parses_once_and_has_source_year_and_licence() {
     table::keys_once::<6>(atlas::REGIONS_OWN, &["provider", "region", "year"]);
     table::check::<8>(region::TABLE, grid().regions().count());
     table::keys_once::<8>(region::TABLE, &["provider", "region"]);
+    table::check::<6>(local_zone::TABLE, local_zone::TABLE.rows::<6>().count());
+    table::keys_once::<6>(local_zone::TABLE, &["code"]);
 
     let generated = atlas::COUNTRIES.rows::<6>().count() + atlas::COUNTRIES_PAST.rows::<5>().count();
     assert_eq!(grid().countries.rows().count(), generated, "a figure did not parse");
