@@ -97,7 +97,7 @@ def models(work):
     return f"""# table: models
 # version: 2026.11
 # built-by: tools/build_data.py from PyPI ecologits {ECOLOGITS} and model cards
-# attribution: Sizes and speeds of models from EcoLogits, Copyright (c) GenAI Impact, MPL-2.0
+# attribution: Sizes and speeds of models from EcoLogits, GenAI Impact (github.com/genai-impact/ecologits), MPL-2.0
 # note: parameters in billions; `guessed` where the maker has not released them; tps and ttft as served by the maker
 """, ["pattern", "owner", "total_min_b", "total_max_b", "active_min_b", "active_max_b", "tps", "ttft_s", "parameters",
       "source", "year", "licence"], sorted([name, *row] for name, row in rows.items())
