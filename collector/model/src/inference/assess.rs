@@ -115,7 +115,7 @@ fn remote_energy(call: &Inference, grid: &Grid) -> Option<RemoteEnergy> {
     let place = RemotePlace::of_models(grid, &call.key.provider, names, call.region.as_deref(), year);
     let (energy, embodied) = (estimate.energy(), estimate.embodied());
     let operational = energy * place.pue.ratio.get() * place.intensity.grams;
-    let energy_uncertainty = estimate.uncertainty.times(ecologits::unreckoned_input(&call.usage));
+    let energy_uncertainty = estimate.uncertainty.times(ecologits::unreckoned_input(&model.parameters, &call.usage));
     let operational_uncertainty = energy_uncertainty.times(place.pue.uncertainty).times(place.intensity.uncertainty);
     // Reading input holds the machines too, in proportion to the energy that it needs.
     let embodied_uncertainty = energy_uncertainty.times(Uncertainty::from_sigma(EMBODIED_SIGMA));

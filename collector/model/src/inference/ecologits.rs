@@ -52,23 +52,27 @@ const NINETY_PERCENT: f64 = 1.645;
 /// The band of a factor of three as the logarithm's standard deviation: ln(3) / 1.645.
 const LEAST_SIGMA: f64 = 0.667_849;
 
-/// What reading a new token of input may need at most, as a share of what generating a token is reckoned to need.
+/// What reading a new token of input needs for each billion of active parameters: two operations for each parameter, at
+/// 45 % of the 989 TFLOP/s of an H100 that draws 85 % of its 700 W, with its eighth of the server.
 ///
-/// Two operations for each active parameter at 45 % of the 989 TFLOP/s of an H100 that draws 85 % of its 700 W, and its
-/// eighth of the server, against the formulas above: 0.12 for 70 billion dense parameters, 0.10 for 8, 0.05 for 405, and
-/// 0.02 for mixtures of experts. Source: NVIDIA H100 data sheet; 0.45 and 0.85 are at the upper end of what serving is
-/// seen to reach.
-const INPUT_AT_MOST: f64 = 0.125;
+/// Against the formulas above that is 0.12 of a generated token for 70 billion dense parameters, 0.10 for 8, 0.05 for
+/// 405, and 0.01 to 0.02 for mixtures of experts. Source: NVIDIA H100 data sheet; 0.45 and 0.85 are ours, between what ML.ENERGY
+/// Benchmark 3.0 shows of power (0.57 to 0.90 of the limit) and what large batches are seen to reach of the arithmetic.
+const READING_JOULES_PER_BILLION: f64 = 2e9 / (0.45 * 989e12) * (0.85 * 700.0 + 1000.0 * SERVER_KW / SERVER_GPUS);
 
-/// The same for a token read from a cache: a quarter of a new one, the largest ratio of the two in published price
-/// lists (Amazon Nova; others ask a tenth). No measurement was found.
-const CACHED_INPUT_AT_MOST: f64 = INPUT_AT_MOST / 4.0;
+/// A token read from a cache as a share of a new one, at most: the largest ratio of the two in published price lists
+/// (Amazon Nova; others ask a tenth). No measurement was found.
+const CACHED_AT_MOST: f64 = 0.25;
 
-/// The length of context at which each token needs twice as much, for all that went before must be read again: 328 kB
-/// for each token of a dense model of 70 billion parameters (80 layers, 8 heads of 128 for keys and values, 16 bits), at
-/// 3.35 TB/s and 650 W, equal what the formulas above give for a token at 31,000. Source: Llama 3 model card, NVIDIA
-/// H100 data sheet, ML.ENERGY Benchmark 3.0 (500 W for each of four GPUs).
-const CONTEXT_THAT_DOUBLES: f64 = 30_000.0;
+/// The length of input at which attention takes as many operations as the weights, for a dense model of 70 billion
+/// parameters (80 layers, width 8192), so that reading a token takes twice as much. Source: Llama 3 model card.
+const INPUT_THAT_DOUBLES_READING: f64 = 107_000.0;
+
+/// The length of input at which generating a token takes twice as much, for what went before must be read each time:
+/// 328 kB for each token of the same model (8 heads of 128 for keys and values, 16 bits), at 3.35 TB/s and 650 W, equal
+/// what the formulas above give for a token at 31,000. Source: Llama 3 model card, NVIDIA H100 data sheet, ML.ENERGY
+/// Benchmark 3.0 (500 W for each of four GPUs).
+const INPUT_THAT_DOUBLES_GENERATING: f64 = 30_000.0;
 
 /// A figure of which only the range is known. `low` equals `high` where it is published.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -145,16 +149,19 @@ pub fn estimate(model: &Parameters, output: u64, latency: Seconds) -> Estimate {
 
 /// How wrong a figure may be because input has no term in it.
 ///
-/// The most that input may add is reckoned as tokens of output and taken for the end of the 90 % range. It is nothing
-/// for a short question and a long answer, and a factor of thousands for a book that is answered with a word. The range
-/// is symmetric in the logarithm, so its lower end widens too, though input never makes a call cheaper.
-pub fn unreckoned_input(usage: &TokenUsage) -> Uncertainty {
+/// The most that input may add, as a share of what the output is reckoned to need, is taken for the end of the 90 %
+/// range. It is nothing for a short question and a long answer, and a factor of thousands for a book that is answered
+/// with a word. The range is symmetric in the logarithm, so its lower end widens too, though input never makes a call
+/// cheaper.
+pub fn unreckoned_input(model: &Parameters, usage: &TokenUsage) -> Uncertainty {
     let TokenUsage { input, output, cache_read, .. } = *usage;
     let cached = cache_read.min(input);
-    let as_output = (input - cached) as f64 * INPUT_AT_MOST + cached as f64 * CACHED_INPUT_AT_MOST;
-    let read = (as_output / output.max(1) as f64).ln_1p();
-    let looked_back_on = (input as f64 / CONTEXT_THAT_DOUBLES).ln_1p();
-    Uncertainty::from_sigma((read + looked_back_on) / NINETY_PERCENT)
+    let as_new = (input - cached) as f64 + cached as f64 * CACHED_AT_MOST;
+    let reading = as_new * model.active_billions.high * READING_JOULES_PER_BILLION;
+    let reading = reading * (1.0 + input as f64 / INPUT_THAT_DOUBLES_READING);
+    let generating = estimate(model, output.max(1), Seconds::ZERO).energy().get();
+    let added = reading / generating + input as f64 / INPUT_THAT_DOUBLES_GENERATING;
+    Uncertainty::from_sigma(added.ln_1p() / NINETY_PERCENT)
 }
 
 fn impact(active: f64, total: f64, model: &Parameters, output: u64, latency: Seconds) -> Impact {
@@ -255,29 +262,31 @@ mod tests {
 
     #[test]
     fn long_input_widens_the_range_to_what_reading_it_may_need() {
-        let factor = |input, cached, output| unreckoned_input(&tokens(input, cached, output)).factor();
+        let dense = fixed(70.55, 70.55);
+        let factor = |input, cached, output| unreckoned_input(&dense, &tokens(input, cached, output)).factor();
         assert!(factor(1, 0, 500) < 1.001);
         assert!(factor(1000, 0, 400) < 1.4, "an ordinary call hardly changes");
-        // 125,000 tokens of output against 500, and each with a million before it.
-        let book = (1.0 + 250.0) * (1.0 + 1e6 / 30_000.0);
-        assert!((factor(1_000_000, 0, 500) / book - 1.0).abs() < 1e-9);
-        assert!(factor(1_000_000, 1_000_000, 500) < factor(1_000_000, 0, 500) / 3.0);
-        assert!(factor(1_000_000, 0, 100_000) < factor(1_000_000, 0, 500) / 50.0);
+        let book = factor(1_000_000, 0, 500);
+        // 0.12 tokens of output for each of a million, ten times over, beside 500 that look back on all of them.
+        assert!((0.118 * 1e6 / 500.0 * 10.3 + 33.0) / book > 0.95 && book > 1000.0, "{book}");
+        assert!(factor(1_000_000, 1_000_000, 500) < book / 3.5);
+        assert!(factor(1_000_000, 0, 100_000) < book / 30.0);
         assert!(factor(u64::MAX, 0, 0).is_finite());
     }
 
-    /// Why `INPUT_AT_MOST` is what it is: the operations of reading a token against the formulas for generating one.
     #[test]
-    fn no_model_needs_more_for_reading_than_the_bound() {
-        let flop_per_second = 0.45 * 989e12;
-        let watts = 0.85 * 700.0 + SERVER_KW * 1000.0 / SERVER_GPUS;
-        let mut most: f64 = 0.0;
-        for (active, total) in [(8.03, 8.03), (70.55, 70.55), (405.85, 405.85), (41.0, 675.0), (5.1, 117.0)] {
-            let read = Joules::new(2.0 * active * 1e9 / flop_per_second * watts);
-            let generated = estimate(&fixed(active, total), 1000, Seconds::ZERO).energy() * 1e-3;
-            most = most.max(read.get() / generated.get());
+    fn reading_a_token_takes_a_small_part_of_generating_one() {
+        for (active, total, share) in [
+            (8.03, 8.03, 0.10),
+            (70.55, 70.55, 0.12),
+            (405.85, 405.85, 0.05),
+            (41.0, 675.0, 0.011),
+            (5.1, 117.0, 0.024),
+        ] {
+            let generated = estimate(&fixed(active, total), 1000, Seconds::ZERO).energy().get() / 1000.0;
+            let found = active * READING_JOULES_PER_BILLION / generated;
+            assert!((found / share - 1.0).abs() < 0.1, "{active} of {total}: {found}");
         }
-        assert!((0.1..=INPUT_AT_MOST).contains(&most), "{most}");
     }
 
     #[test]
@@ -301,7 +310,7 @@ mod tests {
 
         #[test]
         fn more_input_never_narrows_the_range(input: u64, more in 0u64..1_000_000, cached: u64, output: u64) {
-            let of = |input| unreckoned_input(&tokens(input, cached, output)).sigma();
+            let of = |input| unreckoned_input(&fixed(44.0, 440.0), &tokens(input, cached, output)).sigma();
             prop_assert!(of(input).is_finite() && of(input) >= 0.0);
             prop_assert!(of(input) <= of(input.saturating_add(more)) + 1e-12);
         }
