@@ -13,6 +13,7 @@ from importlib.metadata import version
 from pathlib import Path
 
 from ecologits.impacts.llm import compute_llm_impacts_dag
+from ecologits.model_repository import models as ecologits_models
 from ecologits.tracers.utils import PROVIDER_CONFIG_MAP, llm_impacts
 from genai_prices import Usage, calc_price
 
@@ -81,12 +82,15 @@ POINTS = [
     (10, 10, 0, math.inf, 79, 0.5),
 ]
 
+# Every name of these providers that EcoLogits has, its second names included.
+EVERY_NAME_OF = ["anthropic", "cohere", "google_genai", "mistralai", "openai"]
+
 # provider and model as EcoLogits has them, model as a call names it, output tokens, latency
 MODELS = [
     ("anthropic", "claude-sonnet-4-5", "us.anthropic.claude-sonnet-4-5-20250929-v1:0", 400, math.inf),
     ("anthropic", "claude-opus-4-5", "claude-opus-4-5-20251101", 1000, math.inf),
     ("anthropic", "claude-haiku-4-5", "anthropic/claude-haiku-4.5", 400, 3.0),
-    ("openai", "gpt-4o", "gpt-4o-2024-08-06", 0, math.inf),
+    ("openai", "gpt-4o", "gpt-4o-2024-12-24", 0, math.inf),
     ("openai", "gpt-4o-mini", "openai/gpt-4o-mini", 400, math.inf),
     ("openai", "gpt-5", "gpt-5-2025-08-07", 400, math.inf),
     ("google_genai", "gemini-2.5-flash", "models/gemini-2.5-flash", 400, math.inf),
@@ -131,9 +135,15 @@ def points():
         yield active, total, output, latency, tps, ttft, *(all_of_it[name] for name in wanted)
 
 
+def every_name():
+    for model in ecologits_models.list_models():
+        if model.provider.value in EVERY_NAME_OF:
+            yield model.provider.value, model.name, model.name, 400, math.inf
+
+
 def models():
     low, high = (lambda value: getattr(value, "min", value)), (lambda value: getattr(value, "max", value))
-    for provider, theirs, name, output, latency in MODELS:
+    for provider, theirs, name, output, latency in [*MODELS, *every_name()]:
         mine = llm_impacts(provider, theirs, output, latency, "WOR")
         pue = PROVIDER_CONFIG_MAP[provider].datacenter_pue
         # Energy is stated with the PUE in it; the lowest pairs with the lowest.

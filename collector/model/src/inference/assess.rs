@@ -56,8 +56,13 @@ pub struct RemoteEnergy {
     pub operational: GramsCo2e,
     /// The call's share of what making the machines emitted.
     pub embodied: GramsCo2e,
-    /// How wrong the energy may be.
+    /// How wrong the energy may be; more where input is long, which has no term in the model.
     pub energy_uncertainty: Uncertainty,
+    /// How wrong the carbon of the electricity may be: energy, facility and grid.
+    pub operational_uncertainty: Uncertainty,
+    /// How wrong the carbon of making the machines may be: the call's share of them and what making them emitted. Neither
+    /// facility nor grid is in it.
+    pub embodied_uncertainty: Uncertainty,
     /// How wrong the sum of both carbons may be.
     pub carbon_uncertainty: Uncertainty,
 }
@@ -106,16 +111,21 @@ fn remote_energy(call: &Inference, grid: &Grid) -> Option<RemoteEnergy> {
     let estimate = ecologits::estimate(&model.parameters, call.usage.output, call.duration);
     // A call that began at no known time is taken for one of now.
     let year = (call.start > Timestamp::default()).then(|| civil_year(call.start));
-    let place = RemotePlace::of(grid, &call.key.provider, call.region.as_deref(), year);
+    let names = std::iter::once(call.key.model.as_str()).chain(call.request_model.as_deref());
+    let place = RemotePlace::of_models(grid, &call.key.provider, names, call.region.as_deref(), year);
     let (energy, embodied) = (estimate.energy(), estimate.embodied());
     let operational = energy * place.pue.ratio.get() * place.intensity.grams;
-    let operational_uncertainty = estimate.uncertainty.times(place.pue.uncertainty).times(place.intensity.uncertainty);
-    let embodied_uncertainty = estimate.uncertainty.times(Uncertainty::from_sigma(EMBODIED_SIGMA));
+    let energy_uncertainty = estimate.uncertainty.times(ecologits::unreckoned_input(&model.parameters, &call.usage));
+    let operational_uncertainty = energy_uncertainty.times(place.pue.uncertainty).times(place.intensity.uncertainty);
+    // Reading input holds the machines too, in proportion to the energy that it needs.
+    let embodied_uncertainty = energy_uncertainty.times(Uncertainty::from_sigma(EMBODIED_SIGMA));
     Some(RemoteEnergy {
         energy,
         operational,
         embodied,
-        energy_uncertainty: estimate.uncertainty,
+        energy_uncertainty,
+        operational_uncertainty,
+        embodied_uncertainty,
         carbon_uncertainty: Uncertainty::of_sum([
             (operational.get(), operational_uncertainty),
             (embodied.get(), embodied_uncertainty),

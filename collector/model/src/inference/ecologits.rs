@@ -1,13 +1,17 @@
 //! The energy and the embodied carbon of one generated answer, by the formulas of `EcoLogits` 0.11.
 //!
 //! A regression over published measurements gives the energy of one GPU for each output token; the size of the model
-//! gives how many GPUs hold it, and the time it takes how much of their server is busy. Input and cached tokens have no
-//! term, and 64 requests always share a batch: against measured configurations the result was within a factor of
-//! three in eight cases of ten, and it is published with at least that band.
+//! gives how many GPUs hold it, and the time it takes how much of their server is busy. 64 requests always share a
+//! batch: against measured configurations the result was within a factor of three in eight cases of ten, and it is
+//! published with at least that band.
+//!
+//! Input has no term. The figure stays comparable with theirs, so none is added; what input may need at most widens the
+//! range instead: see [`unreckoned_input`].
 //!
 //! Source: Rincé and Banse, "`EcoLogits`: Evaluating the Environmental Impacts of Generative AI", JOSS 2025,
 //! doi 10.21105/joss.07471, and the coefficients of the Python package's version 0.11.3.
 
+use wattline_core::reading::TokenUsage;
 use wattline_core::{GramsCo2e, Joules, Seconds, Uncertainty};
 
 /// The name and version of the model: the value of `energy.model`.
@@ -42,8 +46,33 @@ const SERVER_EMBODIED_KG: f64 = 5700.0;
 const GPU_EMBODIED_KG: f64 = 273.0;
 const LIFETIME_SECONDS: f64 = 3.0 * 365.0 * 24.0 * 3600.0;
 
+/// Standard deviations that hold 90 % of a normal distribution.
+const NINETY_PERCENT: f64 = 1.645;
+
 /// The band of a factor of three as the logarithm's standard deviation: ln(3) / 1.645.
 const LEAST_SIGMA: f64 = 0.667_849;
+
+/// What reading a new token of input needs for each billion of active parameters: two operations for each parameter, at
+/// 45 % of the 989 TFLOP/s of an H100 that draws 85 % of its 700 W, with its eighth of the server.
+///
+/// Against the formulas above that is 0.12 of a generated token for 70 billion dense parameters, 0.10 for 8, 0.05 for
+/// 405, and 0.01 to 0.02 for mixtures of experts. Source: NVIDIA H100 data sheet; 0.45 and 0.85 are ours, between what ML.ENERGY
+/// Benchmark 3.0 shows of power (0.57 to 0.90 of the limit) and what large batches are seen to reach of the arithmetic.
+const READING_JOULES_PER_BILLION: f64 = 2e9 / (0.45 * 989e12) * (0.85 * 700.0 + 1000.0 * SERVER_KW / SERVER_GPUS);
+
+/// A token read from a cache as a share of a new one, at most: the largest ratio of the two in published price lists
+/// (Amazon Nova; others ask a tenth). No measurement was found.
+const CACHED_AT_MOST: f64 = 0.25;
+
+/// The length of input at which attention takes as many operations as the weights, for a dense model of 70 billion
+/// parameters (80 layers, width 8192), so that reading a token takes twice as much. Source: Llama 3 model card.
+const INPUT_THAT_DOUBLES_READING: f64 = 107_000.0;
+
+/// The length of input at which generating a token takes twice as much, for what went before must be read each time:
+/// 328 kB for each token of the same model (8 heads of 128 for keys and values, 16 bits), at 3.35 TB/s and 650 W, equal
+/// what the formulas above give for a token at 31,000. Source: Llama 3 model card, NVIDIA H100 data sheet, ML.ENERGY
+/// Benchmark 3.0 (500 W for each of four GPUs).
+const INPUT_THAT_DOUBLES_GENERATING: f64 = 30_000.0;
 
 /// A figure of which only the range is known. `low` equals `high` where it is published.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -113,9 +142,26 @@ pub fn estimate(model: &Parameters, output: u64, latency: Seconds) -> Estimate {
     let at = |active, total| impact(active, total, model, output, latency);
     let low = at(model.active_billions.low, model.total_billions.low);
     let high = at(model.active_billions.high, model.total_billions.high);
-    let half_range = (high.energy.get() / low.energy.get()).ln() / 2.0 / 1.645;
+    let half_range = (high.energy.get() / low.energy.get()).ln() / 2.0 / NINETY_PERCENT;
     let half_range = if half_range.is_finite() { half_range } else { 0.0 };
     Estimate { low, high, uncertainty: Uncertainty::from_sigma(LEAST_SIGMA.hypot(half_range)) }
+}
+
+/// How wrong a figure may be because input has no term in it.
+///
+/// The most that input may add, as a share of what the output is reckoned to need, is taken for the end of the 90 %
+/// range. It is nothing for a short question and a long answer, and a factor of thousands for a book that is answered
+/// with a word. The range is symmetric in the logarithm, so its lower end widens too, though input never makes a call
+/// cheaper.
+pub fn unreckoned_input(model: &Parameters, usage: &TokenUsage) -> Uncertainty {
+    let TokenUsage { input, output, cache_read, .. } = *usage;
+    let cached = cache_read.min(input);
+    let as_new = (input - cached) as f64 + cached as f64 * CACHED_AT_MOST;
+    let reading = as_new * model.active_billions.high * READING_JOULES_PER_BILLION;
+    let reading = reading * (1.0 + input as f64 / INPUT_THAT_DOUBLES_READING);
+    let generating = estimate(model, output.max(1), Seconds::ZERO).energy().get();
+    let added = reading / generating + input as f64 / INPUT_THAT_DOUBLES_GENERATING;
+    Uncertainty::from_sigma(added.ln_1p() / NINETY_PERCENT)
 }
 
 fn impact(active: f64, total: f64, model: &Parameters, output: u64, latency: Seconds) -> Impact {
@@ -197,6 +243,53 @@ mod tests {
     }
 
     #[test]
+    fn the_packages_own_tests_come_out() {
+        // EcoLogits 0.9.1, tests/test_llm_impacts.py: 7.3 billion dense parameters and 12.9 of 46.7 billion, 200 tokens
+        // of output, five and ten seconds; reckoned by 0.11.3.
+        for (active, total, seconds, it_kwh, embodied_g) in [
+            (7.3, 7.3, 5.0, 1.219_240_890_2e-5, 0.813_802_083_3e-3),
+            (12.9, 46.7, 10.0, 3.169_938_491_5e-5, 3.137_374_167_7e-3),
+        ] {
+            let found = estimate(&fixed(active, total), 200, Seconds::new(seconds)).low;
+            assert!((found.energy.kwh() / it_kwh - 1.0).abs() < 1e-9, "{found:?}");
+            assert!((found.embodied.get() / embodied_g - 1.0).abs() < 1e-9, "{found:?}");
+        }
+    }
+
+    fn tokens(input: u64, cache_read: u64, output: u64) -> TokenUsage {
+        TokenUsage { input, output, cache_read, ..TokenUsage::default() }
+    }
+
+    #[test]
+    fn long_input_widens_the_range_to_what_reading_it_may_need() {
+        let dense = fixed(70.55, 70.55);
+        let factor = |input, cached, output| unreckoned_input(&dense, &tokens(input, cached, output)).factor();
+        assert!(factor(1, 0, 500) < 1.001);
+        assert!(factor(1000, 0, 400) < 1.4, "an ordinary call hardly changes");
+        let book = factor(1_000_000, 0, 500);
+        // 0.12 tokens of output for each of a million, ten times over, beside 500 that look back on all of them.
+        assert!((0.118 * 1e6 / 500.0 * 10.3 + 33.0) / book > 0.95 && book > 1000.0, "{book}");
+        assert!(factor(1_000_000, 1_000_000, 500) < book / 3.5);
+        assert!(factor(1_000_000, 0, 100_000) < book / 30.0);
+        assert!(factor(u64::MAX, 0, 0).is_finite());
+    }
+
+    #[test]
+    fn reading_a_token_takes_a_small_part_of_generating_one() {
+        for (active, total, share) in [
+            (8.03, 8.03, 0.10),
+            (70.55, 70.55, 0.12),
+            (405.85, 405.85, 0.05),
+            (41.0, 675.0, 0.011),
+            (5.1, 117.0, 0.024),
+        ] {
+            let generated = estimate(&fixed(active, total), 1000, Seconds::ZERO).energy().get() / 1000.0;
+            let found = active * READING_JOULES_PER_BILLION / generated;
+            assert!((found / share - 1.0).abs() < 0.1, "{active} of {total}: {found}");
+        }
+    }
+
+    #[test]
     fn the_band_is_a_factor_of_three_at_least() {
         let published = estimate(&fixed(8.0, 8.0), 100, Seconds::ZERO);
         assert!((published.uncertainty.factor() - 3.0).abs() < 1e-4);
@@ -213,6 +306,13 @@ mod tests {
             prop_assert!(found.energy().get() >= 0.0);
             prop_assert!((1.0..=MOST_GPUS).contains(&found.low.gpus));
             prop_assert!(!found.energy().get().is_nan() && !found.embodied().get().is_nan());
+        }
+
+        #[test]
+        fn more_input_never_narrows_the_range(input: u64, more in 0u64..1_000_000, cached: u64, output: u64) {
+            let of = |input| unreckoned_input(&fixed(44.0, 440.0), &tokens(input, cached, output)).sigma();
+            prop_assert!(of(input).is_finite() && of(input) >= 0.0);
+            prop_assert!(of(input) <= of(input.saturating_add(more)) + 1e-12);
         }
 
         #[test]

@@ -5,14 +5,17 @@
 //! facility's overhead enters once, in the carbon.
 
 mod assess;
+mod bedrock;
 mod books;
 pub mod ecologits;
 mod model_name;
 pub mod models;
 mod place;
 pub(crate) mod price;
+mod provider;
 
 pub use assess::{Assessment, Context, RemoteEnergy, Unknown, assess};
 pub use books::InferenceBooks;
-pub use place::{LocalAddresses, Origin, RemotePlace, is_provider, origin};
+pub use place::{LocalAddresses, Origin, RemotePlace, origin};
 pub use price::{NoPrice, PRICE_LIST, PerMillion, Rates, Sale, TokenPrices, prepare as prepare_prices};
+pub use provider::is_provider;

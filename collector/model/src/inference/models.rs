@@ -14,8 +14,19 @@ const TABLE: Table = Table::new(include_str!("../../data/models.csv"));
 
 /// Families that nobody outside can run, by the beginning of their normal names. A call of one of these is served by
 /// an API, whatever address it goes to. `gpt-oss` and `gemma` are open.
-const ONLY_SOLD: &[&str] =
-    &["claude-", "gpt-3-5", "gpt-35", "gpt-4", "gpt-5", "gpt-6", "chatgpt-", "gemini-", "nova-", "titan-"];
+const ONLY_SOLD: &[&str] = &[
+    "claude-",
+    "gpt-3-5",
+    "gpt-35",
+    "gpt-4",
+    "gpt-5",
+    "gpt-6",
+    "chat-latest",
+    "chatgpt-",
+    "gemini-",
+    "nova-",
+    "titan-",
+];
 
 /// The same for names so short that only the whole first word counts.
 const ONLY_SOLD_WORDS: &[&str] = &["o1", "o3", "o4"];
@@ -97,6 +108,9 @@ mod tests {
         }
     }
 
+    /// Names of the five providers that `EcoLogits` knows, second names included.
+    const ECOLOGITS_NAMES: usize = 175;
+
     #[test]
     fn the_python_package_gives_the_same_for_whole_models() {
         let vectors = Table::new(include_str!("../../data/vectors/ecologits_models.csv"));
@@ -116,16 +130,36 @@ mod tests {
             }
             seen += 1;
         }
-        assert_eq!(seen, 11);
+        assert_eq!(seen, 11 + ECOLOGITS_NAMES);
     }
 
     #[test]
     fn names_as_calls_bear_them_lead_to_their_model() {
         for (name, pattern) in [
-            ("gpt-5-mini-2025-08-07", "gpt-5-mini"),
+            ("gpt-5-mini-2025-08-07", "gpt-5-mini-2025-08-07"),
             ("gpt-4.1-nano", "gpt-4-1-nano"),
+            // A date of the table wins over its stem, for it is served at another speed; any other date falls to it.
+            ("gpt-4o-2024-08-06", "gpt-4o-2024-08-06"),
+            ("gpt-4o-2024-12-24", "gpt-4o"),
+            ("openai/gpt-4-0613", "gpt-4-0613"),
+            ("gpt-4-0314", "gpt-4"),
+            ("gpt-4-1106-preview", "gpt-4-1106-preview"),
+            ("gpt-5-mini", "gpt-5-mini"),
+            ("gpt-5-mini-2026-01-01", "gpt-5-mini"),
+            ("gpt-5-audio", "-"),
+            ("gpt-5-chat", "gpt-5-chat"),
+            ("gpt-5-chat-latest", "gpt-5-chat-latest"),
+            ("gpt-5.3-chat", "gpt-5-3-chat"),
+            ("gpt-5.3", "-"),
+            ("gpt-35-turbo-16k", "gpt-35-turbo-16k"),
+            ("gemini-flash-latest", "gemini-flash-latest"),
+            ("gemini-2.5-flash-image-preview", "gemini-2-5-flash-image"),
+            ("mistral-medium-2508", "mistral-medium"),
+            ("mistral-medium-2604", "mistral-medium-2604"),
+            ("mistral-large-2411", "-"),
+            ("codestral-2501", "-"),
             ("claude-opus-4-1-20250805", "-"),
-            ("apac.anthropic.claude-haiku-4-5-20251001-v1:0", "claude-haiku-4-5"),
+            ("apac.anthropic.claude-haiku-4-5-20251001-v1:0", "claude-haiku-4-5-20251001"),
             ("meta-llama/Llama-3.3-70B-Instruct-Turbo", "llama-3-3-70b"),
             ("meta-llama/Llama-4-Scout-17B-16E-Instruct", "llama-4-scout"),
             ("Qwen/Qwen3-235B-A22B-Thinking-2507", "qwen3-235b-a22b"),
@@ -149,6 +183,7 @@ mod tests {
             "o3-mini",
             "o1",
             "gemini-3-pro",
+            "chat-latest",
             "gpt-35-turbo",
             "amazon.nova-lite-v1:0",
         ] {

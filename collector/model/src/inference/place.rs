@@ -1,16 +1,14 @@
 //! Who served a call, and where: an engine of one's own, or an API somewhere on a grid.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
-use std::sync::LazyLock;
 
 use wattline_core::reading::Inference;
-use wattline_core::{Ratio, Text, Uncertainty};
+use wattline_core::{GramsPerKwh, Uncertainty};
 
+use super::bedrock::{self, Geography};
 use super::models;
-use crate::grid::table::Table;
-use crate::grid::{Grid, Intensity, Place, Pue, pue};
-
-const TABLE: Table = Table::new(include_str!("../../data/api_provider.csv"));
+use super::provider::{self, Provider};
+use crate::grid::{Grid, Intensity, Place, Pue, Tier, pue};
 
 /// Programs that run models where they are installed, as `gen_ai.provider.name` names them.
 const ENGINES: &[&str] = &[
@@ -94,7 +92,7 @@ impl LocalAddresses {
 /// A private or listed address is an engine of one's own, and so is the name of a program that runs models; but not
 /// for a model that only an API sells, nor for a cloud's service: then a proxy stands between.
 pub fn origin(call: &Inference, local: &LocalAddresses) -> Origin {
-    let provider = call.key.provider.to_ascii_lowercase();
+    let provider = provider::canonical(&call.key.provider);
     let sold = models::only_sold(&call.key.model) || call.request_model.as_deref().is_some_and(models::only_sold);
     let engine = ENGINES.contains(&provider.as_str());
     let private = call.server_address.as_deref().is_some_and(|address| local.contains(address));
@@ -115,13 +113,47 @@ impl RemotePlace {
     /// table supposes the provider's machines to be.
     /// `year` is that of the call: both have a figure for each.
     pub fn of(grid: &Grid, provider: &str, region: Option<&str>, year: Option<u16>) -> Self {
-        let row = provider_row(provider);
-        if let (Some(cloud), Some(region)) = (row.cloud, region)
-            && grid.region(cloud, region).is_some()
-        {
+        Self::of_models(grid, provider, [], region, year)
+    }
+
+    /// The same for a call of a model, by all names that the call has for it, the best first. A name of Amazon Bedrock
+    /// says that Bedrock served it where the provider's own name says no cloud, and an ARN bears the region.
+    ///
+    /// An inference profile (`eu.anthropic...`) is served in any region of its geography. Where the call's own region
+    /// is not known, the mean of the regions of that geography stands in, each as likely as the others, with how far
+    /// they lie apart as its error; for `global` the world stands in. Where the region is known it is taken, though
+    /// the profile may have led elsewhere from there.
+    pub fn of_models<'a>(
+        grid: &Grid,
+        provider: &str,
+        models: impl IntoIterator<Item = &'a str>,
+        region: Option<&str>,
+        year: Option<u16>,
+    ) -> Self {
+        let mut row = Provider::of(provider);
+        let (mut named_region, mut geography) = (None, None);
+        for named in models.into_iter().filter_map(bedrock::named) {
+            named_region = named_region.or(named.region);
+            geography = geography.or(named.geography);
+            if row.cloud.is_none() {
+                row = Provider::bedrock();
+            }
+        }
+        let Some(cloud) = row.cloud else { return Self::supposed(grid, &row, year) };
+        let known = [region, named_region].into_iter().flatten().find(|name| grid.region(cloud, name).is_some());
+        if let Some(region) = known {
             let place = Place { provider: Some(cloud), region: Some(region), ..Place::default() };
             return Self { intensity: grid.intensity(&place, year), pue: pue(Some(cloud), Some(region), year) };
         }
+        match geography {
+            Some(geography) if row.is_bedrock() => {
+                Self { intensity: somewhere(grid, cloud, geography, year), pue: row.pue(year) }
+            }
+            _ => Self::supposed(grid, &row, year),
+        }
+    }
+
+    fn supposed(grid: &Grid, row: &Provider, year: Option<u16>) -> Self {
         let mut intensity = grid.intensity(&Place { zone: Some(row.zone), ..Place::default() }, year);
         // Nobody said where: the country is a supposition.
         intensity.estimated = true;
@@ -129,55 +161,34 @@ impl RemotePlace {
     }
 }
 
-#[derive(Clone, Copy, Debug)]
-struct ProviderRow {
-    provider: &'static str,
-    cloud: Option<&'static str>,
-    zone: &'static str,
-    /// PUE and its sigma; none for a cloud, whose fleet the table of PUE has.
-    pue: Option<(f64, f64)>,
-    source: &'static str,
-    year: Option<u16>,
-}
-
-/// For a provider without a row, if the row for all others were lost; a test holds that it is there.
-const ANYBODY: ProviderRow =
-    ProviderRow { provider: "*", cloud: None, zone: "WORLD", pue: Some((1.2, 0.15)), source: "assumed", year: None };
-
-static PROVIDERS: LazyLock<Vec<ProviderRow>> = LazyLock::new(|| TABLE.rows().filter_map(ProviderRow::parse).collect());
-
-/// True for a provider that the table has a row for.
-pub fn is_provider(name: &str) -> bool {
-    PROVIDERS.iter().any(|row| row.provider != "*" && row.provider.eq_ignore_ascii_case(name.trim()))
-}
-
-fn provider_row(provider: &str) -> ProviderRow {
-    let row = |name: &str| PROVIDERS.iter().find(|row| row.provider.eq_ignore_ascii_case(name)).copied();
-    row(provider.trim()).or_else(|| row("*")).unwrap_or(ANYBODY)
-}
-
-impl ProviderRow {
-    fn parse([provider, cloud, zone, pue, sigma, source, year, _licence]: [&'static str; 8]) -> Option<Self> {
-        let cloud = (!cloud.is_empty()).then_some(cloud);
-        let pue = pue.parse().ok().zip(sigma.parse().ok());
-        (pue.is_some() || cloud.is_some()).then_some(Self {
-            provider,
-            cloud,
-            zone,
-            pue,
-            source,
-            year: year.parse().ok(),
-        })
+/// The mean over the regions of a geography, of which any may have served the call; the world where it has no bounds.
+///
+/// The error of the mean is how far the regions lie from it, in the root mean square of the logarithm, beside the
+/// largest error of any of them.
+fn somewhere(grid: &Grid, cloud: &'static str, geography: &Geography, year: Option<u16>) -> Intensity {
+    let world = || grid.intensity(&Place::default(), year);
+    let found: Vec<Intensity> = grid
+        .regions()
+        .filter(|region| region.provider == cloud && !geography.regions.is_empty() && geography.has(region.name))
+        .map(|region| Place { provider: Some(cloud), region: Some(region.name), ..Place::default() })
+        .map(|place| grid.intensity(&place, year))
+        .collect();
+    let mut stand_in = found.first().cloned().unwrap_or_else(world);
+    stand_in.estimated = true;
+    if found.is_empty() {
+        return stand_in;
     }
-
-    fn pue(&self, year: Option<u16>) -> Pue {
-        let Some((ratio, sigma)) = self.pue else { return pue(self.cloud, None, year) };
-        Pue {
-            ratio: Ratio::new(ratio),
-            source: Text::Static(self.source),
-            year: self.year,
-            uncertainty: Uncertainty::from_sigma(sigma),
-        }
+    let count = found.len() as f64;
+    let mean = found.iter().map(|found| found.grams.get()).sum::<f64>() / count;
+    let square = |found: &Intensity| (found.grams.get() / mean).ln().powi(2);
+    let apart = (found.iter().map(square).sum::<f64>() / count).sqrt();
+    let each = found.iter().map(|found| found.uncertainty.sigma()).fold(0.0, f64::max);
+    Intensity {
+        grams: GramsPerKwh::new(mean),
+        zone: format!("{cloud}:{}", geography.prefix).into(),
+        tier: Tier::Country,
+        uncertainty: Uncertainty::from_sigma(each.hypot(apart)),
+        ..stand_in
     }
 }
 
@@ -219,135 +230,4 @@ fn private_v6(address: Ipv6Addr) -> bool {
 }
 
 #[cfg(test)]
-mod tests {
-    use proptest::prelude::*;
-    use wattline_core::Seconds;
-    use wattline_core::reading::TokenUsage;
-    use wattline_core::subject::InferenceKey;
-
-    use super::*;
-    use crate::grid::Tier;
-
-    fn call(provider: &'static str, model: &'static str, address: Option<&'static str>) -> Inference {
-        Inference {
-            key: InferenceKey {
-                model: model.into(),
-                provider: provider.into(),
-                service: "s".into(),
-                agent: None,
-                operation: "chat".into(),
-            },
-            request_model: None,
-            start: wattline_core::Timestamp::default(),
-            duration: Seconds::new(1.0),
-            usage: TokenUsage::default(),
-            region: None,
-            server_address: address.map(Text::from),
-            service_tier: None,
-            error: None,
-            probability: Ratio::new(1.0),
-        }
-    }
-
-    #[test]
-    fn every_row_parses_and_leads_to_a_known_zone() {
-        crate::grid::table::check::<8>(TABLE, PROVIDERS.len());
-        for row in PROVIDERS.iter() {
-            assert!(Grid::builtin().knows(row.zone) || row.zone == "WORLD", "{row:?}");
-            assert!((1.0..2.0).contains(&row.pue(None).ratio.get()), "{row:?}");
-        }
-        assert_eq!(provider_row("nobody").provider, "*");
-    }
-
-    #[test]
-    fn private_addresses_are_engines_of_ones_own() {
-        let listed = LocalAddresses::new(["llm.example.com".to_owned(), ".models.example".to_owned()]);
-        for local in [
-            "127.0.0.1",
-            "http://127.0.0.1:8000/v1",
-            "localhost:11434",
-            "10.1.2.3",
-            "192.168.1.7:8000",
-            "172.31.0.1",
-            "100.64.0.9",
-            "169.254.1.1",
-            "[::1]:8000",
-            "fd00::1",
-            "::ffff:10.0.0.1",
-            "vllm",
-            "vllm.models.svc",
-            "gpu.lan",
-            "box.local",
-            "vllm.default.svc.cluster.local.",
-            "llm.example.com",
-            "a.models.example",
-            "LLM.Example.com:443",
-        ] {
-            assert!(listed.contains(local), "{local}");
-        }
-        for remote in [
-            "api.openai.com",
-            "8.8.8.8",
-            "172.32.0.1",
-            "100.128.0.1",
-            "2606:4700::1111",
-            "llm.example.com.evil.org",
-            "models.example",
-            "bedrock-runtime.us-east-1.amazonaws.com",
-            "",
-            "::ffff:8.8.8.8",
-        ] {
-            assert!(!listed.contains(remote), "{remote}");
-        }
-    }
-
-    #[test]
-    fn a_model_that_only_an_api_sells_is_remote_behind_any_proxy() {
-        let none = LocalAddresses::default();
-        let of = |provider, model, address| origin(&call(provider, model, address), &none);
-        assert_eq!(of("openai", "llama-3.1-8b", Some("10.0.0.1")), Origin::Local);
-        assert_eq!(of("openai", "gpt-4o", Some("10.0.0.1")), Origin::Remote);
-        assert_eq!(of("openai", "gpt-oss-120b", Some("localhost:8000")), Origin::Local);
-        assert_eq!(of("anthropic", "claude-sonnet-4-5", Some("localhost:4000")), Origin::Remote);
-        assert_eq!(of("ollama", "llama3.1:8b", None), Origin::Local);
-        assert_eq!(of("openai", "llama-3.1-8b", None), Origin::Remote);
-        assert_eq!(of("aws.bedrock", "meta.llama3-1-8b-instruct-v1:0", Some("10.0.0.1")), Origin::Remote);
-        // A router asked for an alias and was answered by a model that only an API sells.
-        let mut routed = call("openai", "fast", Some("10.0.0.1"));
-        routed.request_model = Some("gpt-4o-mini".into());
-        assert_eq!(origin(&routed, &none), Origin::Remote);
-    }
-
-    fn sweden() -> Place<'static> {
-        Place { zone: Some("SWE"), ..Place::default() }
-    }
-
-    #[test]
-    fn a_region_counts_only_in_its_own_providers_cloud() {
-        let of = |provider, region| RemotePlace::of(Grid::builtin(), provider, region, Some(2024));
-        let stockholm = of("aws.bedrock", Some("eu-north-1"));
-        assert!(stockholm.intensity.zone.starts_with("SE") || stockholm.intensity.zone.as_str() == "SWE");
-        assert_eq!((stockholm.intensity.estimated, stockholm.pue.ratio), (false, Ratio::new(1.1)));
-        let unknown = of("aws.bedrock", Some("mars-1"));
-        let usa = of("openai", Some("eu-north-1"));
-        assert_eq!((unknown.pue.ratio, unknown.pue.source.as_str()), (Ratio::new(1.15), "aws-2024-fleet"));
-        assert_eq!((unknown.intensity.clone(), usa.intensity.tier), (usa.intensity, Tier::Country));
-        assert_eq!(of("mistral_ai", None).intensity.grams, Grid::builtin().intensity(&sweden(), Some(2024)).grams);
-        assert!(of("mistral_ai", None).intensity.estimated);
-        assert_eq!(of("somebody", None).intensity.tier, Tier::World);
-    }
-
-    #[test]
-    fn a_call_of_a_past_year_has_the_figures_of_its_year() {
-        let of = |year| RemotePlace::of(Grid::builtin(), "aws.bedrock", Some("eu-central-1"), Some(year));
-        assert_eq!((of(2023).pue.ratio, of(2025).pue.ratio), (Ratio::new(1.33), Ratio::new(1.24)));
-        assert_eq!((of(2023).intensity.year, of(2025).intensity.year), (Some(2023), Some(2025)));
-    }
-
-    proptest! {
-        #[test]
-        fn no_address_panics(address in "\\PC{0,30}|[0-9a-f:.\\[\\]/]{0,30}") {
-            let _answer = LocalAddresses::default().contains(&address);
-        }
-    }
-}
+mod tests;

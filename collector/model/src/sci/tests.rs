@@ -1,5 +1,5 @@
 use proptest::prelude::*;
-use wattline_core::{GramsPerHour, Seconds};
+use wattline_core::{GramsPerHour, GramsPerKwh, Seconds, Watts};
 
 use super::*;
 
@@ -42,6 +42,18 @@ fn the_example_of_sci_for_ai_is_a_thousand_times_what_it_prints() {
     let inference = FunctionalUnit::Other { name: "inference".into(), count: Count::new(40e6) };
     assert!((per_unit(&view(3_200_000.0, 0.0), &inference) - 0.08).abs() < 1e-12);
     assert_eq!(inference.name().as_str(), "inference");
+}
+
+#[test]
+fn the_published_example_of_cloud_carbon_footprint_comes_out() {
+    // Cloud Carbon Footprint, packages/core/src/compute/__tests__/ComputeEstimator.test.ts: 350 W for an hour, PUE
+    // 1.135, 928 g/kWh.
+    let energy = Watts::new(350.0) * Seconds::from_hours(1.0) * 1.135;
+    assert!((energy.kwh() - 0.39725).abs() < 1e-12, "{energy:?}");
+    let operational = energy * GramsPerKwh::new(928.0);
+    assert!((operational.get() - 368.648).abs() < 1e-9, "{operational:?}");
+    let hour = View { operational, ..View::default() };
+    assert!((per_unit(&hour, &requests(1.0)) - 368.648).abs() < 1e-9);
 }
 
 #[test]

@@ -7,33 +7,44 @@ from .packages import fetch, number
 
 ECOLOGITS = "0.11.3"
 
-# Models taken from EcoLogits, by its names; `=` gives the name that calls carry where that differs.
-ECOLOGITS_MODELS = {
-    "anthropic": """claude-haiku-4-5-20251001=claude-haiku-4-5 claude-haiku-5-5 claude-opus-4-5-20251101=claude-opus-4-5
-        claude-opus-4-6 claude-opus-4-7 claude-opus-4-8 claude-opus-5 claude-opus-5-5
-        claude-sonnet-4-5-20250929=claude-sonnet-4-5 claude-sonnet-4-6 claude-sonnet-5 claude-sonnet-5-5 claude-fable-5
-        claude-fable-5-1""",
-    "openai": """gpt-3.5-turbo gpt-3.5-turbo=gpt-35-turbo gpt-4 gpt-4-turbo gpt-4.1 gpt-4.1-mini gpt-4.1-nano gpt-4o
-        gpt-4o-mini gpt-5 gpt-5-codex gpt-5-mini gpt-5-nano gpt-5-pro gpt-5.1 gpt-5.1-codex gpt-5.1-codex-mini gpt-5.2
-        gpt-5.2-codex gpt-5.2-pro gpt-5.3-codex gpt-5.4 gpt-5.4-mini gpt-5.4-nano gpt-5.4-pro gpt-5.5 gpt-5.5-pro
-        gpt-5.6-luna gpt-5.6-sol gpt-5.6-terra gpt-6-astra gpt-6-luna gpt-6-sol gpt-6.1-sol o1 o3-mini o4-mini""",
-    "google_genai": """gemini-2.5-flash gemini-2.5-flash-lite gemini-2.5-pro gemini-3-flash-preview=gemini-3-flash
-        gemini-3.1-flash-lite gemini-3.1-pro-preview=gemini-3.1-pro gemini-3.5-flash gemini-3.5-flash-lite
-        gemini-3.6-flash gemini-3.7-flash gemini-3.8-flash gemma-4-26b-a4b-it=gemma-4-26b-a4b
-        gemma-4-31b-it=gemma-4-31b""",
-    "mistralai": """codestral-2508 codestral-latest ministral-14b-2512=ministral-14b ministral-3b-2512=ministral-3b
-        ministral-8b-2512=ministral-8b mistral-large-2512 mistral-large-latest mistral-large-4 mistral-medium-3
-        mistral-medium-3.5 mistral-medium-latest mistral-small-2603 mistral-small-latest
-        magistral-medium-latest=magistral-medium magistral-small-latest=magistral-small""",
-    "cohere": """command-a-03-2025 command-a-plus-05-2026 command-r-08-2024 command-r-plus-08-2024
-        command-r7b-12-2024""",
-    "huggingface_hub": """openai/gpt-oss-120b=gpt-oss-120b openai/gpt-oss-20b=gpt-oss-20b
-        meta-llama/Meta-Llama-3-8B=llama-3-8b meta-llama/Meta-Llama-3-70B=llama-3-70b
-        meta-llama/Meta-Llama-3.1-8B=llama-3.1-8b meta-llama/Meta-Llama-3.1-70B=llama-3.1-70b
-        meta-llama/Meta-Llama-3.1-405B=llama-3.1-405b mistralai/Mistral-7B-Instruct-v0.3=mistral-7b
-        mistralai/Mixtral-8x7B-v0.1=mixtral-8x7b mistralai/Mixtral-8x22B-v0.1=mixtral-8x22b
-        mistralai/Mistral-Nemo-Instruct-2407=mistral-nemo google/gemma-2-9b=gemma-2-9b
-        google/gemma-2-27b=gemma-2-27b""",
+# Providers of which every name is taken, under whatever it is called, and with EcoLogits' own second names: what an API
+# answers with is dated, and EcoLogits has another speed for another date.
+WHOLE = ["anthropic", "cohere", "google_genai", "mistralai", "openai"]
+
+# Open weights taken from EcoLogits, by its names; `=` gives the name that calls carry.
+OPEN_WEIGHTS = """openai/gpt-oss-120b=gpt-oss-120b openai/gpt-oss-20b=gpt-oss-20b
+    meta-llama/Meta-Llama-3-8B=llama-3-8b meta-llama/Meta-Llama-3-70B=llama-3-70b
+    meta-llama/Meta-Llama-3.1-8B=llama-3.1-8b meta-llama/Meta-Llama-3.1-70B=llama-3.1-70b
+    meta-llama/Meta-Llama-3.1-405B=llama-3.1-405b mistralai/Mistral-7B-Instruct-v0.3=mistral-7b
+    mistralai/Mixtral-8x7B-v0.1=mixtral-8x7b mistralai/Mixtral-8x22B-v0.1=mixtral-8x22b
+    mistralai/Mistral-Nemo-Instruct-2407=mistral-nemo google/gemma-2-9b=gemma-2-9b
+    google/gemma-2-27b=gemma-2-27b"""
+
+# Further names of one model, and the row that they share. A name without its date is given only where all dates are one
+# model: `mistral-large` is none, for 2411 and 2512 have other sizes.
+SECOND_NAMES = {
+    "deepseek-chat": "deepseek-v3",
+    "deepseek-reasoner": "deepseek-r1",
+    # Previews that lost the word when they were released, and open weights without what they were tuned for.
+    "gemini-3-flash": "gemini-3-flash-preview",
+    "gemini-3-pro-image": "gemini-3-pro-image-preview",
+    "gemini-3.1-flash-image": "gemini-3.1-flash-image-preview",
+    "gemini-3.1-pro": "gemini-3.1-pro-preview",
+    "gemma-4-26b-a4b": "gemma-4-26b-a4b-it",
+    "gemma-4-31b": "gemma-4-31b-it",
+    # Azure's names of the models in ChatGPT.
+    "gpt-5-chat": "gpt-5-chat-latest",
+    "gpt-5.1-chat": "gpt-5.1-chat-latest",
+    "gpt-5.2-chat": "gpt-5.2-chat-latest",
+    "gpt-5.3-chat": "gpt-5.3-chat-latest",
+    # GPT-4 Turbo before it was called so: platform.openai.com/docs/models/gpt-4-turbo-preview.
+    "gpt-4-1106-preview": "gpt-4-turbo",
+    "gpt-4-0125-preview": "gpt-4-turbo",
+    "magistral-medium": "magistral-medium-latest",
+    "magistral-small": "magistral-small-latest",
+    "ministral-3b": "ministral-3b-2512",
+    "ministral-8b": "ministral-8b-2512",
+    "ministral-14b": "ministral-14b-2512",
 }
 PROVIDER_NAMES = {"google_genai": "google", "mistralai": "mistral"}
 
@@ -61,38 +72,60 @@ CARD_MODELS = [
 
 def models(work):
     wheel = fetch("pip", "ecologits", ECOLOGITS, work)
-    known = {(m["provider"], m["name"]): m for m in json.loads(wheel["ecologits/data/models.json"])["models"]}
-    rows = []
-    for provider, names in ECOLOGITS_MODELS.items():
-        for pair in names.split():
-            theirs, _, ours = pair.partition("=")
-            model = known[provider, theirs]
-            parameters = model["architecture"]["parameters"]
-            total, active = parameters, parameters
-            if isinstance(parameters, dict) and "total" in parameters:
-                total, active = parameters["total"], parameters["active"]
-            span = lambda value: (value["min"], value["max"]) if isinstance(value, dict) else (value, value)
-            deployment = model.get("deployment") or {}
-            guessed = "model-arch-not-released" in (model.get("warnings") or [])
-            owner = theirs.split("/")[0] if "/" in theirs else PROVIDER_NAMES.get(provider, provider)
-            owner = {"meta-llama": "meta", "mistralai": "mistral"}.get(owner, owner)
-            rows.append([
-                pattern(ours or theirs), owner, *map(number, (*span(total), *span(active))),
-                *(number(deployment[k]) if deployment.get(k) else "" for k in ("tps", "ttft")),
-                "guessed" if guessed else "published",
-                f"ecologits {ECOLOGITS}; {model['sources'][0]}", "2026", "figures of an MPL-2.0 table",
-            ])
+    data = json.loads(wheel["ecologits/data/models.json"])
+    known = {(m["provider"], m["name"]): m for m in data["models"]}
+    rows = {}
+
+    def add(name, row):
+        # Two spellings of one name may stand in the source, but not with two figures.
+        assert rows.setdefault(pattern(name), row) == row, f"{name} would have two rows"
+
+    for (provider, name), model in known.items():
+        if provider in WHOLE:
+            add(name, row_of(provider, name, model))
+    for alias in data["aliases"]:
+        if (provider := alias["provider"]) in WHOLE:
+            add(alias["name"], row_of(provider, alias["alias"], known[provider, alias["alias"]]))
+    for pair in OPEN_WEIGHTS.split():
+        theirs, _, ours = pair.partition("=")
+        add(ours, row_of("huggingface_hub", theirs, known["huggingface_hub", theirs]))
     for name, owner, total, active, card in CARD_MODELS:
-        rows.append([pattern(name), owner, *map(number, (total, total, active, active)), "", "", "published", card, "2026",
-                     "public-fact"])
-    rows += [[alias, *row[1:]] for alias, of in (("deepseek-chat", "deepseek-v3"), ("deepseek-reasoner", "deepseek-r1"))
-             for row in rows if row[0] == of]
+        figures = map(number, (total, total, active, active))
+        add(name, [owner, *figures, "", "", "published", card, "2026", "public-fact"])
+    for second, first in SECOND_NAMES.items():
+        add(second, rows[pattern(first)])
     return f"""# table: models
 # version: 2026.11
 # built-by: tools/build_data.py from PyPI ecologits {ECOLOGITS} and model cards
+# attribution: Sizes and speeds of models from EcoLogits, GenAI Impact (github.com/genai-impact/ecologits), MPL-2.0
 # note: parameters in billions; `guessed` where the maker has not released them; tps and ttft as served by the maker
 """, ["pattern", "owner", "total_min_b", "total_max_b", "active_min_b", "active_max_b", "tps", "ttft_s", "parameters",
-      "source", "year", "licence"], sorted(rows)
+      "source", "year", "licence"], sorted([name, *row] for name, row in rows.items())
+
+
+def row_of(provider, name, model):
+    """The columns behind the name, of one entry of EcoLogits."""
+    parameters = model["architecture"]["parameters"]
+    total, active = parameters, parameters
+    if isinstance(parameters, dict) and "total" in parameters:
+        total, active = parameters["total"], parameters["active"]
+    span = lambda value: (value["min"], value["max"]) if isinstance(value, dict) else (value, value)
+    deployment = model.get("deployment") or {}
+    guessed = "model-arch-not-released" in (model.get("warnings") or [])
+    return [
+        owner_of(provider, name), *map(number, (*span(total), *span(active))),
+        *(number(deployment[k]) if deployment.get(k) else "" for k in ("tps", "ttft")),
+        "guessed" if guessed else "published",
+        f"ecologits {ECOLOGITS}; {model['sources'][0]}", "2026", "figures of an MPL-2.0 table",
+    ]
+
+
+def owner_of(provider, name):
+    """Who made the model; Mistral also serves those of Z.ai."""
+    if "glm-" in name:
+        return "zai"
+    owner = name.split("/")[0] if "/" in name else PROVIDER_NAMES.get(provider, provider)
+    return {"meta-llama": "meta", "mistralai": "mistral"}.get(owner, owner)
 
 
 def pattern(name):

@@ -137,6 +137,35 @@ fn what_no_table_knows_is_counted() {
 }
 
 #[test]
+fn a_book_that_is_answered_with_a_word_is_told_with_a_wide_range() {
+    let of = |input| book(&mut InferenceBooks::new(), &call("openai", "gpt-4o", input, 500)).energy.unwrap();
+    let (short, long) = (of(1), of(1_000_000));
+    assert_eq!((short.energy, short.operational, short.embodied), (long.energy, long.operational, long.embodied));
+    assert!((3.0..3.6).contains(&short.energy_uncertainty.factor()), "{short:?}");
+    assert!(long.energy_uncertainty.factor() > 100.0 * short.energy_uncertainty.factor(), "{long:?}");
+    assert!(long.embodied_uncertainty > short.embodied_uncertainty);
+}
+
+#[test]
+fn what_making_machines_emitted_does_not_depend_on_the_grid() {
+    let of = |region: &'static str| {
+        let model = "anthropic.claude-sonnet-4-5-20250929-v1:0";
+        let one = Inference { region: Some(region.into()), ..call("aws.bedrock", model, 10, 400) };
+        book(&mut InferenceBooks::new(), &one).energy.unwrap()
+    };
+    // A region of which the figure is old and its country's, and one of which it is known.
+    let (known, unknown) = (of("eu-west-3"), of("mars-1"));
+    assert!(known.operational_uncertainty < unknown.operational_uncertainty);
+    assert_eq!(known.embodied_uncertainty, unknown.embodied_uncertainty);
+    for found in [known, unknown] {
+        let sigmas = [found.embodied_uncertainty, found.operational_uncertainty].map(Uncertainty::sigma);
+        let both = found.carbon_uncertainty.sigma();
+        assert!(sigmas.iter().any(|sigma| *sigma <= both) && sigmas.iter().any(|sigma| both <= *sigma), "{found:?}");
+        assert!(found.energy_uncertainty < found.embodied_uncertainty);
+    }
+}
+
+#[test]
 fn a_call_that_failed_at_once_draws_nothing_and_is_no_riddle() {
     let mut books = InferenceBooks::new();
     let mut refused = call("openai", "gpt-4o", 0, 0);

@@ -10,23 +10,17 @@ use wattline_core::{Timestamp, Usd};
 
 use super::rates::{PerMillion, Rates};
 use super::{NoPrice, PRICE_LIST};
+use crate::inference::provider::canonical;
 
 /// Providers whose name in `gen_ai.provider.name` is another than in the price table.
 const PROVIDERS: &[(&str, &str)] = &[
     ("aws.bedrock", "aws"),
-    ("aws_bedrock", "aws"),
-    ("bedrock", "aws"),
     ("azure.ai.inference", "azure"),
     ("azure.ai.openai", "azure"),
-    ("az.ai.inference", "azure"),
-    ("az.ai.openai", "azure"),
     ("gcp.gemini", "google"),
     ("gcp.gen_ai", "google"),
     ("gcp.vertex_ai", "google"),
-    ("gemini", "google"),
-    ("vertex_ai", "google"),
     ("mistral_ai", "mistral"),
-    ("mistralai", "mistral"),
     ("moonshot_ai", "moonshotai"),
     ("x_ai", "x-ai"),
     ("xai", "x-ai"),
@@ -75,9 +69,9 @@ pub(crate) fn tier(word: Option<&str>) -> Option<&str> {
         .filter(|word| !word.is_empty() && !LIST_PRICE.iter().any(|list| list.eq_ignore_ascii_case(word)))
 }
 
-/// The seller's name in the table for a value of `gen_ai.provider.name`.
+/// The seller's name in the price table for a value of `gen_ai.provider.name`.
 pub(crate) fn seller(provider: &str) -> String {
-    let provider = provider.trim().to_ascii_lowercase();
+    let provider = canonical(provider);
     PROVIDERS.iter().find(|(ours, _)| *ours == provider).map_or(provider, |(_, theirs)| (*theirs).to_owned())
 }
 
