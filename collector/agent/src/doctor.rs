@@ -15,7 +15,7 @@ use wattline_probe_llm::otlp;
 
 use crate::config::{ADMIN_DEFAULT, Config};
 use crate::factors::Table;
-use crate::report::{Carbon, Report};
+use crate::report::{Carbon, Embodied, Report};
 use crate::{admin, clock, destinations, identity, live, snapshot, telemetry};
 
 /// What works and what does not.
@@ -65,6 +65,10 @@ pub struct Line {
 impl Line {
     fn up(name: impl Into<String>, detail: impl Into<String>) -> Self {
         Self { name: name.into(), state: "up", detail: detail.into(), remedy: None }
+    }
+
+    fn absent(name: impl Into<String>, detail: impl Into<String>, remedy: &str) -> Self {
+        Self { name: name.into(), state: "absent", detail: detail.into(), remedy: Some(remedy.to_owned()) }
     }
 
     fn failed(name: impl Into<String>, detail: impl Into<String>, remedy: &str) -> Self {
@@ -231,22 +235,53 @@ fn port(key: &str, address: &str, default: bool, is_running: bool) -> Line {
     }
 }
 
+fn embodied(found: Option<&Embodied>) -> Line {
+    match found {
+        Some(Embodied { grams_per_hour, grams, grams_low, grams_high }) if *grams > 0.0 => {
+            let (low, high) = (grams_per_hour * grams_low / grams, grams_per_hour * grams_high / grams);
+            Line::up("embodied carbon", format!("{grams_per_hour:.2} gCO2e an hour ({low:.2} to {high:.2})"))
+        }
+        _ => Line::absent("embodied carbon", "not reckoned", "set carbon.embodied = true"),
+    }
+}
+
+fn rent(report: &Report) -> Line {
+    match (&report.cost.instance_price, report.cost.electricity_usd) {
+        (Some(price), _) => Line::up("rent", price.clone()),
+        (None, Some(_)) => Line::up("rent", "none: electricity is paid"),
+        (None, None) => Line::absent(
+            "rent",
+            "unknown: no table has this type in this region",
+            "set cost.instance or cost.instance_prices",
+        ),
+    }
+}
+
 fn tables(report: &Report) -> Vec<Line> {
     let Carbon { intensity, zone, source, tier, pue, pue_source, .. } = &report.carbon;
     let used = [
         Line::up("carbon intensity", format!("{intensity:.0} gCO2e/kWh of {zone} ({source}, tier {tier})")),
         Line::up("PUE", format!("{pue:.2} ({pue_source})")),
-        Line::up("price lists", wattline_model::inference::PRICE_LIST),
+        embodied(report.carbon.embodied.as_ref()),
+        rent(report),
+        Line::up("token prices", wattline_model::inference::PRICE_LIST),
     ];
+    let doubt = report.host.doubt.as_ref().map(|doubt| {
+        Line::failed(
+            "instance type",
+            doubt.clone(),
+            "correct machine.instance_type, or set carbon.embodied_kg and cost.instance",
+        )
+    });
     let now = clock::wall();
     let tables = grid::tables().into_iter().map(|table| Line::up(table.name, Table::of(table, now).line()));
-    used.into_iter().chain(tables).collect()
+    doubt.into_iter().chain(used).chain(tables).collect()
 }
 
 impl Findings {
     /// True when nothing is denied and nothing failed.
     pub fn fine(&self) -> bool {
-        self.sources.iter().chain(&self.agent).all(|line| matches!(line.state, "up" | "absent"))
+        self.sources.iter().chain(&self.agent).chain(&self.tables).all(|line| matches!(line.state, "up" | "absent"))
     }
 
     /// As a page for a terminal.

@@ -263,11 +263,8 @@ fn machine(
     };
     let fitted = hardware::instance("aws", name).map(|matched| matched.instance.accelerators).unwrap_or_default();
     let note = (!found.nearest.is_empty()).then(|| {
-        format!(
-            "no table has the type {name} (nearest: {}); {} stands in",
-            found.nearest.join(", "),
-            found.basis.as_str()
-        )
+        let stand_in = found.stands_in.unwrap_or("the usual count of virtual CPUs");
+        format!("no table has the type {name} (nearest: {}); {stand_in} stands in", found.nearest.join(", "))
     });
     let machine = Machine {
         name: found.name.to_string(),

@@ -6,6 +6,7 @@ use std::fmt::Write;
 use serde::Serialize;
 use wattline_core::reading::{CloudInstance, CpuModel, Virtualization};
 use wattline_core::{Inventory, Method, MicroJoules, Seconds, Uncertainty};
+use wattline_model::hardware::{self, Basis, Held};
 use wattline_model::host::{EnergyState, HostBooks};
 
 use crate::pipeline::Pipeline;
@@ -53,6 +54,9 @@ pub struct Machine {
     pub name: String,
     /// One line about it.
     pub description: String,
+    /// What stands in where its instance type is in no table, or what does not fit.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub doubt: Option<String>,
 }
 
 /// Energy with its method and 90 % range.
@@ -132,6 +136,8 @@ pub struct Carbon {
 /// Carbon of having made the machine.
 #[derive(Clone, Copy, Debug, Serialize)]
 pub struct Embodied {
+    /// Grams for each hour that it is held.
+    pub grams_per_hour: f64,
     /// Grams since the start.
     pub grams: f64,
     /// The lower end of the 90 % range.
@@ -197,7 +203,7 @@ impl Report {
         };
         Some(Self {
             version: env!("CARGO_PKG_VERSION"),
-            host: machine(pipeline.host().inventory()),
+            host: Machine { doubt: doubt(pipeline), ..machine(pipeline.host().inventory()) },
             window_s: window.get(),
             at: settled.at.unix_seconds(),
             total,
@@ -293,11 +299,13 @@ impl Carbon {
         let factor = books.operational_uncertainty().factor();
         let embodied = books.meaning().embodied.map(|made| made.quantity().get());
         let made_factor = books.embodied_uncertainty().factor();
+        let per_hour = meaning.held().holding.embodied.map_or(0.0, |made| made.per_hour.get());
         Self {
             grams,
             grams_low: grams / factor,
             grams_high: grams * factor,
             embodied: embodied.map(|grams| Embodied {
+                grams_per_hour: per_hour,
                 grams,
                 grams_low: grams / made_factor,
                 grams_high: grams * made_factor,
@@ -334,7 +342,7 @@ impl Carbon {
             mass(*grams_low),
             mass(*grams_high),
         )?;
-        if let Some(Embodied { grams, grams_low, grams_high }) = embodied {
+        if let Some(Embodied { grams_per_hour: _, grams, grams_low, grams_high }) = embodied {
             let range = format!("{} to {}", mass(*grams_low), mass(*grams_high));
             writeln!(out, "        {} ({range}) embodied in the machine", mass(*grams))?;
         }
@@ -452,6 +460,26 @@ fn workloads(books: &HostBooks, window: Seconds, uncertainty: Uncertainty) -> Ve
     workloads
 }
 
+/// What is wrong with the instance type, if anything.
+fn doubt(pipeline: &Pipeline) -> Option<String> {
+    let name = pipeline.host().inventory().cloud.as_ref()?.instance_type.clone()?;
+    let Held { basis, stands_in, vcpus_differ, .. } = pipeline.meaning().held();
+    match (basis, stands_in, vcpus_differ) {
+        (None, _, _) => {
+            let near = hardware::nearest_instances(&name).join(", ");
+            Some(format!(
+                "{name} is no instance type of any table (nearest: {near}); its CPUs and memory are reckoned with"
+            ))
+        }
+        (Some(basis), _, _) if *basis != Basis::Exact => {
+            let other = stands_in.unwrap_or("the usual count of virtual CPUs");
+            Some(format!("no table has {name}: {other} stands in, and it has no price"))
+        }
+        (_, _, Some((table, machine))) => Some(format!("{name} has {table} virtual CPUs, and this machine {machine}")),
+        _ => None,
+    }
+}
+
 fn machine(inventory: &Inventory) -> Machine {
     let Inventory { host_name, cpu, memory_bytes, virtualization, cloud, .. } = inventory;
     let CpuModel { name, logical_count, .. } = cpu;
@@ -468,7 +496,11 @@ fn machine(inventory: &Inventory) -> Machine {
         (None, Virtualization::None) => "bare metal".to_owned(),
         (None, Virtualization::Unknown) => "virtual or not is unknown".to_owned(),
     });
-    Machine { name: host_name.clone().unwrap_or_else(|| "unknown".to_owned()), description: parts.join(", ") }
+    Machine {
+        name: host_name.clone().unwrap_or_else(|| "unknown".to_owned()),
+        description: parts.join(", "),
+        doubt: None,
+    }
 }
 
 fn line(out: &mut String, name: &str, figure: &Figure, from: &str) -> std::fmt::Result {

@@ -148,6 +148,12 @@ impl Machine {
 impl Carbon {
     pub(super) fn validate(&self) -> Result<(), ConfigError> {
         let Self { zone, intensity, pue, market, embodied_kg, lifetime_years, wue, embodied: _, water: _, live } = self;
+        if let Some((zone, cloud)) = zone.as_deref().and_then(|zone| Some((zone, Grid::builtin().cloud_of(zone)?))) {
+            return Err(ConfigError::Part {
+                key: format!("carbon.zone = {zone}"),
+                message: format!("this is a region of {cloud}: set machine.provider and machine.region instead"),
+            });
+        }
         if let Some(zone) = zone.as_deref().filter(|zone| !Grid::builtin().knows(zone)) {
             let near = Grid::builtin().nearest_zones(zone).join(", ");
             return Err(ConfigError::Part {

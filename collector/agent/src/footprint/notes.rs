@@ -33,15 +33,19 @@ pub(super) fn notes(found: &Found, footprint: &Footprint) -> Vec<String> {
 }
 
 fn of_machine(machine: &MachineFootprint, found: &Found) -> Vec<String> {
-    let MachineFootprint { name, basis, family, is_processor, cost, .. } = machine;
+    let MachineFootprint { name, basis, family, is_processor, cost, service, .. } = machine;
+    let other = machine.stands_in.unwrap_or("a relative");
     let near = nearest(&machine.nearest);
     let mut notes = Vec::new();
     match basis {
-        Basis::Exact if cost.is_none() => notes.push(format!("no table has a price of {name}")),
-        Basis::Exact => {}
+        Basis::Exact => match (service, cost) {
+            (Some(service), _) => notes.push(format!("{name} is rented out by {service} at prices that no table has")),
+            (None, None) => notes.push(format!("no table has a price of {name}")),
+            (None, Some(_)) => {}
+        },
         _ if *is_processor => notes.push(format!("no table has the processor {name}{near}; {family} stands in for it")),
-        Basis::Size => notes.push(stand_in(name, &near, "another size of its family, scaled,")),
-        Basis::Family => notes.push(stand_in(name, &near, "another generation of its family")),
+        Basis::Size => notes.push(stand_in(name, &near, &format!("{other}, scaled to its size,"))),
+        Basis::Family => notes.push(stand_in(name, &near, other)),
         Basis::Default => notes.push(stand_in(name, &near, "the usual count of virtual CPUs")),
     }
     if let Some(provider) = found.provider.filter(|provider| *provider != "aws" && !is_processor) {

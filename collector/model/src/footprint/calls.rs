@@ -72,8 +72,8 @@ impl CallFootprint {
         let carbon = found.energy.map(|energy| {
             let (operational, embodied) = (energy.operational * tokens.calls, energy.embodied * tokens.calls);
             CallCarbon {
-                operational: Range::of(operational, energy.carbon_uncertainty),
-                embodied: Range::of(embodied, energy.carbon_uncertainty),
+                operational: Range::of(operational, energy.operational_uncertainty),
+                embodied: Range::of(embodied, energy.embodied_uncertainty),
                 total: Range::of(operational + embodied, energy.carbon_uncertainty),
             }
         });

@@ -103,6 +103,10 @@ pub struct MachineFootprint {
     pub water_grid: Option<Range<Liters>>,
     /// Rent, or electricity on premises; `None` where no table has the rent.
     pub cost: Option<MachineCost>,
+    /// The type whose figures stand in, where the type is in no table.
+    pub stands_in: Option<&'static str>,
+    /// The service that rents the type out under this name, at prices of its own.
+    pub service: Option<&'static str>,
     /// Types with the nearest names, where the type is in no table.
     pub nearest: Vec<&'static str>,
 }
@@ -181,6 +185,8 @@ impl MachineFootprint {
             parts,
             power,
             nearest: known.nearest,
+            stands_in: known.stands_in,
+            service: known.service,
             description: known.description,
             name: known.name,
         })
@@ -194,6 +200,8 @@ struct Known {
     basis: Basis,
     uncertainty: Uncertainty,
     nearest: Vec<&'static str>,
+    stands_in: Option<&'static str>,
+    service: Option<&'static str>,
     power: HostPower,
     /// Bytes on flash and on magnetic disks.
     drives: (Bytes, Bytes),
@@ -213,13 +221,17 @@ impl Known {
     }
 
     fn instance(name: &str) -> Option<Self> {
-        let hardware::Match { instance, basis, uncertainty } = hardware::instance("aws", name)?;
+        let matched = hardware::instance("aws", name)?;
+        let (stands_in, service) = (matched.stands_in(), matched.service());
+        let hardware::Match { instance, basis, uncertainty } = matched;
         let nearest = if basis == Basis::Exact { Vec::new() } else { hardware::nearest_instances(name) };
         Some(Self {
             description: describe(&instance),
             basis,
             uncertainty,
             nearest,
+            stands_in,
+            service,
             power: HostPower::of_parts(&power::Parts {
                 family: Some(instance.cpu_family),
                 cpu_name: Some(instance.cpu_name),
@@ -268,6 +280,8 @@ impl Known {
                 _ => Basis::Family,
             },
             uncertainty: Uncertainty::NONE,
+            stands_in: None,
+            service: None,
             nearest: if power.is_by_design() { Vec::new() } else { power::nearest(model) },
             made: hardware::Parts::on_premises(sockets.or(power.sockets()), threads, memory_gib, Storage::default()),
             drives: (Bytes::ZERO, Bytes::ZERO),
