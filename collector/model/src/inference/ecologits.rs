@@ -281,7 +281,7 @@ mod tests {
             (70.55, 70.55, 0.12),
             (405.85, 405.85, 0.05),
             (41.0, 675.0, 0.011),
-            (5.1, 117.0, 0.024),
+            (5.1, 117.0, 0.017),
         ] {
             let generated = estimate(&fixed(active, total), 1000, Seconds::ZERO).energy().get() / 1000.0;
             let found = active * READING_JOULES_PER_BILLION / generated;

@@ -153,7 +153,7 @@ fn what_making_machines_emitted_does_not_depend_on_the_grid() {
         let one = Inference { region: Some(region.into()), ..call("aws.bedrock", model, 10, 400) };
         book(&mut InferenceBooks::new(), &one).energy.unwrap()
     };
-    // A region of which the figure is old and its country's, and one of which it is known.
+    // A region that is known, and one that is not, for which the country of the provider stands in.
     let (known, unknown) = (of("eu-west-3"), of("mars-1"));
     assert!(known.operational_uncertainty < unknown.operational_uncertainty);
     assert_eq!(known.embodied_uncertainty, unknown.embodied_uncertainty);
