@@ -80,7 +80,13 @@ impl CallFootprint {
         let nearest = if energy.is_none() { models::nearest(&tokens.model) } else { Vec::new() };
         Self {
             asked: tokens.clone(),
-            place: RemotePlace::of(Grid::builtin(), &provider, question.place.region, question.year),
+            place: RemotePlace::of_models(
+                Grid::builtin(),
+                &provider,
+                [tokens.model.as_str()],
+                question.place.region,
+                question.year,
+            ),
             provider,
             energy,
             carbon,

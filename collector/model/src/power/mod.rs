@@ -163,7 +163,7 @@ impl HostPower {
         let family = Family::of(parts.family);
         let known = family.key != UNKNOWN;
         let shares_cores = family.threads_per_core > 1 && !parts.whole_cores;
-        let logical = if parts.logical_cpus > 0.0 { parts.logical_cpus.min(MOST_CPUS) } else { 1.0 };
+        let logical = if parts.logical_cpus > 0.0 { parts.logical_cpus.clamp(LEAST_CPUS, MOST_CPUS) } else { 1.0 };
         // A core of its own draws what both of its threads would.
         let worth = if parts.whole_cores && known { f64::from(family.threads_per_core) } else { 1.0 };
         let threads = logical * worth;
@@ -284,6 +284,9 @@ impl HostPower {
 static FAMILY_MODEL: Text = Text::Static("specpower-family/2");
 static DESIGN_MODEL: Text = Text::Static("design-power/1");
 static FLEET_MODEL: Text = Text::Static("specpower-fleet/2");
+
+/// A share of a CPU that is smaller is a mistake, and its power would vanish.
+const LEAST_CPUS: f64 = 1e-3;
 
 /// No machine has more; a count beyond is a mistake, which must not become an infinite power.
 const MOST_CPUS: f64 = 1e6;

@@ -15,6 +15,9 @@ pub(super) const TABLE: Table = Table::new(include_str!("../../data/cpu_tdp.csv"
 /// power of the largest parts.
 const FULL_LOAD_SIGMA: f64 = 0.20;
 
+/// No processor is designed for less.
+const LEAST_WATTS: Watts = Watts::new(0.01);
+
 /// No socket is designed for more; what is stated beyond is a mistake.
 const MOST_WATTS: Watts = Watts::new(1e5);
 
@@ -43,7 +46,7 @@ impl Design {
     pub(super) fn of(name: Option<&str>, stated: Option<Watts>) -> Option<Self> {
         let listed = name.and_then(listed);
         let cores = listed.and_then(|design| design.cores).or_else(|| name.and_then(cores_in));
-        match stated.filter(|watts| watts.get() > 0.0 && *watts < MOST_WATTS) {
+        match stated.filter(|watts| *watts >= LEAST_WATTS && *watts < MOST_WATTS) {
             Some(watts) => Some(Self { watts, cores, sigma: FULL_LOAD_SIGMA }),
             None => listed.map(|listed| Self { cores, ..listed }),
         }
