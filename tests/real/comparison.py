@@ -140,13 +140,12 @@ REASONS = {
         " is not known either, by all servers.",
         "g": "In a guest CodeCarbon counts the design power of the whole socket, because that is what the name in "
         "the guest stands for. We take the guest's threads of it.",
-        "n": "Our table has the design power of the part but not its cores, so that the share of a socket is not "
-        "known and the family alone speaks.",
         "m": "CodeCarbon guesses the number of memory modules from the size and takes 5 W for each, falling to 3.5"
         " W beyond the sixteenth (1.5 W on Arm), at any load. We take 0.15 W for each gigabyte and 0.24 W "
-        "more at full use, by rules of thumb for modules of about 8 GB. One of them, Crucial's, has said 5 W "
-        "for each module instead since 2024 ([codecarbon "
-        "#751](https://github.com/mlco2/codecarbon/issues/751)). With modules of 64 GB and more ours is high.",
+        "more at full use, as two servers with modules of 16 and 32 GB show it at rest, and less for each gigabyte "
+        "of a machine with more than 4 GB for each thread, whose modules are larger. One rule of thumb, Crucial's, "
+        "has said 5 W for each module instead since 2024 ([codecarbon "
+        "#751](https://github.com/mlco2/codecarbon/issues/751)).",
     },
 }
 
@@ -182,7 +181,7 @@ XEON = Machine(
     ("--cpu", "Intel(R) Xeon(R) Platinum 8488C", "--threads", 96, "--memory", 512),
     Tracked("Intel(R) Xeon(R) Platinum 8488C", 96, 1, 512),
     _bands(1.81, 3.12, 2.71, 0.76),
-    _bands(2.02, 2.34, 3.64, 5.25),
+    _bands(1.75, 2.03, 3.15, 4.55),
     "t r u m",
 )
 GOLD = Machine(
@@ -191,7 +190,7 @@ GOLD = Machine(
     Tracked("Intel(R) Xeon(R) Gold 6230 CPU @ 2.10GHz", 80, 2, 192),
     _bands(1.45, 3.35, 3.38, 0.985),
     _bands(0.53, 0.62, 0.96, 1.39),
-    "r u n m",
+    "r u f m",
 )
 GUEST = Machine(
     "m5.large",
@@ -214,7 +213,7 @@ P5 = Machine(
     ("--instance", "p5.48xlarge"),
     Tracked("AMD EPYC 7R13 Processor", 192, 2, 2048),
     _bands(2.17, 4.21, 3.29, 0.89),
-    _bands(4.39, 5.09, 7.9, 11.4),
+    _bands(2.69, 3.12, 4.84, 6.99),
     "r u f m",
 )
 UNKNOWN = Machine(
@@ -269,9 +268,9 @@ PUBLISHED = [
         "cpu",
         "W",
         94.62,
-        about(0.38),
-        "our table has its 130 W but not its 8 cores, and takes the family's watts for each thread, which are those of "
-        "parts with far more cores: ours is too low",
+        about(0.7),
+        "its 130 W joined with the family's watts for each thread, which are those of parts with far more cores; theirs "
+        "is a curve of their own on the 130 W",
     ),
     Published(
         "Boavizta, a1.4xlarge, 2 h, use",

@@ -103,9 +103,9 @@ def _answered(provider: str, model: str, tokens: int) -> Iterator[str]:
     place = call["place"]
     pairs = {
         "energy_j": (call["energy_j"]["central"], theirs.joules),
-        "embodied_g": (call["embodied_g"], theirs.embodied_grams),
+        "embodied_g": (call["embodied_g"]["central"], theirs.embodied_grams),
         "operational_g": (
-            call["operational_g"],
+            call["operational_g"]["central"],
             theirs.usage(place["pue"], place["intensity_g_per_kwh"]["central"]),
         ),
     }
@@ -125,7 +125,7 @@ def _configured(folder: Path) -> list[str]:
             "with a configuration",
             {
                 "the machine's carbon": (machine["operational_g"]["central"], kwh * wattline.PUE * wattline.INTENSITY),
-                "the call's carbon": (call["operational_g"], usual["operational_g"]),
+                "the call's carbon": (call["operational_g"]["central"], usual["operational_g"]["central"]),
             },
         )
     ]

@@ -78,7 +78,7 @@ def _twins(one: object, other: object) -> bool:
 
 def _same(call: dict, theirs: peers.Answer) -> bool:
     energy = near(call["energy_j"]["central"], theirs.joules)
-    return energy and near(call["embodied_g"], theirs.embodied_grams)
+    return energy and near(call["embodied_g"]["central"], theirs.embodied_grams)
 
 
 def _answers() -> tuple[Block, list[str]]:
@@ -93,16 +93,16 @@ def _answers() -> tuple[Block, list[str]]:
         usage = (theirs.joules_low * theirs.pue_low + theirs.joules_high * theirs.pue_high) / 2 / theirs.joules
         table.faults += unequal(
             f"{model}: grid times PUE",
-            {"explains the ratio": (call["operational_g"] / theirs.usage_grams, grid * place["pue"] / usage)},
+            {"explains the ratio": (call["operational_g"]["central"] / theirs.usage_grams, grid * place["pue"] / usage)},
         )
         table.rows.append(
             [
                 model,
                 comparison.short(theirs.joules),
                 comparison.short(theirs.embodied_grams * 1000),
-                comparison.short(call["operational_g"] * 1000),
+                comparison.short(call["operational_g"]["central"] * 1000),
                 comparison.short(theirs.usage_grams * 1000),
-                table.ratio(model, call["operational_g"], theirs.usage_grams, band),
+                table.ratio(model, call["operational_g"]["central"], theirs.usage_grams, band),
                 f"{comparison.short(grid)} x {comparison.short(place['pue'] / usage)}",
             ]
         )
