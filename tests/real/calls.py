@@ -77,7 +77,7 @@ def bill(calls: list[Call], at: datetime) -> Bill:
 
 def _energy(call: Call) -> tuple[float, float]:
     """IT energy in kWh and embodied carbon in kg by EcoLogits: the middle of what the range of parameters gives."""
-    model = models.find_model(provider=call.provider, model_name=call.asked)
+    model = models.find_model(provider=call.provider, model_name=call.answered)
     parameters = model.architecture.parameters
     ends = [_impact(call, model, parameters, end) for end in ("min", "max")]
     return sum(each["request_it_energy"] for each in ends) / 2, sum(each["request_embodied_gwp"] for each in ends) / 2
