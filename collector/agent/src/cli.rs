@@ -113,7 +113,7 @@ pub struct Where {
     #[arg(long, value_name = "REGION")]
     pub region: Option<String>,
 
-    /// The year or the day whose factors and prices are used, such as 2023 or 2023-05-01; today's by default.
+    /// The year whose factors are used, or the day whose token prices are, too: 2023 or 2023-05-01. By default now.
     #[arg(long, value_name = "DATE", value_parser = date)]
     pub at: Option<Date>,
 }
