@@ -155,7 +155,7 @@ pub struct FootprintArgs {
     pub sockets: Option<u32>,
 
     /// Memory of that machine in GiB; by default what a median server has for each thread.
-    #[arg(long, value_name = "GIB", requires = "cpu", value_parser = between::<0, 1_000_000>)]
+    #[arg(long, value_name = "GIB", requires = "cpu", value_parser = between::<1, 1_000_000>)]
     pub memory: Option<f64>,
 
     /// How many such machines.

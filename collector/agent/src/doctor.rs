@@ -95,7 +95,8 @@ pub fn examine(config: &Config) -> anyhow::Result<Findings> {
     let (inventory, cloud) = inventory::read(&root, &config.probes.cloud);
     sources.extend(cloud.into_iter().map(Line::from));
     sources.extend(accelerators(&identity::configured(inventory, &config.machine)));
-    sources.extend(config.carbon.live.as_ref().map(live_intensity));
+    let live = config.carbon.live.as_ref();
+    sources.extend(live.map(|live| live_intensity(live, config.carbon.intensity.is_some())));
     let report = snapshot::measure(config, std::time::Duration::from_secs(1))?;
     let energy = report
         .devices
@@ -145,9 +146,12 @@ fn accelerators(inventory: &Inventory) -> Option<Line> {
 }
 
 /// What the provider of live carbon intensity answers now.
-fn live_intensity(config: &wattline_probe_intensity::Config) -> Line {
+fn live_intensity(config: &wattline_probe_intensity::Config, is_overruled: bool) -> Line {
     let name = "carbon.live";
-    match live::ask_once(config) {
+    if is_overruled {
+        return Line::absent(name, "not asked, because carbon.intensity is set", "remove one of the two");
+    }
+    match live::ask_once(config).map(|readings| live::now(config, &readings)) {
         Ok(Some(LiveValue { grams, zone, source, estimated, stale, .. })) => {
             let how = match (stale, estimated) {
                 (true, _) => ", which is over",
@@ -237,11 +241,12 @@ fn port(key: &str, address: &str, default: bool, is_running: bool) -> Line {
 
 fn embodied(found: Option<&Embodied>) -> Line {
     match found {
-        Some(Embodied { grams_per_hour, grams, grams_low, grams_high }) if *grams > 0.0 => {
-            let (low, high) = (grams_per_hour * grams_low / grams, grams_per_hour * grams_high / grams);
+        Some(Embodied { grams_per_hour, grams, grams_low, grams_high }) => {
+            let part = |end: &f64| if *grams > 0.0 { grams_per_hour * end / grams } else { 0.0 };
+            let (low, high) = (part(grams_low), part(grams_high));
             Line::up("embodied carbon", format!("{grams_per_hour:.2} gCO2e an hour ({low:.2} to {high:.2})"))
         }
-        _ => Line::absent("embodied carbon", "not reckoned", "set carbon.embodied = true"),
+        None => Line::absent("embodied carbon", "not reckoned", "set carbon.embodied = true"),
     }
 }
 

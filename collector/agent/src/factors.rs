@@ -5,9 +5,9 @@ use std::fmt::Write;
 
 use anyhow::{Result, bail};
 use serde::Serialize;
-use wattline_core::{GramsPerKwh, Ratio, Timestamp, Uncertainty};
+use wattline_core::{GramsPerKwh, LitersPerKwh, Ratio, Seconds, Timestamp, Uncertainty};
 use wattline_model::footprint::{Footprint, MachineName, Own, Question, Range};
-use wattline_model::grid::{self, Grid, Intensity, Place, Pue, TableInfo, tables};
+use wattline_model::grid::{self, Grid, Intensity, Place, Pue, TableInfo, Tier, tables};
 use wattline_model::hardware;
 
 use crate::cli::FactorsArgs;
@@ -139,23 +139,33 @@ impl Table {
 
 /// Looks up what would be used.
 pub fn look_up(args: &FactorsArgs, config: &Config, now: Timestamp) -> Result<Factors> {
-    let found = Found::of(args.place.region.as_deref().or(config.carbon.zone.as_deref()));
+    let found = Found::of_question(&args.place, config);
     let year = args.place.at.map(|date| date.year);
     // What the configuration says of this place says nothing of another, or of another time.
-    let is_here = args.place.region.is_none() && args.place.at.is_none();
+    let is_here = footprint::is_here(&args.place);
     let place = Place { intensity: config.carbon.intensity.map(GramsPerKwh::new).filter(|_| is_here), ..found.place() };
     let machine = match &args.instance {
-        Some(name) => Some(machine(name, place, year, args.place.at.map_or(now, |date| date.begin), config)?),
+        Some(name) => {
+            let at = args.place.at.map_or(now, |date| date.begin);
+            let own = footprint::own(config, &args.place, Some(name), (at, Seconds::from_hours(1.0)));
+            Some(machine(name, place, year, (at, own), &config.machine.accelerator_watts)?)
+        }
         None => None,
     };
     let grid = Grid::builtin();
     let (live, live_note) = live(args, config);
     let used = live.unwrap_or_else(|| grid.intensity(&place, year));
     let others = grid.others(&place, year).iter().map(Grams::of).collect();
+    let used_tier = used.tier;
     let own_pue = config.carbon.pue.filter(|_| is_here).map(|ratio| Pue::configured(Ratio::new(ratio)));
     let pue = own_pue.unwrap_or_else(|| grid::pue(found.provider, found.region.as_deref(), year));
     let water = grid::water(found.provider, found.region.as_deref(), found.zone.as_deref(), year);
     let factor = |water: grid::WaterFactor| Factor::of(water.liters.get(), water.uncertainty, &water.source);
+    let own_water = config
+        .carbon
+        .wue
+        .filter(|_| is_here)
+        .map(|wue| Factor::of(LitersPerKwh::new(wue).get(), Uncertainty::from_sigma(0.10), "configured"));
     let (machine, machine_note) = machine.unzip();
     Ok(Factors {
         version: env!("CARGO_PKG_VERSION"),
@@ -164,7 +174,7 @@ pub fn look_up(args: &FactorsArgs, config: &Config, now: Timestamp) -> Result<Fa
         intensity: Grams::of(&used),
         other_intensities: others,
         pue: Factor::of(pue.ratio.get(), pue.uncertainty, &pue.source).not_below(1.0),
-        water_site_l_per_kwh: water.site.map(factor),
+        water_site_l_per_kwh: own_water.or_else(|| water.site.map(factor)),
         water_grid_l_per_kwh: water.grid.map(factor),
         machine,
         unit_prices: config
@@ -175,15 +185,21 @@ pub fn look_up(args: &FactorsArgs, config: &Config, now: Timestamp) -> Result<Fa
             .map(|price| UnitPrice { name: price.name, unit: price.unit, usd: price.usd.get(), source: price.source })
             .collect(),
         tables: tables().into_iter().map(|table| Table::of(table, now)).collect(),
-        notes: found.note.into_iter().chain(live_note).chain(machine_note.flatten()).collect(),
+        notes: found
+            .note
+            .into_iter()
+            .filter(|_| matches!(used_tier, Tier::World | Tier::Country))
+            .chain(live_note)
+            .chain(machine_note.flatten())
+            .collect(),
     })
 }
 
 /// What the configured provider says of now, where neither another place nor another time is asked for.
 fn live(args: &FactorsArgs, config: &Config) -> (Option<Intensity>, Option<String>) {
-    let elsewhere = args.place.region.is_some() || args.place.at.is_some() || config.carbon.intensity.is_some();
+    let elsewhere = !footprint::is_here(&args.place) || config.carbon.intensity.is_some();
     let Some(provider) = config.carbon.live.as_ref().filter(|_| !elsewhere) else { return (None, None) };
-    match live::ask_once(provider) {
+    match live::ask_once(provider).map(|readings| live::now(provider, &readings)) {
         Ok(Some(value)) => (Some(meaning::of_now(value)), None),
         Ok(None) => (None, Some("carbon.live: the provider answers, and nothing of it holds now".to_owned())),
         Err(error) => (None, Some(format!("carbon.live: {error:#}"))),
@@ -239,23 +255,19 @@ fn machine(
     name: &str,
     place: Place<'_>,
     year: Option<u16>,
-    at: Timestamp,
-    config: &Config,
+    (at, own): (Timestamp, Own),
+    accelerator_watts: &BTreeMap<String, f64>,
 ) -> Result<(Machine, Option<String>)> {
     let question = Question {
         machine: Some(MachineName::Instance { name: name.to_owned() }),
         count: 1,
-        time: wattline_core::Seconds::from_hours(1.0),
+        time: Seconds::from_hours(1.0),
         utilization: Some(Ratio::new(0.5)),
         calls: &[],
         place,
         at,
         year,
-        own: Own {
-            accelerators: footprint::watts_of(&config.machine),
-            rents: config.cost.lists.instances.clone(),
-            ..Own::default()
-        },
+        own,
     };
     let Some(found) = Footprint::of(&question).and_then(|footprint| footprint.machine) else {
         let near = hardware::nearest_instances(name).join(", ");
@@ -282,7 +294,7 @@ fn machine(
         embodied_high_g: found.embodied.high.get(),
         usd_per_hour: found.cost.as_ref().map(|cost| cost.usd.get()),
         price_from: found.cost.map(|cost| cost.from.to_string()),
-        accelerators: fitted.iter().map(|fitted| Accelerator::of(fitted, &config.machine.accelerator_watts)).collect(),
+        accelerators: fitted.iter().map(|fitted| Accelerator::of(fitted, accelerator_watts)).collect(),
     };
     Ok((machine, note))
 }

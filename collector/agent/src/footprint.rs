@@ -15,7 +15,7 @@ use wattline_model::grid::{self, Intensity, Pue};
 use wattline_model::hardware;
 use wattline_model::inference::{TokenPrices, ecologits};
 
-use crate::cli::FootprintArgs;
+use crate::cli::{FootprintArgs, Where};
 use crate::config::{self, Config};
 use crate::place::Found;
 
@@ -154,21 +154,21 @@ struct Total {
 
 /// Answers from the tables. What is not known stands in the notes; a name that cannot be a machine is an error.
 pub fn answer(args: &FootprintArgs, config: &Config, now: Timestamp) -> Result<Answer> {
-    let found = Found::of(args.place.region.as_deref().or(config.carbon.zone.as_deref()));
+    let found = Found::of_question(&args.place, config);
     let tokens = args.tokens.iter().map(|text| tokens(text, args.calls)).collect::<Result<Vec<_>>>()?;
     let at = args.place.at.map_or(now, |date| date.begin);
-    let is_here = args.place.region.is_none() && args.place.at.is_none();
-    let intensity = config.carbon.intensity.map(GramsPerKwh::new);
+    let time = Seconds::from_hours(args.hours);
+    let intensity = config.carbon.intensity.map(GramsPerKwh::new).filter(|_| is_here(&args.place));
     let question = Question {
         machine: machine_name(args),
         count: args.count,
-        time: Seconds::from_hours(args.hours),
+        time,
         utilization: args.utilization.map(Ratio::new),
         calls: &tokens,
-        place: grid::Place { intensity: intensity.filter(|_| is_here), ..found.place() },
+        place: grid::Place { intensity, ..found.place() },
         at,
         year: args.place.at.map(|date| date.year),
-        own: own(config, at, is_here),
+        own: own(config, &args.place, args.instance.as_deref(), (at, time)),
     };
     let Some(footprint) = Footprint::of(&question) else {
         let name = args.instance.as_deref().unwrap_or_default();
@@ -191,23 +191,30 @@ fn machine_name(args: &FootprintArgs) -> Option<MachineName> {
 
 /// What the configuration knows better than the tables. What it says of this machine and its place says nothing of
 /// another, which is asked for by its region.
-fn own(config: &Config, at: Timestamp, is_here: bool) -> Own {
+pub fn own(config: &Config, asked: &Where, instance: Option<&str>, (at, time): (Timestamp, Seconds)) -> Own {
+    let is_here = is_here(asked);
+    let is_this = is_here && instance.is_some() && instance == config.machine.instance_type.as_deref();
     Own {
         pue: config.carbon.pue.map(Ratio::new).filter(|_| is_here),
-        electricity: config.cost.lists.electricity.as_ref().map(|tariff| tariff.at(at)),
-        rent: config.cost.instance.map(UsdPerHour::new).filter(|_| is_here),
+        electricity: config.cost.lists.electricity.as_ref().filter(|_| is_here).map(|tariff| tariff.mean(at, time)),
+        rent: config.cost.instance.map(UsdPerHour::new).filter(|_| is_this),
         rents: config.cost.lists.instances.clone(),
         tokens: TokenPrices::new(config.cost.lists.tokens.clone()),
         counts_embodied: config.carbon.embodied,
-        embodied: config.carbon.embodied_kg.map(|kg| GramsCo2e::new(kg * 1000.0)).filter(|_| is_here),
+        embodied: config.carbon.embodied_kg.map(|kg| GramsCo2e::new(kg * 1000.0)).filter(|_| is_this),
         lifetime: Seconds::new(config.carbon.lifetime_years * 365.0 * 24.0 * 3600.0),
         water_site: config.carbon.wue.map(LitersPerKwh::new).filter(|_| is_here),
         accelerators: watts_of(&config.machine),
     }
 }
 
+/// Whether neither another place nor another time is asked for, so that what the configuration says of here holds.
+pub const fn is_here(asked: &Where) -> bool {
+    asked.region.is_none() && asked.at.is_none()
+}
+
 /// What the configuration says that accelerators draw at most.
-pub fn watts_of(machine: &config::Machine) -> BTreeMap<String, Watts> {
+fn watts_of(machine: &config::Machine) -> BTreeMap<String, Watts> {
     machine.accelerator_watts.iter().map(|(name, watts)| (name.clone(), Watts::new(*watts))).collect()
 }
 

@@ -33,6 +33,8 @@ pub struct Meaning {
     cost: Cost,
     inventory: Arc<Inventory>,
     live: LiveIntensity,
+    /// What a provider said of the moment that the rates are of.
+    current: Option<LiveValue>,
     held: Held,
     intensity: Intensity,
     pue: Pue,
@@ -49,6 +51,7 @@ impl Meaning {
             cost: config.cost.clone(),
             inventory: Arc::default(),
             live: LiveIntensity::new(max_age(&config.carbon)),
+            current: None,
             held: Held::default(),
             intensity: Grid::builtin().intensity(&Place::default(), None),
             pue: pue(None, None, None),
@@ -59,14 +62,17 @@ impl Meaning {
         meaning
     }
 
-    /// Takes over a configuration. What a provider has said stays, unless another is asked now.
-    pub fn reconfigure(&mut self, config: &Config) {
-        if config.carbon.live != self.carbon.live {
+    /// Takes over a configuration. What a provider has said stays, unless another is asked now: then `true`.
+    pub fn reconfigure(&mut self, config: &Config) -> bool {
+        let is_another = config.carbon.live != self.carbon.live;
+        if is_another {
             self.live = LiveIntensity::new(max_age(&config.carbon));
+            self.current = None;
         }
         self.carbon = config.carbon.clone();
         self.cost = config.cost.clone();
         self.hold();
+        is_another
     }
 
     /// Learns what the machine is.
@@ -83,7 +89,9 @@ impl Meaning {
     /// The rates at a moment. Yearly factors are looked up once a year, and when the place has changed.
     pub fn at(&mut self, now: Timestamp) -> &Rates {
         let was_of = self.now.replace(now).map(civil_year);
-        if was_of != Some(civil_year(now)) || self.intensity.tier == Tier::Live || self.live_now().is_some() {
+        let live = if self.carbon.intensity.is_some() { None } else { self.live.at(now) };
+        if was_of != Some(civil_year(now)) || live != self.current {
+            self.current = live;
             self.look_up();
         }
         self.rates.electricity = self.electricity();
@@ -139,7 +147,7 @@ impl Meaning {
         };
         let year = self.now.map(civil_year);
         let yearly = || Grid::builtin().intensity(&place, year);
-        self.intensity = self.live_now().map_or_else(yearly, of_now);
+        self.intensity = self.current.clone().map_or_else(yearly, of_now);
         self.pue = own_pue.map_or_else(|| pue(provider, region, year), |ratio| Pue::configured(Ratio::new(ratio)));
         let mut rates = WaterRates::default();
         if *tells_water {
@@ -156,11 +164,6 @@ impl Meaning {
             water: rates,
             holding: self.held.holding.clone(),
         };
-    }
-
-    /// What a provider says of the moment told last, where no figure of one's own is above it.
-    fn live_now(&self) -> Option<LiveValue> {
-        self.now.filter(|_| self.carbon.intensity.is_none()).and_then(|now| self.live.at(now))
     }
 
     fn electricity(&self) -> Option<UsdPerKwh> {

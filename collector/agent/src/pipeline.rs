@@ -38,6 +38,8 @@ pub struct Pipeline {
     inference: InferenceBooks,
     local: LocalAddresses,
     prices: TokenPrices,
+    /// What was found of the machine, without what the configuration says of it.
+    found: Arc<Inventory>,
     /// What the configuration says of the machine itself.
     machine: config::Machine,
     meaning: Meaning,
@@ -57,6 +59,7 @@ impl Pipeline {
             inference: InferenceBooks::default(),
             local: LocalAddresses::new(config.probes.local_engines.iter().cloned()),
             prices: TokenPrices::new(config.cost.lists.tokens.clone()),
+            found: Arc::default(),
             machine: config.machine.clone(),
             meaning: Meaning::new(config),
             health: BTreeMap::new(),
@@ -80,12 +83,21 @@ impl Pipeline {
 
     /// Learns what the machine is. What the cloud has told before stays where `inventory` says nothing of it.
     pub fn describe(&mut self, inventory: &Inventory) {
-        let merged = identity::merged(self.host.inventory(), inventory);
-        let inventory = Arc::new(identity::configured(merged, &self.machine));
-        self.host.describe(&inventory);
-        self.meaning.describe(&inventory);
+        self.found = Arc::new(identity::merged(&self.found, inventory));
+        self.settle_machine();
         // The machine was what it is all along.
         self.host.correct_rates(self.meaning.rates().clone());
+    }
+
+    /// What was found of the machine, without what the configuration says of it.
+    pub const fn found(&self) -> &Arc<Inventory> {
+        &self.found
+    }
+
+    fn settle_machine(&mut self) {
+        let inventory = Arc::new(identity::configured(Inventory::clone(&self.found), &self.machine));
+        self.host.describe(&inventory);
+        self.meaning.describe(&inventory);
     }
 
     /// Notes how reading a source went.
@@ -169,7 +181,11 @@ impl Pipeline {
         self.local = LocalAddresses::new(config.probes.local_engines.iter().cloned());
         self.prices = TokenPrices::new(config.cost.lists.tokens.clone());
         self.machine = config.machine.clone();
-        self.meaning.reconfigure(config);
+        if self.meaning.reconfigure(config) {
+            // Another provider of live intensity, or none: what was said of the one before is over.
+            self.health.remove(wattline_probe_intensity::NAME);
+        }
+        self.settle_machine();
         self.host.change_rates(self.meaning.rates().clone());
     }
 

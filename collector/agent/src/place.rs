@@ -2,6 +2,9 @@
 
 use wattline_model::grid::{Grid, Place};
 
+use crate::cli::Where;
+use crate::config::{Config, Machine};
+
 /// Clouds whose regions have names that no other cloud uses.
 const PROVIDERS: [&str; 3] = ["aws", "gcp", "azure"];
 
@@ -45,6 +48,17 @@ impl Found {
             stand_in.tier.as_str()
         );
         Self { zone: Some(name.to_owned()), note: Some(note), ..Self::default() }
+    }
+
+    /// The place of a question: the one that it names, else the one that the configuration names.
+    pub fn of_question(asked: &Where, config: &Config) -> Self {
+        let Machine { provider, region, .. } = &config.machine;
+        let known = || PROVIDERS.into_iter().find(|known| Some(*known) == provider.as_deref());
+        match (&asked.region, &config.carbon.zone) {
+            (Some(name), _) | (None, Some(name)) => Self::of(Some(name)),
+            (None, None) if region.is_some() => Self { provider: known(), region: region.clone(), ..Self::default() },
+            (None, None) => Self::of(None),
+        }
     }
 
     /// As the model asks for it.

@@ -165,10 +165,11 @@ fn start_sources(
     let root = HostRoot::new(&config.host.root);
     let probes: Vec<Box<dyn Probe>> = vec![Box::new(HostProbe::open(host_probe(config), &root))];
     let readings = outlet.readings.clone();
-    let known = Arc::clone(lasting.pipeline.host().inventory());
+    let known = Arc::clone(lasting.pipeline.found());
     sources.spawn(cloud::describe(root, config.probes.cloud.clone(), known, readings.clone(), stop.clone()));
     sources.spawn(scheduler::run(probes, config.sampling.interval, readings, telemetry.clone(), stop.clone()));
-    if let Some(live) = &config.carbon.live {
+    // A figure of one's own wins over whatever a provider says.
+    if let Some(live) = config.carbon.live.as_ref().filter(|_| config.carbon.intensity.is_none()) {
         match live::receiver(live, telemetry) {
             Ok(receiver) => {
                 sources.spawn(receiver.run(Outlet { relay: None, ..outlet.clone() }, stop.clone()));

@@ -53,6 +53,15 @@ impl Timestamp {
         Seconds::new(self.0.saturating_sub(earlier.0) as f64 / 1e9)
     }
 
+    /// This point moved forward by `span`, not beyond what can be told.
+    #[must_use]
+    pub fn ahead(self, span: Seconds) -> Self {
+        let nanos = (span.get() * 1e9).clamp(0.0, 1.8e19);
+        #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "clamped to the range of u64")]
+        let nanos = nanos as u64;
+        Self(self.0.saturating_add(nanos))
+    }
+
     /// This point moved back by `span`, not before the epoch.
     #[must_use]
     pub fn back(self, span: Seconds) -> Self {

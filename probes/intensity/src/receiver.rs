@@ -130,7 +130,7 @@ impl Running {
 
     fn with_consequence(&self, what: &str) -> String {
         let max_age = humantime::format_duration(self.asker.plan().max_age);
-        format!("{what}; the last value is used for {max_age}, then the yearly average")
+        format!("{what}; a value that was heard before is used for {max_age}, else the yearly average")
     }
 
     /// The state as a reading when it is news; one line in the log when it is another kind of state.

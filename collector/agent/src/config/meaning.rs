@@ -5,7 +5,6 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use serde::Deserialize;
-use wattline_core::Telemetry;
 use wattline_model::cost::{PriceBook, Tariff, TariffSpec, UnitPrices};
 use wattline_model::grid::Grid;
 use wattline_model::hardware::{PriceFile, accelerator};
@@ -180,9 +179,7 @@ impl Carbon {
             check(fine, "carbon.embodied_kg", || kg.to_string(), "kilograms of CO2e, 0 to 1000000")?;
         }
         if let Some(live) = live {
-            // A key that stands in the environment is asked for here, so that a missing one is told at once.
-            live::receiver(live, &Telemetry::none())
-                .map_err(|error| part(format!("carbon.live.{}", error.key), error.problem))?;
+            live::check(live).map_err(|error| part(format!("carbon.live.{}", error.key), error.problem))?;
         }
         let years = *lifetime_years;
         check((0.5..=30.0).contains(&years), "carbon.lifetime_years", || years.to_string(), "years, 0.5 to 30")

@@ -1,13 +1,15 @@
 //! What was not known, and what stands in for it.
 
 use wattline_model::footprint::{Footprint, MachineFootprint};
+use wattline_model::grid::Tier;
 use wattline_model::hardware::Basis;
 
 use crate::place::Found;
 
 /// What was not known, with what stands in for it.
 pub(super) fn notes(found: &Found, footprint: &Footprint) -> Vec<String> {
-    let needs_place = footprint.machine.is_some() || found.zone.is_some();
+    let is_coarse = matches!(footprint.intensity.tier, Tier::World | Tier::Country);
+    let needs_place = is_coarse && (footprint.machine.is_some() || found.zone.is_some());
     let mut notes: Vec<String> = found.note.iter().filter(|_| needs_place).cloned().collect();
     if let Some(machine) = &footprint.machine {
         notes.extend(of_machine(machine, found));

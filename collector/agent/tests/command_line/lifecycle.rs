@@ -232,3 +232,28 @@ fn log_records_say_which_machine_they_are_from() {
     }
     assert_eq!(agent.stop(), Some(0));
 }
+
+#[test]
+fn a_reload_moves_the_machine_to_where_it_is_configured_to_be_and_back() {
+    let (_folder, path) = configured(&format!("{NO_LISTENERS}{TO_STDOUT}"));
+    let good = fs::read_to_string(&path).unwrap();
+    let mut agent = Running::start(&["--config", &path]);
+    let tier = |tier: &'static str| {
+        move |line: &str| {
+            let snapshot = serde_json::from_str(line).ok()?;
+            Figure("carbon.intensity", &[("carbon.tier", tier)]).of(&snapshot).map(|_grams| ())
+        }
+    };
+    agent.wait_in_output("the world's average", tier("world"));
+    for (machine, expected) in [
+        ("provider = \"aws\"\nregion = \"eu-north-1\"\ninstance_type = \"m7i.large\"\n", "zone"),
+        ("provider = \"gcp\"\nregion = \"europe-west4\"\n", "zone"),
+        ("", "world"),
+    ] {
+        fs::write(&path, format!("{good}[machine]\n{machine}")).unwrap();
+        agent.signal(Signal::HUP);
+        agent.wait_for("configuration reloaded");
+        agent.wait_in_output(expected, tier(expected));
+    }
+    assert_eq!(agent.stop(), Some(0));
+}

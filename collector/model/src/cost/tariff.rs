@@ -12,7 +12,7 @@ use std::iter::Peekable;
 
 use jiff::civil::{Date, Time};
 use jiff::tz::{AmbiguousOffset, TimeZone, TimeZoneDatabase, TimeZoneFollowingTransitions, TimeZoneName};
-use wattline_core::{Timestamp, UsdPerKwh};
+use wattline_core::{Seconds, Timestamp, UsdPerKwh};
 
 pub use self::spec::{Day, Period, TariffError, TariffSpec, TimeOfUse};
 
@@ -26,6 +26,12 @@ const MOST_USD_PER_KWH: f64 = 100.0;
 /// the first of a given month on a given day of the week, comes every twelve years at the latest. A change of price
 /// that is not that rare is found long before.
 const DAYS_AHEAD: usize = 13 * 366;
+
+/// A year of 365 days.
+const ONE_YEAR: Seconds = Seconds::new(365.0 * 24.0 * 3600.0);
+
+/// Changes of price in a year that are looked at: one for each hour.
+const MOST_CHANGES: usize = 8760;
 
 /// A price of electricity at every moment.
 #[derive(Clone, Debug, PartialEq)]
@@ -62,6 +68,23 @@ impl Tariff {
             Prices::Constant(price) => *price,
             Prices::TimeOfUse { zone, plan } => price_at(zone, plan, instant(moment)),
         }
+    }
+
+    /// The mean price from a moment on for so long, weighted by time; of a longer time than a year, that of its first.
+    pub fn mean(&self, from: Timestamp, span: Seconds) -> UsdPerKwh {
+        let end = from.ahead(span.min(ONE_YEAR));
+        let (mut begin, mut sum) = (from, 0.0);
+        // A table changes its price a few times a day; what changes more often is cut off, and its last price goes on.
+        for _ in 0..MOST_CHANGES {
+            let next = self.next_change(begin).filter(|next| *next < end && *next > begin).unwrap_or(end);
+            sum += self.at(begin).get() * next.since(begin).get();
+            begin = next;
+            if begin >= end {
+                break;
+            }
+        }
+        let covered = begin.since(from).get();
+        if covered > 0.0 { UsdPerKwh::new(sum / covered) } else { self.at(from) }
     }
 
     /// The first moment after this one at which the price is another; `None` where it never changes again.

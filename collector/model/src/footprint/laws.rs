@@ -56,6 +56,9 @@ fn sound(name: &str, footprint: &Footprint) {
     }
     assert!(machine.cost.as_ref().is_none_or(|cost| cost.usd.get() > 0.0 && cost.usd.is_finite()), "{name}");
     let tolerance = 1e-9 * machine.power.central.get();
+    let end = |end: fn(&Range<Watts>) -> Watts| machine.parts.iter().map(|part| end(&part.power).get()).sum::<f64>();
+    assert!(machine.power.high.get() <= end(|power| power.high) + tolerance, "{name}: more than its parts at most");
+    assert!(machine.power.low.get() >= end(|power| power.low) - tolerance, "{name}: less than its parts at least");
     let sum: f64 = machine.parts.iter().map(|part| part.power.central.get()).sum();
     assert!((sum - machine.power.central.get()).abs() <= tolerance, "{name}: the parts are not the whole");
 }

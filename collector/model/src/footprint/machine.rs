@@ -154,7 +154,12 @@ impl MachineFootprint {
         let sum = |parts: &[Part]| parts.iter().map(|part| part.power.central).sum::<Watts>();
         let parts = at(load);
         let uncertainty = Uncertainty::of_sum(parts.iter().map(|part| (part.power.central.get(), part.uncertainty)));
-        let power = Range::of(sum(&parts), uncertainty);
+        let wide = Range::of(sum(&parts), uncertainty);
+        let ends = |end: fn(&Range<Watts>) -> Watts| parts.iter().map(|part| end(&part.power)).sum::<Watts>();
+        // The whole is never outside of what its parts come to.
+        let power =
+            Range { low: wide.low.max(ends(|power| power.low)), high: wide.high.min(ends(|power| power.high)), ..wide };
+        let narrower = Ratio::of(power.high.get(), wide.high.get()).get();
         let time = question.time * f64::from(question.count);
         let drawn = power.central * time;
         let facility = drawn * site.pue.ratio.get();
@@ -172,15 +177,18 @@ impl MachineFootprint {
             idle: sum(&at(Ratio::ZERO)),
             full: sum(&at(Ratio::new(1.0))),
             energy: power.map(|watts| watts * time),
-            operational: Range::of(facility * site.intensity.grams, of_facility.times(site.intensity.uncertainty)),
+            operational: Range::of(facility * site.intensity.grams, of_facility.times(site.intensity.uncertainty))
+                .with_high_times(narrower),
             embodied_share: embodied.map(|grams| grams * part_of_life),
             embodied,
-            water_site: site.water.site.as_ref().map(|water| Range::of(drawn * water.liters, with(water.uncertainty))),
-            water_grid: site
+            water_site: site
                 .water
-                .grid
+                .site
                 .as_ref()
-                .map(|water| Range::of(facility * water.liters, of_facility.times(water.uncertainty))),
+                .map(|water| Range::of(drawn * water.liters, with(water.uncertainty)).with_high_times(narrower)),
+            water_grid: site.water.grid.as_ref().map(|water| {
+                Range::of(facility * water.liters, of_facility.times(water.uncertainty)).with_high_times(narrower)
+            }),
             cost: known.cost(name, question, time, facility),
             parts,
             power,

@@ -50,6 +50,12 @@ impl<Q: Quantity + Mul<f64, Output = Q> + Add<Output = Q>> Range<Q> {
         Range { low: of(self.low), central: of(self.central), high: of(self.high) }
     }
 
+    /// The same with another upper end, which is not below the figure.
+    fn with_high_times(self, factor: f64) -> Self {
+        let high = self.high * factor;
+        Self { high: if high.get() > self.central.get() { high } else { self.central }, ..self }
+    }
+
     /// Both together, erring together.
     fn and(self, other: Self) -> Self {
         Self { low: self.low + other.low, central: self.central + other.central, high: self.high + other.high }

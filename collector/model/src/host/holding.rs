@@ -129,7 +129,7 @@ fn cpu_seats(use_: &Use, elapsed: Seconds, nobody: &Arc<Workload>) -> Vec<Seat> 
 
 /// Memory by what is held of all that is installed.
 fn memory_seats(use_: &Use, nobody: &Arc<Workload>) -> Vec<Seat> {
-    if use_.memory_total == 0 {
+    if use_.memory_total == 0 || !use_.witnessed {
         return vec![Seat::unattributed(nobody)];
     }
     seats(&use_.memory, use_.memory_total, EnergyState::Idle, nobody)
