@@ -7,16 +7,16 @@ use std::path::Path;
 use rustix::fs::{Access, access};
 use serde::Serialize;
 use wattline_core::reading::{SourceHealth, SourceState};
-use wattline_core::{DeviceKind, HostRoot, Inventory, Method, Probe, Readings, Telemetry};
+use wattline_core::{DeviceKind, HostRoot, Method, Probe, Readings, Telemetry};
+use wattline_model::grid;
 use wattline_model::grid::live::LiveValue;
-use wattline_model::{grid, hardware};
 use wattline_probe_host::{HostProbe, inventory};
 use wattline_probe_llm::otlp;
 
 use crate::config::{ADMIN_DEFAULT, Config};
 use crate::factors::Table;
 use crate::report::{Carbon, Embodied, Report};
-use crate::{admin, clock, destinations, identity, live, snapshot, telemetry};
+use crate::{admin, clock, destinations, live, snapshot, telemetry};
 
 /// What works and what does not.
 #[derive(Debug, Serialize)]
@@ -92,12 +92,18 @@ impl From<SourceHealth> for Line {
 pub fn examine(config: &Config) -> anyhow::Result<Findings> {
     let root = HostRoot::new(&config.host.root);
     let mut sources: Vec<Line> = read_once(config, &root).into_iter().map(Line::from).collect();
-    let (inventory, cloud) = inventory::read(&root, &config.probes.cloud);
+    let (_, cloud) = inventory::read(&root, &config.probes.cloud);
     sources.extend(cloud.into_iter().map(Line::from));
-    sources.extend(accelerators(&identity::configured(inventory, &config.machine)));
     let live = config.carbon.live.as_ref();
     sources.extend(live.map(|live| live_intensity(live, config.carbon.intensity.is_some())));
     let report = snapshot::measure(config, std::time::Duration::from_secs(1))?;
+    sources.extend(
+        report
+            .host
+            .unread
+            .as_ref()
+            .map(|unread| Line::absent("accelerators", unread.clone(), "reckon with `wattline footprint --instance`")),
+    );
     let energy = report
         .devices
         .iter()
@@ -125,24 +131,6 @@ fn read_once(config: &Config, root: &HostRoot) -> Vec<SourceHealth> {
     // A failure of the whole is in the states of the parts.
     probe.read(tick, &mut readings).ok();
     probe.sources()
-}
-
-/// Accelerators that the instance type has. Nothing reads them, so nothing is booked for them, which is said.
-fn accelerators(inventory: &Inventory) -> Option<Line> {
-    let cloud = inventory.cloud.as_ref()?;
-    let found = hardware::instance(&cloud.provider, cloud.instance_type.as_deref()?)?.instance;
-    let fitted: Vec<String> =
-        found.accelerators.iter().map(|fitted| format!("{} x {}", fitted.count, fitted.accelerator.name)).collect();
-    (!fitted.is_empty()).then(|| Line {
-        name: "accelerators".to_owned(),
-        state: "absent",
-        detail: format!(
-            "{} has {}; none of them is read, and no energy is booked for them",
-            found.name,
-            fitted.join(", ")
-        ),
-        remedy: Some("reckon with `wattline footprint --instance`".to_owned()),
-    })
 }
 
 /// What the provider of live carbon intensity answers now.

@@ -57,6 +57,9 @@ pub struct Machine {
     /// What stands in where its instance type is in no table, or what does not fit.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub doubt: Option<String>,
+    /// Accelerators of the instance type, whose energy is in no book because nothing reads them.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub unread: Option<String>,
 }
 
 /// Energy with its method and 90 % range.
@@ -203,7 +206,11 @@ impl Report {
         };
         Some(Self {
             version: env!("CARGO_PKG_VERSION"),
-            host: Machine { doubt: doubt(pipeline), ..machine(pipeline.host().inventory()) },
+            host: Machine {
+                doubt: doubt(pipeline),
+                unread: unread(pipeline.host().inventory()),
+                ..machine(pipeline.host().inventory())
+            },
             window_s: window.get(),
             at: settled.at.unix_seconds(),
             total,
@@ -230,6 +237,9 @@ impl Report {
     fn write(&self, out: &mut String, top: usize) -> std::fmt::Result {
         writeln!(out, "wattline {}  {}", self.version, self.host.name)?;
         writeln!(out, "{}", self.host.description)?;
+        for words in self.host.unread.iter().chain(&self.host.doubt) {
+            writeln!(out, "note: {words}")?;
+        }
         writeln!(out)?;
         writeln!(out, "{:<28}{:>9} {:>12}  {:<11} {:<21} from", "DEVICE", "power", "energy", "method", "90 % range")?;
         line(out, "machine", &self.total, "the sum of the devices")?;
@@ -460,6 +470,16 @@ fn workloads(books: &HostBooks, window: Seconds, uncertainty: Uncertainty) -> Ve
     workloads
 }
 
+/// Accelerators that the instance type has. Nothing reads them, so nothing is booked for them, which is said.
+fn unread(inventory: &Inventory) -> Option<String> {
+    let cloud = inventory.cloud.as_ref()?;
+    let found = hardware::instance(&cloud.provider, cloud.instance_type.as_deref()?)?.instance;
+    let fitted: Vec<String> =
+        found.accelerators.iter().map(|fitted| format!("{} x {}", fitted.count, fitted.accelerator.name)).collect();
+    let fitted = (!fitted.is_empty()).then(|| fitted.join(", "))?;
+    Some(format!("{} has {fitted}: not read, so no energy is booked for them", found.name))
+}
+
 /// What is wrong with the instance type, if anything.
 fn doubt(pipeline: &Pipeline) -> Option<String> {
     let name = pipeline.host().inventory().cloud.as_ref()?.instance_type.clone()?;
@@ -500,6 +520,7 @@ fn machine(inventory: &Inventory) -> Machine {
         name: host_name.clone().unwrap_or_else(|| "unknown".to_owned()),
         description: parts.join(", "),
         doubt: None,
+        unread: None,
     }
 }
 

@@ -342,11 +342,11 @@ fn the_mean_of_a_day_is_that_of_its_hours() {
     let tariff = Tariff::new(&TariffSpec::TimeOfUse(toml::from_str(table).unwrap())).unwrap();
     for hour in [0, 5, 14, 23] {
         let from = Timestamp::from_unix_nanos((1_782_907_200 + hour * 3600) * 1_000_000_000);
-        let mean = tariff.mean(from, wattline_core::Seconds::from_hours(24.0)).get();
+        let mean = tariff.mean(from, Seconds::from_hours(24.0)).get();
         assert!((mean - 0.505).abs() < 1e-9, "{mean} from {hour} h on");
     }
     let now = Timestamp::from_unix_nanos(1_782_907_200_000_000_000);
-    assert_eq!(tariff.mean(now, wattline_core::Seconds::ZERO), tariff.at(now));
-    let years = tariff.mean(now, wattline_core::Seconds::from_hours(100_000.0)).get();
+    assert_eq!(tariff.mean(now, Seconds::ZERO), tariff.at(now));
+    let years = tariff.mean(now, Seconds::from_hours(100_000.0)).get();
     assert!((years - 0.505).abs() < 1e-9, "{years} over years");
 }
