@@ -95,10 +95,10 @@ pub fn sci(view: &View, unit: &FunctionalUnit) -> Option<Sci> {
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Provision {
     /// Nothing is known to be reserved: what nobody used is everybody's in proportion to what each used. Over all
-    /// workloads the views add up to the machine.
+    /// workloads the views add up to the machine, less what ended series hold.
     InProportion,
-    /// This share of the machine, from 0 to 1, is reserved for the workload, which answers for that share of all that
-    /// the machine emitted, and for what it used where that is more.
+    /// This share of the machine, from 0 to 1, is reserved for the workload, which answers for that share of what the
+    /// machine emitted, less what ended series hold, and for what it used where that is more.
     Reserved(Ratio),
 }
 

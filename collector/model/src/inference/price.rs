@@ -132,7 +132,8 @@ impl TokenPrices {
     }
 }
 
-/// Decodes the published table now, which takes tens of milliseconds, and not with the first call.
+/// Decodes the published table now, which takes tens of milliseconds, and not with the first call. The agent leaves it to
+/// the first call: most machines see none, and the table takes memory. Benchmarks must not measure it.
 pub fn prepare() {
     let _decoded = Calculator::bundled();
 }
