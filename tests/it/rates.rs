@@ -132,6 +132,25 @@ fn a_stale_value_grows_less_certain_and_ends_no_window() {
 }
 
 #[test]
+fn a_figure_of_ones_own_counts_from_the_moment_that_it_is_configured() {
+    let mut pipeline = Pipeline::new(&config(""), None);
+    pipeline.ingest(&intensity(0, 0, 900, 100.0));
+    for second in 0..=600 {
+        if second == 300 {
+            pipeline.settle_now();
+            pipeline.reconfigure(&config("intensity = 500.0\n"));
+            assert_eq!(pipeline.meaning().intensity().tier.as_str(), "configured");
+        }
+        pipeline.ingest(&drawn(second, 100));
+    }
+    pipeline.settle_now();
+    let grams = pipeline.host().books().meaning().operational.quantity().get();
+    // By hand: 299 s at 100 g/kWh until the last reading before the change, and 301 s at 500.
+    let by_hand = MACHINE_WATTS / 3.6e6 * (299.0 * 100.0 + 301.0 * 500.0);
+    assert!((grams - by_hand).abs() < 1e-6 * by_hand, "{grams} and not {by_hand}");
+}
+
+#[test]
 fn a_provider_that_falls_silent_leaves_the_tables_in_charge_after_its_last_word_is_too_old() {
     let mut pipeline = Pipeline::new(&config("zone = \"DE\"\n"), None);
     pipeline.ingest(&intensity(0, 0, 300, 100.0));

@@ -140,7 +140,7 @@ impl Table {
 /// Looks up what would be used.
 pub fn look_up(args: &FactorsArgs, config: &Config, now: Timestamp) -> Result<Factors> {
     let found = Found::of_question(&args.place, config);
-    let year = args.place.at.map(|date| date.year);
+    let year = Some(args.place.at.map_or(grid::civil_year(now), |date| date.year));
     // What the configuration says of this place says nothing of another, or of another time.
     let is_here = footprint::is_here(&args.place);
     let place = Place { intensity: config.carbon.intensity.map(GramsPerKwh::new).filter(|_| is_here), ..found.place() };

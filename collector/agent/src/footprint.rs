@@ -167,7 +167,7 @@ pub fn answer(args: &FootprintArgs, config: &Config, now: Timestamp) -> Result<A
         calls: &tokens,
         place: grid::Place { intensity, ..found.place() },
         at,
-        year: args.place.at.map(|date| date.year),
+        year: Some(args.place.at.map_or(grid::civil_year(now), |date| date.year)),
         own: own(config, &args.place, args.instance.as_deref(), (at, time)),
     };
     let Some(footprint) = Footprint::of(&question) else {

@@ -67,6 +67,8 @@ impl Meaning {
         let is_another = config.carbon.live != self.carbon.live;
         if is_another {
             self.live = LiveIntensity::new(max_age(&config.carbon));
+        }
+        if is_another || config.carbon.intensity.is_some() {
             self.current = None;
         }
         self.carbon = config.carbon.clone();
