@@ -160,7 +160,13 @@ mod tests {
     use super::*;
 
     fn envelope(bytes: usize) -> Envelope {
-        Envelope { signal: Signal::Traces, body: vec![0; bytes].into(), items: 1, at: Timestamp::default() }
+        Envelope {
+            signal: Signal::Traces,
+            body: vec![0; bytes].into(),
+            items: 1,
+            at: Timestamp::default(),
+            receipt: None,
+        }
     }
 
     #[test]

@@ -203,7 +203,7 @@ mod tests {
     }
 
     fn envelope() -> Envelope {
-        Envelope { signal: Signal::Logs, body: vec![0].into(), items: 1, at: Timestamp::default() }
+        Envelope { signal: Signal::Logs, body: vec![0].into(), items: 1, at: Timestamp::default(), receipt: None }
     }
 
     /// `reason count` of everything that was dropped.

@@ -145,7 +145,7 @@ impl LogExporter for IntoEnvelopes {
             ExportLogsServiceRequest { resource_logs: group_logs_by_resource_and_scope(&batch, &self.resource) };
         let body = request.encode_to_vec().into();
         // A full queue is counted by the queue itself; a log about it would only make it fuller.
-        self.out.offer(Envelope { signal: Signal::Logs, body, items, at: clock::wall() }).ok();
+        self.out.offer(Envelope { signal: Signal::Logs, body, items, at: clock::wall(), receipt: None }).ok();
         Ok(())
     }
 }

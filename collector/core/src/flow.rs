@@ -11,6 +11,7 @@ use tokio_util::sync::CancellationToken;
 use crate::attribute::Attribute;
 use crate::queue;
 use crate::reading::Readings;
+use crate::receipt::Receipt;
 use crate::sample::Sample;
 use crate::time::{Tick, Timestamp};
 
@@ -62,9 +63,10 @@ pub trait Receiver: Send {
 /// Where a receiver puts what it accepted. Both queues refuse when full; the receiver then tells the sender to
 /// come again.
 ///
-/// What was acknowledged is in memory. It is booked unless the process is killed. It reaches a destination unless the
-/// process is killed, or the destination takes so little for so long that what waits for it must make room, or the
-/// time for sending at the end is over; what makes room or is left at the end is counted in `wattline.dropped`.
+/// What was acknowledged is in memory, and where the envelope bears a receipt every destination has it on disk. It is
+/// booked unless the process is killed. From memory it reaches a destination unless the process is killed, or the
+/// destination takes so little for so long that what waits for it must make room, or the time for sending at the end is
+/// over; what makes room or is left at the end is counted in `wattline.dropped`.
 #[derive(Clone, Debug)]
 pub struct Outlet {
     /// To the pipeline.
@@ -107,6 +109,8 @@ pub struct Envelope {
     pub items: u64,
     /// When it was accepted.
     pub at: Timestamp,
+    /// Who waits for it to be safe on disk; `None` where nobody does.
+    pub receipt: Option<Receipt>,
 }
 
 /// All figures as they stand at one moment. It never changes once made.

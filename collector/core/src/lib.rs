@@ -14,6 +14,7 @@ pub mod metrics;
 pub mod quantity;
 pub mod queue;
 pub mod reading;
+pub mod receipt;
 pub mod sample;
 pub mod subject;
 pub mod telemetry;
@@ -32,6 +33,7 @@ pub use quantity::{
     Seconds, Tokens, Usd, UsdPerHour, UsdPerKwh, Watts,
 };
 pub use reading::{Inventory, Reading, Readings};
+pub use receipt::Receipt;
 pub use sample::{Descriptor, Instrument, Metric, Sample, Value};
 pub use subject::{Device, DeviceKind, Subject, Workload};
 pub use telemetry::Telemetry;

@@ -56,7 +56,7 @@ pub(crate) fn of_snapshot(snapshot: &Snapshot) -> (impl Iterator<Item = Line>, u
 
 /// A relayed request as a line.
 pub(crate) fn of_envelope(envelope: &Envelope) -> Line {
-    let Envelope { signal, body, items, at: _ } = envelope;
+    let Envelope { signal, body, items, at: _, receipt: _ } = envelope;
     let text = match signal {
         Signal::Metrics => translate::<ExportMetricsServiceRequest>(body),
         Signal::Traces => translate::<ExportTraceServiceRequest>(body),

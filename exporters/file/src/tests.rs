@@ -19,7 +19,7 @@ fn snapshot(second: u64) -> Arc<Snapshot> {
 fn envelope() -> Envelope {
     // resource_spans { scope_spans { spans { name: "chat" } } }
     let body = Bytes::from_static(b"\x0a\x0a\x12\x08\x12\x06\x2a\x04chat");
-    Envelope { signal: Signal::Traces, body, items: 1, at: Timestamp::default() }
+    Envelope { signal: Signal::Traces, body, items: 1, at: Timestamp::default(), receipt: None }
 }
 
 /// What the lines tell: the watts of a snapshot, or nothing for spans.

@@ -111,7 +111,7 @@ impl Collector<'_> {
     }
 
     fn take_envelope(&self, envelope: Envelope) {
-        let Envelope { signal, body, items, at: _ } = envelope;
+        let Envelope { signal, body, items, at: _, receipt: _ } = envelope;
         if !self.signals.contains(&signal) {
             debug!(destination = self.shared.name, signal = signal.as_str(), "not sent here, by configuration");
             return;

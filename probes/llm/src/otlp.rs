@@ -2,7 +2,8 @@
 //!
 //! A request is judged whole before anything of it is kept: size after decompression, well-formed protobuf, number of
 //! items and of attributes. Then it is put into both queues, to the pipeline and to the relay, or into none, and only
-//! then is it acknowledged: a sender that is told to come again finds nothing booked twice. Every refusal is the
+//! then, or when every destination has it on disk, is it acknowledged: a sender that is told to come again finds nothing
+//! booked twice. Every refusal is the
 //! protocol's own answer, is counted with its reason, and leaves the connection usable where HTTP allows.
 //!
 //! Both listeners speak plain text. Beyond loopback they open only on an explicit word.
@@ -23,7 +24,7 @@ use tokio_util::sync::CancellationToken;
 use wattline_core::{Outlet, Receiver, Telemetry, Tick};
 
 pub use bind::{Addresses, BindError, Bound, bind};
-pub use config::{Config, GrpcConfig, HttpConfig};
+pub use config::{Acknowledge, Config, GrpcConfig, HttpConfig};
 
 use connections::Connections;
 use intake::Intake;

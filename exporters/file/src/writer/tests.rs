@@ -54,7 +54,13 @@ fn snapshot(watts: &[f64]) -> Piece {
 }
 
 fn envelope(signal: Signal, body: &'static [u8]) -> Piece {
-    Piece::Envelope(Envelope { signal, body: Bytes::from_static(body), items: 3, at: Tick::default().wall })
+    Piece::Envelope(Envelope {
+        signal,
+        body: Bytes::from_static(body),
+        items: 3,
+        at: Tick::default().wall,
+        receipt: None,
+    })
 }
 
 fn lines(path: &std::path::Path) -> Vec<serde_json::Value> {

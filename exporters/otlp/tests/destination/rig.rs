@@ -77,7 +77,7 @@ impl Rig {
     }
 
     pub(crate) fn relay(&self, signal: Signal, body: &Bytes, items: u64) {
-        let envelope = Envelope { signal, body: body.clone(), items, at: Timestamp::default() };
+        let envelope = Envelope { signal, body: body.clone(), items, at: Timestamp::default(), receipt: None };
         self.envelopes.offer(envelope).unwrap();
     }
 

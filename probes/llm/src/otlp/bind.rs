@@ -84,6 +84,7 @@ pub fn bind(config: &Config) -> Result<Bound, BindError> {
         max_attributes,
         max_connections,
         read_timeout,
+        acknowledge: _,
         plaintext_beyond_loopback,
     } = config;
     for (key, is_zero) in [

@@ -29,6 +29,8 @@ pub struct Config {
     /// are waited for at the end. 30 s.
     #[serde(with = "humantime_serde")]
     pub read_timeout: Duration,
+    /// When a sender is told that its request was taken. "memory".
+    pub acknowledge: Acknowledge,
     /// Whether the listeners may open beyond loopback although they speak plain text and ask nobody for a
     /// token. False.
     pub plaintext_beyond_loopback: bool,
@@ -45,9 +47,21 @@ impl Default for Config {
             max_attributes: 4096,
             max_connections: 256,
             read_timeout: Duration::from_secs(30),
+            acknowledge: Acknowledge::default(),
             plaintext_beyond_loopback: false,
         }
     }
+}
+
+/// When a sender is told that its request was taken.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Acknowledge {
+    /// As soon as it is in memory.
+    #[default]
+    Memory,
+    /// When every destination that wants it has it on disk; without a destination, as with `Memory`.
+    Disk,
 }
 
 /// OTLP over gRPC.

@@ -70,7 +70,7 @@ where
         (true, Compression::Identity) => return Err(Refusal::Framing),
         (true, compression) => compression.undo(message, limit, &mut share)?,
     };
-    intake.take(signal, message)
+    intake.take(signal, message).await
 }
 
 /// The only message of a call and whether it is compressed.

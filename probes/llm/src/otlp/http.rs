@@ -72,7 +72,7 @@ where
         Encoding::Protobuf => body,
         Encoding::Json => json::to_protobuf(signal, &body, limit)?.into(),
     };
-    intake.take(signal, body)?;
+    intake.take(signal, body).await?;
     Ok(encoding)
 }
 

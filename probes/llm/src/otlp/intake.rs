@@ -1,22 +1,31 @@
 //! Judges a request and puts it into both queues or into none.
+//!
+//! A request that must be on disk before it is acknowledged is booked after that: a sender that is told to come again
+//! finds nothing booked twice. What some destinations have kept by then, they get again.
 
 use std::time::Duration;
 
 use bytes::Bytes;
-use wattline_core::queue::Sender;
-use wattline_core::{Envelope, Outlet, Reading, Readings, Signal, Telemetry};
+use wattline_core::queue::{Place, Sender};
+use wattline_core::receipt::receipt;
+use wattline_core::{Envelope, Outlet, Reading, Readings, Signal, Telemetry, Timestamp};
 use wattline_wire::schema::{Limits, check};
 
 use super::body::Budget;
 use super::refusal::Refusal;
-use super::{Clock, Config};
+use super::{Acknowledge, Clock, Config};
 use crate::normalise::{self, Calls};
+
+/// Destinations that have not kept a request after so long have not kept it. Senders of OTLP give up after 10 s unless
+/// told otherwise, and would not read a later answer.
+const PATIENCE: Duration = Duration::from_secs(8);
 
 /// What all requests share.
 pub(super) struct Intake {
     outlet: Outlet,
     telemetry: Telemetry,
     clock: Clock,
+    acknowledge: Acknowledge,
     max_items: u64,
     limits: Limits,
     pub(super) max_body_bytes: usize,
@@ -30,6 +39,7 @@ impl Intake {
             outlet,
             telemetry,
             clock,
+            acknowledge: config.acknowledge,
             max_items: u64::from(config.max_items),
             limits: Limits { attributes: config.max_attributes },
             max_body_bytes: config.max_body_bytes as usize,
@@ -38,9 +48,9 @@ impl Intake {
         }
     }
 
-    /// Takes a request in protobuf. When this returns without an error, the request is in the queues and may be
-    /// acknowledged; else no part of it was kept.
-    pub(super) fn take(&self, signal: Signal, body: Bytes) -> Result<(), Refusal> {
+    /// Takes a request in protobuf. When this returns without an error, the request is in the queues, or on disk where
+    /// that is asked for, and may be acknowledged; else no part of it is booked, and it may be sent again.
+    pub(super) async fn take(&self, signal: Signal, body: Bytes) -> Result<(), Refusal> {
         let items = check(signal, &body, self.limits)?;
         if items > self.max_items {
             return Err(Refusal::TooManyItems { limit: self.max_items });
@@ -58,20 +68,45 @@ impl Intake {
         };
         let readings = if calls.booked.is_empty() { None } else { Some(self.outlet.readings.reserve()?) };
 
-        self.telemetry.received(items, signal);
-        self.count_left_out(&calls);
         match relay {
-            Some(place) => place.fill(Envelope { signal, body, items, at: tick.wall }),
+            Some(place) => self.relay(place, signal, body, items, tick.wall).await?,
             None if signal == Signal::Traces => {}
             // Without a destination nothing reads them; spans were read for their calls.
             None => self.telemetry.dropped(items, "no_destination", signal, "relay"),
         }
+        self.telemetry.received(items, signal);
+        self.count_left_out(&calls);
         if let Some(place) = readings {
             let mut readings = Readings::new("otlp", tick);
             readings.items = calls.booked.into_iter().map(Reading::Inference).collect();
             place.fill(readings);
         }
         Ok(())
+    }
+
+    async fn relay(
+        &self,
+        place: Place<'_, Envelope>,
+        signal: Signal,
+        body: Bytes,
+        items: u64,
+        at: Timestamp,
+    ) -> Result<(), Refusal> {
+        let envelope = |receipt| Envelope { signal, body, items, at, receipt };
+        match self.acknowledge {
+            Acknowledge::Memory => {
+                place.fill(envelope(None));
+                Ok(())
+            }
+            Acknowledge::Disk => {
+                let (receipt, awaited) = receipt();
+                place.fill(envelope(Some(receipt)));
+                match tokio::time::timeout(PATIENCE, awaited.is_kept()).await {
+                    Ok(true) => Ok(()),
+                    Ok(false) | Err(_) => Err(Refusal::NotKept),
+                }
+            }
+        }
     }
 
     fn count_left_out(&self, calls: &Calls) {
@@ -88,5 +123,30 @@ impl Intake {
 
     pub(super) fn count_refusal(&self, reason: &'static str, signal: Signal) {
         self.telemetry.refused(reason, signal);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use wattline_core::{Tick, queue};
+
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn a_destination_that_says_nothing_has_not_kept_it() {
+        let (readings, _inbox) = queue::bounded(1);
+        let (relay, mut relayed) = queue::bounded(1);
+        let config = Config { acknowledge: Acknowledge::Disk, ..Config::default() };
+        let outlet = Outlet { readings, relay: Some(relay) };
+        let intake = Intake::new(&config, outlet, Telemetry::none(), Arc::new(Tick::default));
+        // Resource logs of one scope with one empty record.
+        let request = Bytes::from_static(&[10, 4, 18, 2, 18, 0]);
+        let began = tokio::time::Instant::now();
+        let (answer, held) = tokio::join!(intake.take(Signal::Logs, request), relayed.next());
+        assert!(matches!(answer, Err(Refusal::NotKept)), "{answer:?}");
+        assert_eq!(began.elapsed(), PATIENCE);
+        drop(held);
     }
 }

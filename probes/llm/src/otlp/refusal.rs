@@ -37,6 +37,8 @@ pub(super) enum Refusal {
     Busy,
     #[error("the queue is full; come again")]
     QueueFull,
+    #[error("a destination could not keep the request on disk in time; come again")]
+    NotKept,
     #[error("the receiver is stopping; come again")]
     Stopping,
 }
@@ -75,6 +77,7 @@ impl Refusal {
             Self::Aborted => for_good("aborted", StatusCode::BAD_REQUEST, Code::Cancelled),
             Self::Busy => for_now("busy", StatusCode::TOO_MANY_REQUESTS, Code::ResourceExhausted),
             Self::QueueFull => for_now("queue_full", StatusCode::TOO_MANY_REQUESTS, Code::ResourceExhausted),
+            Self::NotKept => for_now("not_kept", StatusCode::SERVICE_UNAVAILABLE, Code::Unavailable),
             Self::Stopping => for_now("stopping", StatusCode::SERVICE_UNAVAILABLE, Code::Unavailable),
         }
     }
@@ -131,6 +134,7 @@ mod tests {
             Refusal::Aborted,
             Refusal::Busy,
             Refusal::QueueFull,
+            Refusal::NotKept,
             Refusal::Stopping,
         ]
     }

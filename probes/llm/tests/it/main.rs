@@ -1,6 +1,8 @@
 //! The receiver as its senders meet it: over real sockets, with real clients.
 
 #[cfg(test)]
+mod acknowledge;
+#[cfg(test)]
 mod grpc;
 #[cfg(test)]
 mod http;
