@@ -230,8 +230,7 @@ mod tests {
 
     use super::*;
 
-    const ONE: Schema =
-        Schema { application: 7, steps: &["CREATE TABLE a (x INTEGER)"], shared: false, secret: false };
+    const ONE: Schema = Schema { application: 7, steps: &["CREATE TABLE a (x INTEGER)"], shared: false, secret: false };
     const TWO: Schema =
         Schema { steps: &["CREATE TABLE a (x INTEGER)", "ALTER TABLE a ADD COLUMN y INTEGER DEFAULT 5"], ..ONE };
 
@@ -294,9 +293,8 @@ mod tests {
         let writer = opened(&path, &shared).unwrap().connection;
         writer.execute_batch("BEGIN; INSERT INTO a VALUES (1); COMMIT; BEGIN; INSERT INTO a VALUES (2)").unwrap();
         let reader = open_to_read(&path, &shared).unwrap();
-        let count = |reader: &Connection| -> i64 {
-            reader.query_row("SELECT count(*) FROM a", [], |row| row.get(0)).unwrap()
-        };
+        let count =
+            |reader: &Connection| -> i64 { reader.query_row("SELECT count(*) FROM a", [], |row| row.get(0)).unwrap() };
         assert_eq!(count(&reader), 1);
         writer.execute_batch("COMMIT").unwrap();
         assert_eq!(count(&reader), 2);
@@ -308,7 +306,8 @@ mod tests {
         let directory = tempfile::tempdir().unwrap();
         let path = file(&directory);
         drop(opened(&path, &ONE).unwrap());
-        fs::write(&path, b"this is no database, and it is longer than a header of a hundred bytes; ".repeat(9)).unwrap();
+        fs::write(&path, b"this is no database, and it is longer than a header of a hundred bytes; ".repeat(9))
+            .unwrap();
         let Opened { connection, damaged } = opened(&path, &ONE).unwrap();
         connection.execute("INSERT INTO a VALUES (1)", []).unwrap();
         assert!(fs::exists(damaged.unwrap()).unwrap());

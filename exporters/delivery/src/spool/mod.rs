@@ -100,8 +100,7 @@ impl Spool {
                     reason: DropReason::Unwritable,
                 };
                 lost.extend(packed.iter().map(lose));
-                self.past.accepted =
-                    self.past.accepted.saturating_add(lost.iter().map(|loss| loss.items).sum::<u64>());
+                self.past.accepted = self.past.accepted.saturating_add(lost.iter().map(|loss| loss.items).sum::<u64>());
                 for loss in &lost {
                     *self.past.dropped.entry(loss.reason).or_default() += loss.items;
                 }
@@ -156,9 +155,8 @@ impl Spool {
         let whole = taken.compression.unpack(&taken.body).ok().filter(|body| body.len() >= SMALLEST_CUT);
         // Whether it is a part of a snapshot stays as it is in the store.
         let halves = whole.and_then(|body| halves(&Pending { signal, body, items, snapshot: None }, cut));
-        let packed = halves.and_then(|[first, second]| {
-            Some([packed(first, compression).ok()?, packed(second, compression).ok()?])
-        });
+        let packed = halves
+            .and_then(|[first, second]| Some([packed(first, compression).ok()?, packed(second, compression).ok()?]));
         let shelf = self.shelf_of(&taken)?;
         let is_halved = packed.is_some_and(|packed| shelf.halve(&taken, &packed).unwrap_or(false));
         (!is_halved).then(|| shelf.refused(&taken, DropReason::TooLarge))

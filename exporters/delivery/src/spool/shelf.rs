@@ -259,11 +259,10 @@ impl Shelf {
     /// The halves of a request in flight wait in its place. False when its place has no room for two.
     pub(super) fn halve(&mut self, taken: &Taken, halves: &[Packed; 2]) -> Outcome<bool> {
         let transaction = self.connection.unchecked_transaction()?;
-        let (width, at): (i64, i64) = transaction.query_row(
-            "SELECT width, at FROM request WHERE id = ?",
-            [taken.id],
-            |row| Ok((row.get(0)?, row.get(1)?)),
-        )?;
+        let (width, at): (i64, i64) =
+            transaction.query_row("SELECT width, at FROM request WHERE id = ?", [taken.id], |row| {
+                Ok((row.get(0)?, row.get(1)?))
+            })?;
         let width = width / 2;
         if width == 0 {
             return Ok(false);
@@ -520,10 +519,10 @@ impl Shelf {
 
     /// The body of a request, or `None` where it is not what was written.
     fn body(&self, entry: &Entry) -> Outcome<Option<(Bytes, Compression)>> {
-        let mut statement = self.connection.prepare_cached("SELECT compression, crc, body FROM request WHERE id = ?")?;
-        let row = statement.query_row([entry.id], |row| {
-            Ok((row.get::<_, u8>(0)?, row.get::<_, u32>(1)?, row.get::<_, Vec<u8>>(2)?))
-        });
+        let mut statement =
+            self.connection.prepare_cached("SELECT compression, crc, body FROM request WHERE id = ?")?;
+        let row = statement
+            .query_row([entry.id], |row| Ok((row.get::<_, u8>(0)?, row.get::<_, u32>(1)?, row.get::<_, Vec<u8>>(2)?)));
         let (compression, crc, body) = row?;
         let is_whole = crc == checksum(entry.signal, entry.items, &body);
         Ok(decoded(compression).filter(|_| is_whole).map(|compression| (body.into(), compression)))
