@@ -2,6 +2,7 @@
 //! what time it is, and the environment.
 
 pub mod admin;
+pub mod bookkeeping;
 pub mod cli;
 pub mod clock;
 pub mod cloud;

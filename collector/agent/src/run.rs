@@ -123,7 +123,7 @@ async fn round(parts: Parts, path: Option<&Path>, lasting: &mut Lasting, signals
     let mut flow = Flow { inbox, snapshots, destinations };
     if lasting.settled.borrow().is_some() {
         // After a reload the figures are there at once.
-        lasting.publish(&flow.snapshots);
+        lasting.publish(&flow.snapshots).await;
     }
     let outlet = Outlet { readings, relay: has_destination.then_some(relay) };
     let mut sources = start_sources(listeners, outlet, watched, lasting, &stop);
@@ -230,7 +230,7 @@ impl Flow {
                     }
                     let mut is_due = false;
                     for readings in batch.drain(..) {
-                        is_due |= lasting.take(&readings).await;
+                        is_due |= lasting.take(&readings);
                     }
                     is_due
                 }
@@ -241,7 +241,7 @@ impl Flow {
                 _ = overdue.tick() => lasting.has_news(),
             };
             if is_due {
-                lasting.publish(&self.snapshots);
+                lasting.publish(&self.snapshots).await;
                 overdue.reset();
             }
         }
