@@ -1,6 +1,7 @@
 //! The agent: configuration, commands, scheduler, pipeline, admin endpoint. The only crate that knows all others,
 //! what time it is, and the environment.
 
+pub mod account;
 pub mod admin;
 pub mod bookkeeping;
 pub mod cli;
