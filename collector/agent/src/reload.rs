@@ -1,11 +1,11 @@
 //! A new configuration while the old one runs: taken only if it can be put into force.
 
-use std::net::SocketAddr;
 use std::path::Path;
 
 use anyhow::{Context as _, Result};
 use tracing::warn;
 use wattline_core::{Exporter, Telemetry};
+use wattline_listen::Place;
 
 use crate::config::Config;
 use crate::destinations;
@@ -22,7 +22,7 @@ pub struct Fresh {
 
 /// Reads the configuration again and tries it without disturbing what runs: certificates are read, ports that are not
 /// `held` by us are opened for a moment, destinations are compared with our own addresses.
-pub fn rehearse(path: Option<&Path>, current: &Config, held: &[SocketAddr], telemetry: &Telemetry) -> Result<Fresh> {
+pub fn rehearse(path: Option<&Path>, current: &Config, held: &[Place], telemetry: &Telemetry) -> Result<Fresh> {
     let config = without_restart(Config::load(path)?, current);
     Listeners::rehearse(&config, held)?;
     if let Some(live) = &config.carbon.live {

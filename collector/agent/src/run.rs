@@ -11,7 +11,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context as _, Result};
-use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
@@ -21,8 +20,9 @@ use tracing::{debug, error, info};
 use wattline_core::{
     Envelope, Exporter, HostRoot, Inventory, Outlet, Probe, Readings, Receiver, Snapshot, Telemetry, queue,
 };
+use wattline_listen::Place;
 use wattline_probe_host::HostProbe;
-use wattline_probe_llm::otlp::OtlpReceiver;
+use wattline_probe_llm::otlp::{self, OtlpReceiver};
 
 use crate::config::Config;
 use crate::destinations::{self, Destinations, exporters_that_open, readings_queue, relay_queue};
@@ -111,7 +111,7 @@ async fn round(parts: Parts, path: Option<&Path>, lasting: &mut Lasting, signals
     let Parts { listeners, exporters } = parts;
     let config = lasting.config.clone();
     let telemetry = lasting.own.telemetry.clone();
-    let held = listeners.addresses();
+    let held = listeners.places();
     let stop = CancellationToken::new();
     let (snapshots, watched) = watch::channel(Arc::default());
     let (readings, inbox) = readings_queue();
@@ -179,20 +179,17 @@ fn start_sources(
         }
     }
     let Listeners { otlp, admin } = listeners;
-    if let Some(bound) = otlp.filter(|bound| bound.addresses().grpc.or(bound.addresses().http).is_some()) {
+    if let Some(bound) = otlp.filter(|bound| bound.addresses() != otlp::Addresses { grpc: None, http: None }) {
         let addresses = bound.addresses();
         info!(grpc = ?addresses.grpc, http = ?addresses.http, "listening for OTLP");
         let receiver = Box::new(OtlpReceiver::new(bound, telemetry.clone(), Arc::new(clock::tick)));
         sources.spawn(receiver.run(outlet, stop.clone()));
     }
-    match admin.map(TcpListener::from_std).transpose() {
-        Ok(None) => {}
-        Ok(Some(listener)) => {
-            info!(address = ?listener.local_addr().ok(), "serving /metrics, /healthz and /readyz");
-            let settled = lasting.settled.subscribe();
-            sources.spawn(admin::serve(listener, watched, settled, config.sampling.window, stop.clone()));
-        }
-        Err(error) => error!(%error, "the admin endpoint could not be registered with the runtime"),
+    if let Some(door) = admin {
+        info!(address = ?door.listener.place(), "serving /metrics, /healthz and /readyz");
+        let settled = lasting.settled.subscribe();
+        let (window, stop) = (config.sampling.window, stop.clone());
+        sources.spawn(admin::serve(door, telemetry.clone(), watched, settled, window, stop));
     }
     sources
 }
@@ -267,13 +264,7 @@ impl Signals {
 
     /// Waits for the end, or for a reload with a configuration that can be put into force. Another one is refused,
     /// and the old one stays.
-    async fn told(
-        &mut self,
-        path: Option<&Path>,
-        current: &Config,
-        held: &[std::net::SocketAddr],
-        telemetry: &Telemetry,
-    ) -> End {
+    async fn told(&mut self, path: Option<&Path>, current: &Config, held: &[Place], telemetry: &Telemetry) -> End {
         loop {
             tokio::select! {
                 _ = self.terminate.recv() => return End::Stop,

@@ -164,6 +164,8 @@ metrics! {
     WATTLINE_RECEIVED: Counter<Count> = "wattline.received" in "{item}" [WATTLINE_SIGNAL];
     /// Requests that receivers refused, by reason.
     WATTLINE_REFUSED: Counter<Count> = "wattline.refused" in "{request}" [WATTLINE_REASON, WATTLINE_SIGNAL];
+    /// Connections that came no further than the handshake, by reason.
+    WATTLINE_CONNECTIONS_REFUSED: Counter<Count> = "wattline.connections.refused" in "{connection}" [WATTLINE_REASON];
     /// Energy of the agent itself; it is told again from workload.energy, not added to it.
     WATTLINE_ENERGY: Counter<Joules> = "wattline.energy" [ENERGY_METHOD];
     /// CPU time of the agent itself.

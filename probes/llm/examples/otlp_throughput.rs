@@ -27,7 +27,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     "127.0.0.1:0".clone_into(&mut config.http.listen);
     config.grpc.enabled = false;
     let bound = bind(&config)?;
-    let address = bound.addresses().http.ok_or("no listener")?;
+    let address = bound.addresses().http.and_then(|place| place.tcp()).ok_or("no listener")?;
     let receiver = OtlpReceiver::new(bound, Telemetry::none(), Arc::new(Tick::default));
     let (readings_in, mut readings) = queue::bounded(64);
     let (relay_in, mut relay) = queue::bounded(64);

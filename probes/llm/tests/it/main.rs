@@ -5,6 +5,8 @@ mod acknowledge;
 #[cfg(test)]
 mod grpc;
 #[cfg(test)]
+mod guard;
+#[cfg(test)]
 mod http;
 #[cfg(test)]
 mod lifecycle;

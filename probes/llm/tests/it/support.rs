@@ -15,6 +15,7 @@ use opentelemetry_proto::tonic::trace::v1::{ResourceSpans, ScopeSpans, Span};
 use opentelemetry_sdk::metrics::data::{AggregatedMetrics, MetricData, ScopeMetrics};
 use opentelemetry_sdk::metrics::{InMemoryMetricExporter, PeriodicReader, SdkMeterProvider};
 use prost::Message;
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
@@ -73,7 +74,10 @@ impl Setup {
         let stop = CancellationToken::new();
         let receiver = OtlpReceiver::new(bound, Telemetry::new(&meter.meter("test")), Arc::new(|| NOW));
         let task = tokio::spawn(Box::new(receiver).run(outlet, stop.clone()));
-        Running { grpc: grpc.unwrap(), http: http.unwrap(), readings, relay, stop, task, meter, counts }
+        // A test with a socket in place of a port knows where that is.
+        let [grpc, http] =
+            [grpc, http].map(|place| place.unwrap().tcp().unwrap_or_else(|| SocketAddr::from(([0; 4], 0))));
+        Running { grpc, http, readings, relay, stop, task, meter, counts }
     }
 }
 
@@ -126,7 +130,14 @@ impl Reply {
 
 /// Sends one request on a connection of its own.
 pub(crate) async fn send(address: SocketAddr, request: Request<Full<Bytes>>) -> Reply {
-    let stream = TcpStream::connect(address).await.unwrap();
+    send_over(TcpStream::connect(address).await.unwrap(), request).await
+}
+
+/// Sends one request on a connection that stands.
+pub(crate) async fn send_over<S>(stream: S, request: Request<Full<Bytes>>) -> Reply
+where
+    S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+{
     let (mut sender, connection) = hyper::client::conn::http1::handshake(TokioIo::new(stream)).await.unwrap();
     let connection = tokio::spawn(connection);
     let (head, body) = sender.send_request(request).await.unwrap().into_parts();
