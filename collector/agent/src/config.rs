@@ -35,6 +35,8 @@ pub struct Config {
     pub limits: Limits,
     /// Sources.
     pub probes: Probes,
+    /// How telemetry of others goes on.
+    pub relay: wattline_probe_llm::content::Config,
     /// The admin endpoint.
     pub admin: Admin,
     /// Destinations.

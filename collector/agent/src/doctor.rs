@@ -11,6 +11,7 @@ use wattline_listen::{Guard, Listener, OpenError, TlsConfig};
 use wattline_model::grid;
 use wattline_model::grid::live::LiveValue;
 use wattline_probe_host::{HostProbe, inventory};
+use wattline_probe_llm::content::{self, Content, Handling};
 use wattline_probe_llm::otlp;
 
 use crate::config::{ADMIN_DEFAULT, Config};
@@ -204,11 +205,27 @@ fn agent(config: &Config) -> Vec<Line> {
         Ok(exporters) => lines.extend(exporters.iter().map(|exporter| Line::up(exporter.name(), "configured"))),
         Err(error) => lines.push(Line::failed("destinations", format!("{error:#}"), "correct the key")),
     }
+    lines.push(relay(&config.relay));
     lines.push(state_directory(&config.state.directory()));
     if let Some(limit) = telemetry::descriptor_limit() {
         lines.push(Line::up("open files", format!("up to {limit}")));
     }
     lines
+}
+
+/// What becomes of message content in relayed telemetry.
+fn relay(config: &content::Config) -> Line {
+    let name = "relay.content";
+    if let Err(error) = Content::new(config) {
+        return Line::failed(name, error.to_string(), "correct the file, or leave the key out");
+    }
+    let said = match (config.content, &config.hash_key_file) {
+        (Handling::Keep, _) => "kept: messages go on as they came".to_owned(),
+        (Handling::Drop, _) => "dropped from relayed spans and log records".to_owned(),
+        (Handling::Hash, None) => "hashed with a key that is drawn at every start".to_owned(),
+        (Handling::Hash, Some(path)) => format!("hashed with the key of {}", path.display()),
+    };
+    Line::up(name, said)
 }
 
 /// Whether the directory can be written, or made where it does not exist. Nothing is made here.

@@ -6,6 +6,7 @@ use anyhow::{Context as _, Result};
 use tracing::warn;
 use wattline_core::{Exporter, Telemetry};
 use wattline_listen::Place;
+use wattline_probe_llm::content::Content;
 
 use crate::config::Config;
 use crate::destinations;
@@ -18,6 +19,8 @@ pub struct Fresh {
     pub config: Config,
     /// Its destinations.
     pub exporters: Vec<Box<dyn Exporter>>,
+    /// What becomes of the content of messages that are relayed.
+    pub content: Content,
 }
 
 /// Reads the configuration again and tries it without disturbing what runs: certificates are read, ports that are not
@@ -29,7 +32,8 @@ pub fn rehearse(path: Option<&Path>, current: &Config, held: &[Place], telemetry
         live::receiver(live, telemetry).context("carbon.live")?;
     }
     let exporters = destinations::exporters(&config, telemetry)?;
-    Ok(Fresh { config, exporters })
+    let content = Content::new(&config.relay)?;
+    Ok(Fresh { config, exporters, content })
 }
 
 /// The configuration without what only a restart changes, which is said.

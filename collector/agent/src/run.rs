@@ -22,6 +22,7 @@ use wattline_core::{
 };
 use wattline_listen::Place;
 use wattline_probe_host::HostProbe;
+use wattline_probe_llm::content::Content;
 use wattline_probe_llm::otlp::{self, OtlpReceiver};
 
 use crate::config::Config;
@@ -51,6 +52,7 @@ enum End {
 /// What a round of running begins with.
 struct Parts {
     listeners: Listeners,
+    content: Content,
     exporters: Vec<Box<dyn Exporter>>,
 }
 
@@ -78,6 +80,7 @@ pub async fn run(
     let telemetry = lasting.own.telemetry.clone();
     let mut parts = Parts {
         listeners: Listeners::open(&lasting.config)?,
+        content: Content::new(&lasting.config.relay)?,
         exporters: destinations::exporters(&lasting.config, &telemetry)?,
     };
     loop {
@@ -90,25 +93,34 @@ pub async fn run(
 
 /// Puts a new configuration into force, or the old one again if somebody took a port between its rehearsal and now.
 fn reloaded(fresh: Fresh, lasting: &mut Lasting, telemetry: &Telemetry) -> Parts {
-    let Fresh { config, exporters } = fresh;
+    let Fresh { config, exporters, content } = fresh;
     match Listeners::open(&config) {
         Ok(listeners) => {
             lasting.reconfigure(config);
             info!("configuration reloaded");
-            Parts { listeners, exporters }
+            Parts { listeners, content, exporters }
         }
         Err(error) => {
             error!("the new configuration cannot be put into force, the old one goes on: {error:#}");
             Parts {
                 listeners: Listeners::open_what_opens(&lasting.config),
+                content: content_that_is_allowed(&lasting.config),
                 exporters: exporters_that_open(&lasting.config, telemetry),
             }
         }
     }
 }
 
+/// What the configuration says of content. Where that cannot be done, none goes on.
+fn content_that_is_allowed(config: &Config) -> Content {
+    Content::new(&config.relay).unwrap_or_else(|error| {
+        error!("message content is left out of what is relayed until the next reload: {error}");
+        Content::Drop
+    })
+}
+
 async fn round(parts: Parts, path: Option<&Path>, lasting: &mut Lasting, signals: &mut Signals) -> End {
-    let Parts { listeners, exporters } = parts;
+    let Parts { listeners, content, exporters } = parts;
     let config = lasting.config.clone();
     let telemetry = lasting.own.telemetry.clone();
     let held = listeners.places();
@@ -126,7 +138,7 @@ async fn round(parts: Parts, path: Option<&Path>, lasting: &mut Lasting, signals
         lasting.publish(&flow.snapshots);
     }
     let outlet = Outlet { readings, relay: has_destination.then_some(relay) };
-    let mut sources = start_sources(listeners, outlet, watched, lasting, &stop);
+    let mut sources = start_sources(listeners, content, outlet, watched, lasting, &stop);
     info!(root = %config.host.root.display(), interval = ?config.sampling.interval, "measuring");
 
     let end = flow.pump(lasting, signals.told(path, &config, &held, &telemetry)).await.unwrap_or_else(|| {
@@ -155,6 +167,7 @@ async fn round(parts: Parts, path: Option<&Path>, lasting: &mut Lasting, signals
 /// Starts everything that reads or receives.
 fn start_sources(
     listeners: Listeners,
+    content: Content,
     outlet: Outlet,
     watched: watch::Receiver<Arc<Snapshot>>,
     lasting: &Lasting,
@@ -182,7 +195,7 @@ fn start_sources(
     if let Some(bound) = otlp.filter(|bound| bound.addresses() != otlp::Addresses { grpc: None, http: None }) {
         let addresses = bound.addresses();
         info!(grpc = ?addresses.grpc, http = ?addresses.http, "listening for OTLP");
-        let receiver = Box::new(OtlpReceiver::new(bound, telemetry.clone(), Arc::new(clock::tick)));
+        let receiver = Box::new(OtlpReceiver::new(bound, telemetry.clone(), Arc::new(clock::tick), content));
         sources.spawn(receiver.run(outlet, stop.clone()));
     }
     if let Some(door) = admin {

@@ -26,6 +26,7 @@ use wattline_listen::{Connections, Limits};
 pub use bind::{Addresses, BindError, Bound, bind};
 pub use config::{Acknowledge, Config, GrpcConfig, HttpConfig};
 
+use crate::content::Content;
 use bind::Guarded;
 use intake::Intake;
 
@@ -37,19 +38,21 @@ pub struct OtlpReceiver {
     bound: Bound,
     telemetry: Telemetry,
     clock: Clock,
+    content: Content,
 }
 
 impl OtlpReceiver {
-    /// A receiver on open listeners. Connections wait in the system's backlog until it runs.
-    pub fn new(bound: Bound, telemetry: Telemetry, clock: Clock) -> Self {
-        Self { bound, telemetry, clock }
+    /// A receiver on open listeners. Connections wait in the system's backlog until it runs. What it relays it treats as
+    /// `content` says.
+    pub fn new(bound: Bound, telemetry: Telemetry, clock: Clock, content: Content) -> Self {
+        Self { bound, telemetry, clock, content }
     }
 
     async fn serve(self, outlet: Outlet, stop: CancellationToken) {
-        let Self { bound: Bound { grpc, http, config }, telemetry, clock } = self;
+        let Self { bound: Bound { grpc, http, config }, telemetry, clock, content } = self;
         let limits = Limits { connections: config.max_connections as usize, patience: config.read_timeout };
         let connections = Connections::new("the OTLP receiver", limits, telemetry.clone(), stop);
-        let intake = Arc::new(Intake::new(&config, outlet, telemetry, clock));
+        let intake = Arc::new(Intake::new(&config, outlet, telemetry, clock, content));
         let grpc = grpc.map(|Guarded { listener, guard }| {
             let (intake, asked) = (Arc::clone(&intake), Arc::clone(&guard));
             connections.serve_http2(listener, guard, move |request| {

@@ -3,6 +3,8 @@
 #[cfg(test)]
 mod acknowledge;
 #[cfg(test)]
+mod content;
+#[cfg(test)]
 mod grpc;
 #[cfg(test)]
 mod guard;

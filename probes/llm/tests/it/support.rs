@@ -21,6 +21,7 @@ use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 use wattline_core::reading::Inference;
 use wattline_core::{Envelope, Instant, Outlet, Reading, Readings, Receiver, Telemetry, Tick, Timestamp, queue};
+use wattline_probe_llm::content::Content;
 use wattline_probe_llm::otlp::{Addresses, Config, OtlpReceiver, bind};
 
 /// The only time there is.
@@ -44,6 +45,7 @@ pub(crate) struct Setup {
     pub(crate) readings: usize,
     /// `None` without a relay.
     pub(crate) relay: Option<usize>,
+    pub(crate) content: Content,
 }
 
 impl Default for Setup {
@@ -51,7 +53,7 @@ impl Default for Setup {
         let mut config = Config::default();
         config.grpc.listen = "127.0.0.1:0".to_owned();
         config.http.listen = "127.0.0.1:0".to_owned();
-        Self { config, readings: 16, relay: Some(16) }
+        Self { config, readings: 16, relay: Some(16), content: Content::Keep }
     }
 }
 
@@ -72,7 +74,7 @@ impl Setup {
         let (relay_in, relay) = self.relay.map(queue::bounded).unzip();
         let outlet = Outlet { readings: readings_in, relay: relay_in };
         let stop = CancellationToken::new();
-        let receiver = OtlpReceiver::new(bound, Telemetry::new(&meter.meter("test")), Arc::new(|| NOW));
+        let receiver = OtlpReceiver::new(bound, Telemetry::new(&meter.meter("test")), Arc::new(|| NOW), self.content);
         let task = tokio::spawn(Box::new(receiver).run(outlet, stop.clone()));
         // A test with a socket in place of a port knows where that is.
         let [grpc, http] =
