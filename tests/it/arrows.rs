@@ -7,17 +7,21 @@ use cargo_metadata::{DependencyKind, MetadataCommand};
 /// What each crate of the workspace may know of the others. A new crate is named here or the test fails.
 const KNOWS: &[(&str, &[&str])] = &[
     ("wattline-core", &[]),
+    ("wattline-ledger", &["wattline-core"]),
     ("wattline-model", &["wattline-core"]),
     ("wattline-wire", &["wattline-core"]),
     ("wattline-listen", &["wattline-core"]),
     ("wattline-probe-host", &["wattline-core", "wattline-wire"]),
     ("wattline-probe-intensity", &["wattline-core", "wattline-wire"]),
     ("wattline-probe-llm", &["wattline-core", "wattline-wire", "wattline-listen"]),
-    ("wattline-export-delivery", &["wattline-core", "wattline-wire"]),
-    ("wattline-export-otlp", &["wattline-core", "wattline-wire", "wattline-export-delivery"]),
-    ("wattline-export-prometheus", &["wattline-core", "wattline-wire", "wattline-export-delivery"]),
-    ("wattline-export-file", &["wattline-core", "wattline-wire", "wattline-export-delivery"]),
+    ("wattline-export-delivery", &["wattline-core", "wattline-ledger", "wattline-wire"]),
+    ("wattline-export-otlp", DESTINATION),
+    ("wattline-export-prometheus", DESTINATION),
+    ("wattline-export-file", DESTINATION),
 ];
+
+/// What a crate of one destination may know.
+const DESTINATION: &[&str] = &["wattline-core", "wattline-ledger", "wattline-wire", "wattline-export-delivery"];
 
 /// Crates from outside that would let a pure crate act.
 const ACTS: &[&str] = &["tokio", "reqwest", "ureq", "hyper", "axum", "rustix", "libc"];

@@ -9,8 +9,9 @@ use tokio::task::{JoinHandle, JoinSet};
 use tokio_util::sync::CancellationToken;
 use tracing::error;
 use wattline_core::{Envelope, Exporter, Feed, Readings, Snapshot, Telemetry, queue};
+use wattline_export_delivery::Context;
 use wattline_export_file::FileExporter;
-use wattline_export_otlp::{Context, OtlpExporter};
+use wattline_export_otlp::OtlpExporter;
 
 use crate::clock;
 use crate::config::Config;
@@ -57,7 +58,9 @@ pub fn exporters_that_open(config: &Config, telemetry: &Telemetry) -> Vec<Box<dy
 
 fn each(config: &Config, telemetry: &Telemetry) -> impl Iterator<Item = Result<Box<dyn Exporter>>> {
     let otlp = config.exporters.otlp.iter().map(|destination| {
-        let context = Context { telemetry: telemetry.clone(), now: clock::wall, seed: clock::tick().at.nanos() };
+        let spools = Some(config.state.directory().join("spool"));
+        let seed = clock::tick().at.nanos();
+        let context = Context { telemetry: telemetry.clone(), now: clock::wall, seed, spools };
         let exporter = OtlpExporter::new(destination.clone(), context).context("exporters.otlp")?;
         Ok(Box::new(exporter) as Box<dyn Exporter>)
     });

@@ -90,18 +90,27 @@ impl PushMetricExporter for IntoSamples {
     }
 }
 
-/// The agent counts in whole numbers only: other kinds of SDK metrics are not made anywhere.
+/// The agent counts in whole numbers and tells what is in fractions: other kinds of SDK metrics are not made anywhere.
 fn own_samples(metric: &Metric, descriptor: &'static Descriptor, subject: &Arc<Subject>, samples: &mut Vec<Sample>) {
-    let AggregatedMetrics::U64(MetricData::Sum(sum)) = metric.data() else { return };
-    let period = Period { start: timestamp(sum.start_time()), at: timestamp(sum.time()) };
-    for point in sum.data_points() {
-        samples.push(Sample {
-            metric: descriptor,
-            subject: Arc::clone(subject),
-            attributes: attributes(descriptor, point.attributes()),
-            period,
-            value: Value::Number(point.value() as f64),
-        });
+    let mut push = |attributes, period, value| {
+        let value = Value::Number(value);
+        samples.push(Sample { metric: descriptor, subject: Arc::clone(subject), attributes, period, value });
+    };
+    match metric.data() {
+        AggregatedMetrics::U64(MetricData::Sum(sum)) => {
+            let period = Period { start: timestamp(sum.start_time()), at: timestamp(sum.time()) };
+            for point in sum.data_points() {
+                push(attributes(descriptor, point.attributes()), period, point.value() as f64);
+            }
+        }
+        AggregatedMetrics::F64(MetricData::Gauge(gauge)) => {
+            let at = timestamp(gauge.time());
+            let period = Period { start: gauge.start_time().map_or(at, timestamp), at };
+            for point in gauge.data_points() {
+                push(attributes(descriptor, point.attributes()), period, point.value());
+            }
+        }
+        _ => {}
     }
 }
 

@@ -5,6 +5,8 @@ use std::fmt;
 use std::hash::{Hash, Hasher};
 use std::sync::Arc;
 
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
 /// A shared text: cloning it copies a pointer. Two texts of the same characters are equal, wherever they come from.
 #[derive(Clone)]
 pub enum Text {
@@ -85,6 +87,18 @@ impl From<String> for Text {
 impl From<Arc<str>> for Text {
     fn from(text: Arc<str>) -> Self {
         Self::Shared(text)
+    }
+}
+
+impl Serialize for Text {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(self)
+    }
+}
+
+impl<'de> Deserialize<'de> for Text {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        String::deserialize(deserializer).map(Self::from)
     }
 }
 

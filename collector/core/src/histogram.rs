@@ -5,7 +5,7 @@
 /// durations are never negative, and zeros are counted apart.
 ///
 /// Source: OpenTelemetry specification, metrics data model, "`ExponentialHistogram`".
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, serde::Serialize, serde::Deserialize)]
 pub struct ExponentialHistogram {
     scale: i32,
     offset: i32,
@@ -13,8 +13,34 @@ pub struct ExponentialHistogram {
     zero_count: u64,
     count: u64,
     sum: f64,
+    #[serde(with = "known")]
     min: f64,
+    #[serde(with = "known::most")]
     max: f64,
+}
+
+/// The smallest value, which is infinite while there is none: JSON has no word for that.
+mod known {
+    use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+    pub(super) fn serialize<S: Serializer>(value: &f64, serializer: S) -> Result<S::Ok, S::Error> {
+        Some(*value).filter(|value| value.is_finite()).serialize(serializer)
+    }
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<f64, D::Error> {
+        Ok(Option::deserialize(deserializer)?.unwrap_or(f64::INFINITY))
+    }
+
+    /// The same of the largest.
+    pub(super) mod most {
+        use super::{Deserialize, Deserializer};
+
+        pub(in super::super) use super::serialize;
+
+        pub(in super::super) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<f64, D::Error> {
+            Ok(Option::deserialize(deserializer)?.unwrap_or(f64::NEG_INFINITY))
+        }
+    }
 }
 
 impl Default for ExponentialHistogram {

@@ -166,6 +166,14 @@ metrics! {
     WATTLINE_REFUSED: Counter<Count> = "wattline.refused" in "{request}" [WATTLINE_REASON, WATTLINE_SIGNAL];
     /// Connections that came no further than the handshake, by reason.
     WATTLINE_CONNECTIONS_REFUSED: Counter<Count> = "wattline.connections.refused" in "{connection}" [WATTLINE_REASON];
+    /// Spans, log records and points that wait for a destination.
+    WATTLINE_SPOOL_ITEMS: Gauge<Count> = "wattline.spool.items" in "{item}" [WATTLINE_DESTINATION];
+    /// Bytes that wait for a destination, as they wait: compressed.
+    WATTLINE_SPOOL_SIZE: Gauge<Bytes> = "wattline.spool.size" [WATTLINE_DESTINATION];
+    /// How long the request has waited that has waited longest.
+    WATTLINE_SPOOL_AGE: Gauge<Seconds> = "wattline.spool.age" [WATTLINE_DESTINATION];
+    /// Whether a destination took what it was last sent: 1 or 0.
+    WATTLINE_DESTINATION_UP: Gauge<Ratio> = "wattline.destination.up" [WATTLINE_DESTINATION, WATTLINE_SIGNAL];
     /// Energy of the agent itself; it is told again from workload.energy, not added to it.
     WATTLINE_ENERGY: Counter<Joules> = "wattline.energy" [ENERGY_METHOD];
     /// CPU time of the agent itself.

@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+use serde::{Deserialize, Serialize};
+
 use crate::attribute::{Attribute, Text, key};
 
 /// What a figure is about: a closed list, with one way to attributes.
@@ -20,7 +22,7 @@ pub enum Subject {
 }
 
 /// A part of the machine with an energy row of its own. Devices are disjoint: no joule is in two of them.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct Device {
     /// The kind, which is the value of `hw.type`.
     pub kind: DeviceKind,
@@ -36,7 +38,7 @@ impl Device {
 }
 
 /// The kinds of energy rows.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub enum DeviceKind {
     /// A CPU package, its cores and uncore included, its memory not.
     Cpu,
@@ -70,7 +72,7 @@ impl DeviceKind {
 }
 
 /// What runs on the machine, at the finest level that the books keep. A joule stands on exactly one of these.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub enum Workload {
     /// A container of any runtime.
     Container(Container),
@@ -112,7 +114,7 @@ impl fmt::Display for Workload {
 }
 
 /// A container as its control group path names it.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct Container {
     /// The full id, 64 hexadecimal digits with every runtime known.
     pub id: Text,
@@ -125,7 +127,7 @@ pub struct Container {
 }
 
 /// A Kubernetes pod. The path gives the uid; names need the kubelet or the API.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct Pod {
     /// The uid, with hyphens.
     pub uid: Text,
@@ -138,7 +140,7 @@ pub struct Pod {
 }
 
 /// What tells calls of language models apart on the books.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct InferenceKey {
     /// The model that answered, else the one asked for.
     pub model: Text,

@@ -3,7 +3,7 @@
 //! The parts know the API only; the agent puts the SDK behind it. In a test without an SDK the counts go nowhere.
 
 use opentelemetry::KeyValue;
-use opentelemetry::metrics::{Counter, Meter};
+use opentelemetry::metrics::{Counter, Gauge, Meter};
 
 use crate::attribute::key;
 use crate::flow::Signal;
@@ -19,6 +19,10 @@ pub struct Telemetry {
     turned_away: Counter<u64>,
     probe_errors: Counter<u64>,
     probe_overruns: Counter<u64>,
+    spool_items: Gauge<f64>,
+    spool_size: Gauge<f64>,
+    spool_age: Gauge<f64>,
+    destination_up: Gauge<f64>,
 }
 
 impl Telemetry {
@@ -26,6 +30,9 @@ impl Telemetry {
     pub fn new(meter: &Meter) -> Self {
         let counter = |descriptor: &'static crate::Descriptor| {
             meter.u64_counter(descriptor.name).with_unit(descriptor.unit).with_description(descriptor.doc).build()
+        };
+        let gauge = |descriptor: &'static crate::Descriptor| {
+            meter.f64_gauge(descriptor.name).with_unit(descriptor.unit).with_description(descriptor.doc).build()
         };
         Self {
             dropped: counter(metrics::WATTLINE_DROPPED.descriptor()),
@@ -35,6 +42,10 @@ impl Telemetry {
             turned_away: counter(metrics::WATTLINE_CONNECTIONS_REFUSED.descriptor()),
             probe_errors: counter(metrics::WATTLINE_PROBE_ERRORS.descriptor()),
             probe_overruns: counter(metrics::WATTLINE_PROBE_OVERRUNS.descriptor()),
+            spool_items: gauge(metrics::WATTLINE_SPOOL_ITEMS.descriptor()),
+            spool_size: gauge(metrics::WATTLINE_SPOOL_SIZE.descriptor()),
+            spool_age: gauge(metrics::WATTLINE_SPOOL_AGE.descriptor()),
+            destination_up: gauge(metrics::WATTLINE_DESTINATION_UP.descriptor()),
         }
     }
 
@@ -59,6 +70,25 @@ impl Telemetry {
     pub fn exported(&self, items: u64, signal: Signal, destination: &str) {
         self.exported.add(
             items,
+            &[
+                KeyValue::new(key::WATTLINE_SIGNAL, signal.as_str()),
+                KeyValue::new(key::WATTLINE_DESTINATION, destination.to_owned()),
+            ],
+        );
+    }
+
+    /// `items` wait for `destination`. They take `bytes`, and the oldest has waited for `seconds`.
+    pub fn waiting(&self, items: u64, bytes: u64, seconds: f64, destination: &str) {
+        let destination = [KeyValue::new(key::WATTLINE_DESTINATION, destination.to_owned())];
+        self.spool_items.record(items as f64, &destination);
+        self.spool_size.record(bytes as f64, &destination);
+        self.spool_age.record(seconds, &destination);
+    }
+
+    /// Whether `destination` took what it was last sent of `signal`.
+    pub fn destination_up(&self, is_up: bool, signal: Signal, destination: &str) {
+        self.destination_up.record(
+            f64::from(u8::from(is_up)),
             &[
                 KeyValue::new(key::WATTLINE_SIGNAL, signal.as_str()),
                 KeyValue::new(key::WATTLINE_DESTINATION, destination.to_owned()),

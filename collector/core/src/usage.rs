@@ -51,7 +51,8 @@ impl fmt::Display for Method {
 }
 
 /// The standard deviation of the natural logarithm of a figure: independent errors that multiply.
-#[derive(Clone, Copy, Debug, Default, PartialEq, PartialOrd)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, PartialOrd, serde::Serialize, serde::Deserialize)]
+#[serde(transparent)]
 pub struct Uncertainty(f64);
 
 impl Uncertainty {

@@ -1,18 +1,24 @@
 //! What all destinations share: how long data waits, what an answer means, when to try again and what a loss is
 //! called.
 //!
-//! Nothing here talks to a network, reads a clock or draws a random number: time and chance come in as arguments,
-//! so that every rule is tested without a server.
+//! The rules (when to try again, what an answer means, what is cut, kept and let go of) talk to no network and read no
+//! clock: time and chance come in as arguments. The [`courier`] puts them together.
 
-pub mod backlog;
 pub mod backoff;
+pub mod courier;
+pub mod pack;
 pub mod reason;
 pub mod secret;
 pub mod split;
+pub mod spool;
 pub mod verdict;
 
-pub use backlog::{Backlog, Limits, Lost, Pending, SnapshotNumber, Tally};
 pub use backoff::{Backoff, Chance};
+pub use courier::{Context, Destination, Encode, Encoding, Retry, Route, Sending, Transport};
+pub use pack::Compression;
 pub use reason::DropReason;
 pub use secret::{Redaction, Secret};
+pub use spool::{Keeping, Limits, Lost, Order, Pending, Pushed, SnapshotNumber, Spool, Taken, Tally};
+pub use wattline_ledger::{Durability, Place};
+
 pub use verdict::{Verdict, of_grpc, of_http, retry_after};

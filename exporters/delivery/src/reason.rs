@@ -21,8 +21,12 @@ pub enum DropReason {
     ResponseTooLarge,
     /// It could not be encoded or compressed.
     Encoding,
-    /// The agent stopped before it was delivered.
+    /// The agent stopped before it was delivered, and had nowhere to keep it.
     Shutdown,
+    /// What the disk gave back was not what had been written.
+    Corrupt,
+    /// It could not be written where it should have waited, neither on disk nor in memory.
+    Unwritable,
 }
 
 impl DropReason {
@@ -38,8 +42,29 @@ impl DropReason {
             Self::ResponseTooLarge => "response_too_large",
             Self::Encoding => "encoding",
             Self::Shutdown => "shutdown",
+            Self::Corrupt => "corrupt",
+            Self::Unwritable => "unwritable",
         }
     }
+
+    /// The reason with this word.
+    pub fn of(word: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|reason| reason.as_str() == word)
+    }
+
+    const ALL: [Self; 11] = [
+        Self::QueueFull,
+        Self::Superseded,
+        Self::Expired,
+        Self::Rejected,
+        Self::PartialRejection,
+        Self::TooLarge,
+        Self::ResponseTooLarge,
+        Self::Encoding,
+        Self::Shutdown,
+        Self::Corrupt,
+        Self::Unwritable,
+    ];
 }
 
 impl fmt::Display for DropReason {

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use serde::Deserialize;
 use wattline_core::Signal;
-use wattline_export_delivery::Secret;
+use wattline_export_delivery::{Compression, Order, Retry, Secret};
 
 /// One OTLP destination. Every key has a default but `endpoint`: nothing is sent anywhere that nobody named.
 #[derive(Clone, Debug, PartialEq, Deserialize)]
@@ -43,15 +43,20 @@ pub struct Config {
     /// The most bytes in a request before compression; larger ones are cut. Default 4194304 (4 MiB), which every
     /// gRPC server takes.
     pub max_bytes: usize,
-    /// The most bytes that wait for this destination, in memory. Default 67108864 (64 MiB). When they are used up
-    /// the oldest are dropped and counted.
-    pub backlog_bytes: usize,
-    /// The longest that data waits before it is dropped and counted. Default `1h`.
+    /// The most bytes that wait for this destination on disk, compressed. Default 1073741824 (1 GiB). When they are
+    /// used up the oldest are dropped and counted; of the metrics, sums are in the next snapshot too.
+    pub spool_bytes: u64,
+    /// The same in memory, where the state directory cannot be written. Default 67108864 (64 MiB).
+    pub memory_bytes: u64,
+    /// The longest that data waits before it is dropped and counted. Default `7d`.
     #[serde(with = "humantime_serde")]
     pub max_age: Duration,
-    /// The most snapshots of the metrics that wait. Beyond it the oldest is dropped and counted as `superseded`: the
-    /// sums in it are in the next one too. Default 60.
-    pub max_snapshots: usize,
+    /// Which metrics go first after an outage: `oldest` (default), because many backends take points in the order of
+    /// time only, or `newest`.
+    pub order: Order,
+    /// Whether a loss of power must not cost what was taken in: then the disk is waited for. Default false: the end of
+    /// the agent costs nothing either way.
+    pub survive_power_loss: bool,
     /// The time for sending what waits when the agent stops. Default `5s`.
     #[serde(with = "humantime_serde")]
     pub grace: Duration,
@@ -82,9 +87,11 @@ impl Default for Config {
             signals: vec![Signal::Metrics, Signal::Traces, Signal::Logs],
             max_points: 8192,
             max_bytes: 4 * 1024 * 1024,
-            backlog_bytes: 64 * 1024 * 1024,
-            max_age: Duration::from_hours(1),
-            max_snapshots: 60,
+            spool_bytes: 1 << 30,
+            memory_bytes: 64 << 20,
+            max_age: Duration::from_hours(7 * 24),
+            order: Order::default(),
+            survive_power_loss: false,
             grace: Duration::from_secs(5),
             retry: Retry::default(),
             tls: Tls::default(),
@@ -119,52 +126,6 @@ impl Protocol {
 impl fmt::Display for Protocol {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.as_str())
-    }
-}
-
-/// How requests are compressed.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Compression {
-    /// Not at all.
-    None,
-    /// What every OTLP receiver takes.
-    #[default]
-    Gzip,
-    /// Smaller and faster where the receiver takes it.
-    Zstd,
-}
-
-impl Compression {
-    /// The value of the header that names the encoding; `None` when there is none to name.
-    pub const fn header(self) -> Option<&'static str> {
-        match self {
-            Self::None => None,
-            Self::Gzip => Some("gzip"),
-            Self::Zstd => Some("zstd"),
-        }
-    }
-}
-
-/// When to try again: a wait is drawn between nothing and a ceiling that doubles with every failure.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-pub struct Retry {
-    /// The first ceiling. Default `1s`.
-    #[serde(with = "humantime_serde")]
-    pub initial: Duration,
-    /// The highest ceiling. Default `30s`.
-    #[serde(with = "humantime_serde")]
-    pub max: Duration,
-    /// The wait after a refused credential (HTTP 401 and 403, gRPC UNAUTHENTICATED and PERMISSION_DENIED), in which
-    /// the data stays. Default `60s`.
-    #[serde(with = "humantime_serde")]
-    pub unauthorized: Duration,
-}
-
-impl Default for Retry {
-    fn default() -> Self {
-        Self { initial: Duration::from_secs(1), max: Duration::from_secs(30), unauthorized: Duration::from_mins(1) }
     }
 }
 

@@ -6,9 +6,9 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use wattline_core::Signal;
-use wattline_export_delivery::Secret;
+use wattline_export_delivery::{Compression, Secret};
 
-use crate::config::{Compression, Config, Protocol, Tls};
+use crate::config::{Config, Protocol, Tls};
 
 /// A variable that cannot be followed. Its value is not told, for it may be a key.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]

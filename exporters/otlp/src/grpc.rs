@@ -14,9 +14,8 @@ use tonic::Status;
 use tonic::body::Body;
 use tonic::client::GrpcService;
 use tonic::transport::{Channel, Endpoint};
-use wattline_export_delivery::{DropReason, Redaction, Verdict, of_grpc};
+use wattline_export_delivery::{Compression, DropReason, Redaction, Sending, Transport, Verdict, of_grpc};
 
-use crate::config::Compression;
 use crate::http::chain;
 use crate::response::{RESPONSE_BYTES_MAX, accepted};
 
@@ -32,15 +31,25 @@ pub(crate) struct GrpcTransport {
     pub(crate) uri: Uri,
     pub(crate) headers: HeaderMap,
     pub(crate) redaction: Redaction,
-    pub(crate) compression: Compression,
     /// Made on first use: a channel needs the runtime that it will run on.
     pub(crate) channel: Option<Channel>,
 }
 
+impl Transport for GrpcTransport {
+    fn send(&mut self, body: Bytes, compression: Compression) -> Sending<'_> {
+        Box::pin(self.attempt(body, compression))
+    }
+
+    /// After a silence the connection may be dead without either side knowing, and TCP would take a quarter of an hour
+    /// to notice.
+    fn forget_connection(&mut self) {
+        self.channel = None;
+    }
+}
+
 impl GrpcTransport {
-    /// Sends a compressed body once. The caller bounds the time.
-    pub(crate) async fn send(&mut self, body: Bytes) -> Verdict {
-        let Some(request) = self.request(body) else {
+    async fn attempt(&mut self, body: Bytes, compression: Compression) -> Verdict {
+        let Some(request) = self.request(body, compression) else {
             let cause = "the request is larger than a gRPC message can be".to_owned();
             return Verdict::TooLarge { cause };
         };
@@ -54,16 +63,10 @@ impl GrpcTransport {
         }
     }
 
-    /// The next attempt connects anew. After a silence the connection may be dead without either side knowing, and
-    /// TCP would take a quarter of an hour to notice.
-    pub(crate) fn forget_connection(&mut self) {
-        self.channel = None;
-    }
-
-    fn request(&self, body: Bytes) -> Option<Request<Body>> {
+    fn request(&self, body: Bytes, compression: Compression) -> Option<Request<Body>> {
         let length = u32::try_from(body.len()).ok()?;
         let mut framed = BytesMut::with_capacity(PREFIX_BYTES.saturating_add(body.len()));
-        framed.put_u8(u8::from(self.compression != Compression::None));
+        framed.put_u8(u8::from(compression != Compression::None));
         framed.put_u32(length);
         framed.put(body);
         let mut request = Request::new(Body::new(Full::new(framed.freeze())));
@@ -75,7 +78,7 @@ impl GrpcTransport {
         headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/grpc"));
         headers.insert(TE, HeaderValue::from_static("trailers"));
         headers.insert(USER_AGENT, HeaderValue::from_static(crate::USER_AGENT));
-        if let Some(encoding) = self.compression.header() {
+        if let Some(encoding) = compression.header() {
             headers.insert("grpc-encoding", HeaderValue::from_static(encoding));
         }
         Some(request)

@@ -7,9 +7,8 @@ use prost::Message;
 use reqwest::{Client, Response, Url};
 use wattline_core::Timestamp;
 use wattline_export_delivery::verdict::RpcStatus;
-use wattline_export_delivery::{DropReason, Redaction, Verdict, of_http, retry_after};
+use wattline_export_delivery::{Compression, DropReason, Redaction, Sending, Transport, Verdict, of_http, retry_after};
 
-use crate::config::Compression;
 use crate::response::{RESPONSE_BYTES_MAX, accepted};
 
 /// As much of a refusal is read as a person wants to see.
@@ -23,16 +22,21 @@ pub(crate) struct HttpTransport {
     pub(crate) url: Url,
     pub(crate) headers: HeaderMap,
     pub(crate) redaction: Redaction,
-    pub(crate) compression: Compression,
     pub(crate) now: fn() -> Timestamp,
 }
 
+impl Transport for HttpTransport {
+    // A connection of HTTP/1.1 dies with its request, and one of HTTP/2 by the socket's own time limit.
+    fn send(&mut self, body: Bytes, compression: Compression) -> Sending<'_> {
+        Box::pin(self.attempt(body, compression))
+    }
+}
+
 impl HttpTransport {
-    /// Sends a compressed body once. The caller bounds the time.
-    pub(crate) async fn send(&self, body: Bytes) -> Verdict {
+    async fn attempt(&self, body: Bytes, compression: Compression) -> Verdict {
         let mut request = self.client.post(self.url.clone()).headers(self.headers.clone());
         request = request.header(CONTENT_TYPE, HeaderValue::from_static(PROTOBUF));
-        if let Some(encoding) = self.compression.header() {
+        if let Some(encoding) = compression.header() {
             request = request.header(CONTENT_ENCODING, HeaderValue::from_static(encoding));
         }
         match request.body(body).send().await {

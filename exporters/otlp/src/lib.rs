@@ -1,71 +1,53 @@
 //! OTLP over HTTP and gRPC: figures of our own and relayed telemetry, as the bytes they are.
 //!
-//! One task collects: it takes a snapshot every interval, has it encoded on another thread, and takes relayed
-//! requests as they come. What it gets waits in a backlog that is bounded in bytes and age and counts each loss. For
-//! each signal one line of sending takes the oldest request, one in flight at a time, so that a destination that
-//! refuses or stalls one signal still gets the others.
+//! How it waits and when it is sent is the [`courier`](wattline_export_delivery::courier)'s.
 //!
 //! The rules of retrying are those of the OTLP specification; see [`wattline_export_delivery::verdict`]. A date in
 //! `Retry-After` is compared with the `Date` of the same answer, and with the clock of [`Context`] only where there
 //! is none.
 
-mod body;
-mod collect;
 mod config;
+mod encoder;
 mod endpoint;
 mod environment;
 mod grpc;
 mod http;
-mod line;
 mod plan;
 mod response;
-mod shared;
 mod tls;
 
 use wattline_core::flow::Task;
-use wattline_core::{Exporter, Feed, Telemetry, Timestamp};
+use wattline_core::{Exporter, Feed};
+use wattline_export_delivery::{Context, Destination, courier};
 
-pub use config::{Compression, Config, Key, Protocol, Retry, Tls};
+pub use config::{Config, Key, Protocol, Tls};
 pub use endpoint::loops_back;
 pub use environment::EnvError;
 pub use plan::OpenError;
 
-use plan::Plan;
-
 /// What requests say about their sender.
 const USER_AGENT: &str = concat!("wattline/", env!("CARGO_PKG_VERSION"));
-
-/// What the agent lends to a destination.
-#[derive(Clone, Debug)]
-pub struct Context {
-    /// Counts what was delivered and what was lost.
-    pub telemetry: Telemetry,
-    /// The civil clock.
-    pub now: fn() -> Timestamp,
-    /// Starts the jitter; it should differ between machines.
-    pub seed: u64,
-}
 
 /// One OTLP destination, ready to run.
 #[derive(Debug)]
 pub struct OtlpExporter {
-    plan: Plan,
+    destination: Destination,
     context: Context,
 }
 
 impl OtlpExporter {
     /// Checks the configuration and reads the certificates. Nothing is connected yet.
     pub fn new(config: Config, context: Context) -> Result<Self, OpenError> {
-        Ok(Self { plan: Plan::new(config, context.now)?, context })
+        Ok(Self { destination: plan::destination(config, &context)?, context })
     }
 }
 
 impl Exporter for OtlpExporter {
     fn name(&self) -> &str {
-        &self.plan.name
+        &self.destination.name
     }
 
     fn run(self: Box<Self>, feed: Feed) -> Task<()> {
-        Box::pin(collect::run(self.plan, self.context, feed))
+        Box::pin(courier::run(self.destination, self.context, feed))
     }
 }

@@ -4,9 +4,13 @@ use std::time::Duration;
 
 use http::{HeaderMap, HeaderName, HeaderValue};
 use wattline_core::{Seconds, Signal, Timestamp};
-use wattline_export_delivery::{Limits, Redaction, Secret};
+use wattline_export_delivery::split::split;
+use wattline_export_delivery::{
+    Context, Destination, Durability, Encode, Keeping, Limits, Redaction, Route, Secret, Transport,
+};
 
-use crate::config::{Compression, Config, Key, Protocol, Retry};
+use crate::config::{Config, Key, Protocol};
+use crate::encoder::OtlpEncoder;
 use crate::endpoint::Endpoint;
 use crate::grpc::GrpcTransport;
 use crate::http::HttpTransport;
@@ -24,59 +28,43 @@ pub struct OpenError {
     pub problem: String,
 }
 
-/// What a destination needs to run.
-#[derive(Debug)]
-pub(crate) struct Plan {
-    pub(crate) name: String,
-    pub(crate) routes: Vec<Route>,
-    pub(crate) timeout: Duration,
-    pub(crate) interval: Duration,
-    pub(crate) limits: Limits,
-    pub(crate) retry: Retry,
-    pub(crate) grace: Duration,
-}
-
-/// One signal's way out.
-#[derive(Debug)]
-pub(crate) struct Route {
-    pub(crate) signal: Signal,
-    pub(crate) endpoint: Endpoint,
-    pub(crate) compression: Compression,
-    pub(crate) transport: Transport,
-}
-
-/// The two ways of carrying OTLP.
-#[derive(Debug)]
-pub(crate) enum Transport {
-    Http(Box<HttpTransport>),
-    Grpc(Box<GrpcTransport>),
-}
-
 const HOUR: Duration = Duration::from_hours(1);
 const DAY: Duration = Duration::from_hours(24);
 const MILLISECOND: Duration = Duration::from_millis(1);
 /// opentelemetry-proto, docs/specification.md: larger requests must not be sent.
 const REQUEST_BYTES_MAX: usize = 64 * 1024 * 1024;
 
-impl Plan {
-    pub(crate) fn new(config: Config, now: fn() -> Timestamp) -> Result<Self, OpenError> {
-        let name = config.name.clone();
-        Self::checked(config, now).map_err(|(key, problem)| OpenError { destination: name, key, problem })
-    }
+/// The destination that a configuration describes.
+pub(crate) fn destination(config: Config, context: &Context) -> Result<Destination, OpenError> {
+    let name = config.name.clone();
+    checked(config, context).map_err(|(key, problem)| OpenError { destination: name, key, problem })
+}
 
-    fn checked(config: Config, now: fn() -> Timestamp) -> Result<Self, (Key, String)> {
-        check_quantities(&config)?;
-        let routes = routes(&config, now)?;
-        let limits = Limits {
-            bytes: config.backlog_bytes,
+fn checked(config: Config, context: &Context) -> Result<Destination, (Key, String)> {
+    check_quantities(&config)?;
+    let routes = routes(&config, context.now)?;
+    let sends_metrics = routes.iter().any(|route| route.signal == Signal::Metrics);
+    let points = usize::try_from(config.max_points).unwrap_or(usize::MAX);
+    let limit = wattline_wire::metrics::Limit { points, bytes: config.max_bytes };
+    let encoder = sends_metrics.then(|| Box::new(OtlpEncoder { limit }) as Box<dyn Encode>);
+    let keeping = Keeping {
+        place: context.place(&config.name),
+        durability: if config.survive_power_loss { Durability::Power } else { Durability::Process },
+        limits: Limits {
+            disk_bytes: config.spool_bytes,
+            memory_bytes: config.memory_bytes,
             age: Seconds::new(config.max_age.as_secs_f64()),
-            snapshots: config.max_snapshots,
             request_bytes: config.max_bytes,
             request_points: config.max_points,
-        };
-        let Config { name, timeout, interval, retry, grace, .. } = config;
-        Ok(Self { name, routes, timeout, interval, limits, retry, grace })
-    }
+            request_spans: u64::MAX,
+            request_records: u64::MAX,
+        },
+        order: config.order,
+        compression: config.compression,
+        cut: split,
+    };
+    let Config { name, timeout, interval, retry, grace, .. } = config;
+    Ok(Destination { name, interval, timeout, grace, retry, keeping, encoder, routes })
 }
 
 fn check_quantities(config: &Config) -> Result<(), (Key, String)> {
@@ -102,15 +90,14 @@ fn check_quantities(config: &Config) -> Result<(), (Key, String)> {
     if config.max_points == 0 {
         return Err(("max_points", "is 0; nothing could be sent".to_owned()));
     }
-    if config.max_snapshots == 0 {
-        return Err(("max_snapshots", "is 0; nothing could wait".to_owned()));
-    }
     if !(1..=REQUEST_BYTES_MAX).contains(&config.max_bytes) {
         return Err(("max_bytes", format!("is {}; it must be between 1 and {REQUEST_BYTES_MAX}", config.max_bytes)));
     }
-    if config.backlog_bytes < config.max_bytes {
-        let problem = format!("is {}, less than one request of max_bytes ({})", config.backlog_bytes, config.max_bytes);
-        return Err(("backlog_bytes", problem));
+    for (key, bytes) in [("spool_bytes", config.spool_bytes), ("memory_bytes", config.memory_bytes)] {
+        if bytes < config.max_bytes as u64 {
+            let problem = format!("is {bytes}, less than one request of max_bytes ({})", config.max_bytes);
+            return Err((key, problem));
+        }
     }
     if config.protocol == Protocol::Grpc && config.proxy.is_some() {
         return Err(("proxy", "works with the protocol http/protobuf only".to_owned()));
@@ -134,23 +121,23 @@ fn routes(config: &Config, now: fn() -> Timestamp) -> Result<Vec<Route>, (Key, S
         };
         let endpoint = Endpoint::parse(text, as_is, signal, config.protocol, config.insecure)
             .map_err(|problem| (key, problem.to_owned()))?;
-        let (headers, redaction, compression) = (headers.clone(), redaction.clone(), config.compression);
-        let transport = match config.protocol {
+        let (headers, redaction) = (headers.clone(), redaction.clone());
+        let transport: Box<dyn Transport> = match config.protocol {
             Protocol::Http => {
                 let client = match &client {
                     Some(client) => client.clone(),
                     None => client.insert(http_client(config, &material)?).clone(),
                 };
                 let url = endpoint.url().clone();
-                Transport::Http(Box::new(HttpTransport { client, url, headers, redaction, compression, now }))
+                Box::new(HttpTransport { client, url, headers, redaction, now })
             }
             Protocol::Grpc => {
                 let (uri, endpoint) = grpc_endpoint(key, &endpoint, config, &material)?;
                 let channel = None;
-                Transport::Grpc(Box::new(GrpcTransport { endpoint, uri, headers, redaction, compression, channel }))
+                Box::new(GrpcTransport { endpoint, uri, headers, redaction, channel })
             }
         };
-        routes.push(Route { signal, endpoint, compression, transport });
+        routes.push(Route { signal, address: endpoint.to_string(), transport });
     }
     Ok(routes)
 }

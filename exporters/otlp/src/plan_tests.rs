@@ -2,22 +2,38 @@
 
 use std::time::Duration;
 
+use wattline_core::{Telemetry, Timestamp};
+use wattline_export_delivery::{Compression, Order, Place, Retry};
+
 use super::*;
+
+#[test]
+fn destinations_of_different_names_have_different_spools() {
+    let place = |name: &str| context().place(name);
+    assert_eq!(place("cloud-watch_2"), Place::File("/spools/cloud-watch_2.db".into()));
+    assert_eq!(place("../a b"), Place::File("/spools/+2e++2e++2f+a+20+b.db".into()));
+    assert_ne!(place("+2e+"), place("."));
+    assert_eq!(Context { spools: None, ..context() }.place("a"), Place::Memory);
+}
 
 fn good() -> Config {
     Config { endpoint: "http://collector:4318".to_owned(), ..Config::default() }
 }
 
+fn context() -> Context {
+    Context { telemetry: Telemetry::none(), now: Timestamp::default, seed: 1, spools: Some("/spools".into()) }
+}
+
 /// The key that is found wrong.
 fn wrong(config: Config) -> Key {
-    Plan::new(config, Timestamp::default).map(|_| ()).unwrap_err().key
+    destination(config, &context()).unwrap_err().key
 }
 
 #[test]
 fn the_defaults_need_an_endpoint_and_nothing_else() {
     assert_eq!(wrong(Config::default()), "endpoint");
-    let plan = Plan::new(good(), Timestamp::default).unwrap();
-    let shown: Vec<String> = plan.routes.iter().map(|route| route.endpoint.to_string()).collect();
+    let ready = destination(good(), &context()).unwrap();
+    let shown: Vec<&str> = ready.routes.iter().map(|route| route.address.as_str()).collect();
     let base = "http://collector:4318/v1";
     assert_eq!(shown, [format!("{base}/metrics"), format!("{base}/traces"), format!("{base}/logs")]);
 }
@@ -38,9 +54,9 @@ fn a_wrong_value_is_refused_under_its_key() {
     assert_eq!(wrong(Config { signals: Vec::new(), ..good() }), "signals");
     assert_eq!(wrong(Config { max_points: 0, ..good() }), "max_points");
     assert_eq!(wrong(Config { max_bytes: 65 << 20, ..good() }), "max_bytes");
-    assert_eq!(wrong(Config { backlog_bytes: 4 << 10, ..good() }), "backlog_bytes");
+    assert_eq!(wrong(Config { spool_bytes: 4 << 10, ..good() }), "spool_bytes");
+    assert_eq!(wrong(Config { memory_bytes: 4 << 10, ..good() }), "memory_bytes");
     assert_eq!(wrong(Config { max_age: Duration::ZERO, ..good() }), "max_age");
-    assert_eq!(wrong(Config { max_snapshots: 0, ..good() }), "max_snapshots");
     assert_eq!(wrong(Config { grace: Duration::MAX, ..good() }), "grace");
     let retry = Retry { initial: Duration::from_secs(9), max: Duration::from_secs(1), ..Retry::default() };
     assert_eq!(wrong(Config { retry, ..good() }), "retry.max");
@@ -52,7 +68,7 @@ fn a_wrong_value_is_refused_under_its_key() {
 #[test]
 fn an_error_names_the_destination_and_no_secret() {
     let headers = [("a b".to_owned(), Secret::new("s3cret"))].into();
-    let error = Plan::new(Config { headers, ..good() }, Timestamp::default).unwrap_err();
+    let error = destination(Config { headers, ..good() }, &context()).unwrap_err();
     assert_eq!(
         error.to_string(),
         "the OTLP destination otlp cannot be opened: headers has the name \"a b\", which no header can have"
@@ -60,7 +76,7 @@ fn an_error_names_the_destination_and_no_secret() {
     let headers = [("a".to_owned(), Secret::new("s3cret\n"))].into();
     let config = Config { headers, proxy: Some(Secret::new("http://u:s3cret@p")), ..good() };
     assert!(!format!("{config:?}").contains("s3cret"));
-    assert!(!format!("{:?}", Plan::new(config, Timestamp::default).unwrap_err()).contains("s3cret"));
+    assert!(!format!("{:?}", destination(config, &context()).unwrap_err()).contains("s3cret"));
 }
 
 #[test]
@@ -79,9 +95,11 @@ fn every_key_is_read_from_toml_and_an_unknown_one_is_refused() {
         signals = ["traces", "logs"]
         max_points = 1000
         max_bytes = 1000000
-        backlog_bytes = 2000000
+        spool_bytes = 2000000
+        memory_bytes = 1500000
         max_age = "2h"
-        max_snapshots = 3
+        order = "newest"
+        survive_power_loss = true
         grace = "1s"
         retry = { initial = "2s", max = "1m", unauthorized = "5m" }
         tls = { ca_file = "/ca", cert_file = "/cert", key_file = "/key" }
@@ -102,9 +120,11 @@ fn every_key_is_read_from_toml_and_an_unknown_one_is_refused() {
         signals: vec![Signal::Traces, Signal::Logs],
         max_points: 1000,
         max_bytes: 1_000_000,
-        backlog_bytes: 2_000_000,
+        spool_bytes: 2_000_000,
+        memory_bytes: 1_500_000,
         max_age: Duration::from_hours(2),
-        max_snapshots: 3,
+        order: Order::Newest,
+        survive_power_loss: true,
         grace: Duration::from_secs(1),
         retry: Retry {
             initial: Duration::from_secs(2),

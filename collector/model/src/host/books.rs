@@ -5,10 +5,12 @@
 
 mod figures;
 mod rows;
+mod saved;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
+use serde::{Deserialize, Serialize};
 use wattline_core::attribute::Text;
 use wattline_core::sample::Period;
 use wattline_core::{
@@ -17,6 +19,7 @@ use wattline_core::{
 };
 
 pub use self::rows::{DeviceRow, EnergyState, HeldRow, Retired, WorkloadRow};
+pub use self::saved::SavedBooks;
 use super::floor::Idle;
 use super::holding::{HeldBooking, divide};
 use super::rates::{Meaning, Rates, Rounding};
@@ -51,7 +54,7 @@ pub struct HostBooks {
 
 /// Nanograms times the uncertainty of the rate that they were computed with: rates come and go, and what is known
 /// badly for an hour is not known badly for ever.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Copy, Debug, Default, Serialize, Deserialize)]
 struct Errors {
     operational: f64,
     embodied: f64,

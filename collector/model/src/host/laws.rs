@@ -239,6 +239,41 @@ proptest! {
         }
     }
 
+    /// What no power meter of the machine forgets, the books do not forget either.
+    #[test]
+    fn a_restart_after_any_window_goes_on_where_the_books_stood(
+        history in moments(), changes in prop::collection::vec(prop::option::weighted(0.2, any_rates()), 60),
+        restarts in prop::collection::vec(prop::bool::weighted(0.2), 60), limit in 1usize..6,
+    ) {
+        let settings = Settings { window: Seconds::new(2.0), max_workloads: limit, ..Settings::default() };
+        let mut running = model(settings.clone());
+        let mut now = 1_000;
+        for ((moment, change), restart) in history.iter().zip(changes).zip(restarts) {
+            now += moment.pause_ms;
+            running.ingest(&readings(moment, tick(now)));
+            if let Some(rates) = change {
+                running.change_rates(rates);
+            }
+            if !restart {
+                continue;
+            }
+            let saved = serde_json::to_string(&running.books().save()).unwrap();
+            let counters = running.raw_counters();
+            let mut next = model(settings.clone());
+            next.correct_rates(running.rates().clone());
+            next.restore(serde_json::from_str(&saved).unwrap(), tick(now).at);
+            next.resume(&counters);
+            check_closure(&next);
+            prop_assert_eq!(sums(&next), sums(&running));
+            prop_assert_eq!(serde_json::to_string(&next.books().save()).unwrap(), saved);
+            running = next;
+        }
+        let before = sums(&running);
+        running.settle_now();
+        check_closure(&running);
+        prop_assert!(before.iter().zip(sums(&running)).all(|(before, after)| after >= *before));
+    }
+
     #[test]
     fn no_series_goes_back(history in moments()) {
         let mut model = model(Settings { window: Seconds::new(2.0), ..Settings::default() });

@@ -21,7 +21,7 @@ use wattline_core::sample::Period;
 use wattline_core::{Instant, Inventory, Ratio, Reading, Readings, Sample, Seconds, Tick, Timestamp};
 
 use self::books::Window;
-pub use self::books::{DeviceRow, EnergyState, HeldRow, HostBooks, Retired, WorkloadRow};
+pub use self::books::{DeviceRow, EnergyState, HeldRow, HostBooks, Retired, SavedBooks, WorkloadRow};
 use self::floor::Floors;
 use self::machine::Modeller;
 use self::meter::Meters;
@@ -80,6 +80,8 @@ pub struct HostModel {
     rates: Rates,
     /// Begin of the open window; `None` before the first reading.
     opened: Option<Tick>,
+    /// The first reading of this process. The books may be older.
+    began: Option<Timestamp>,
     last: Tick,
 }
 
@@ -98,6 +100,7 @@ impl HostModel {
             system: System::default(),
             rates: Rates::default(),
             opened: None,
+            began: None,
             last: Tick::default(),
             settings,
         }
@@ -109,6 +112,12 @@ impl HostModel {
         for counter in counters {
             self.meters.resume(counter);
         }
+    }
+
+    /// Goes on with the books of an earlier agent on this machine, in which nothing stands yet here. `now` is later
+    /// than anything it did.
+    pub fn restore(&mut self, saved: SavedBooks, now: Instant) {
+        self.books.restore(saved, now);
     }
 
     /// The raw counters as last read.
@@ -150,6 +159,7 @@ impl HostModel {
             return false;
         }
         let opened = *self.opened.get_or_insert(tick);
+        self.began.get_or_insert(tick.wall);
         self.last = tick;
         for item in &readings.items {
             self.take(item, tick, opened.at);
@@ -232,8 +242,8 @@ impl HostModel {
     pub fn samples(&self, now: Timestamp) -> Vec<Sample> {
         let host_id = self.inventory.host_id.clone().unwrap_or_else(|| "unknown".to_owned());
         let mut samples = self.books.samples(&host_id.into(), now);
-        if let Some(opened) = self.books.opened_at() {
-            let period = Period { start: opened.min(now), at: now };
+        if let Some(began) = self.began.filter(|_| self.books.opened_at().is_some()) {
+            let period = Period { start: began.min(now), at: now };
             self.witness.samples(period, &mut samples);
             self.meters.samples(period, &mut samples);
         }

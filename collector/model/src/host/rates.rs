@@ -1,5 +1,6 @@
 //! What a joule and an hour of this machine mean: the rates in force, and the meaning of one window by them.
 
+use serde::{Deserialize, Serialize};
 use wattline_core::{
     DeviceKind, GramsCo2e, GramsPerHour, GramsPerKwh, Joules, LitersPerKwh, MicroJoules, Microliters, NanoUsd,
     Nanograms, Quantity, Ratio, Seconds, Uncertainty, Usd, UsdPerHour, UsdPerKwh,
@@ -95,7 +96,7 @@ pub struct HeldPart {
 }
 
 /// What some energy and some time of the machine meant. Of what has no rate, nothing is said.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Meaning {
     /// Carbon of electricity, by the grid's average where the machine stands.
     pub operational: Nanograms,
@@ -133,7 +134,7 @@ impl Meaning {
 
 /// Turns windows into whole units. The fraction of a unit that a window leaves is owed to the next, so that what is
 /// rounded never adds up, however many windows there are.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub(super) struct Rounding {
     operational: Owed,
     embodied: Owed,
@@ -145,7 +146,7 @@ pub(super) struct Rounding {
 }
 
 /// A fraction of a unit, from 0 to 1.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Copy, Debug, Default, Serialize, Deserialize)]
 struct Owed(f64);
 
 impl Rounding {

@@ -26,7 +26,7 @@ pub struct Context<'a> {
 }
 
 /// What no table knows of a call: the value of `wattline.reason` on `inference.unknown`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, serde::Serialize, serde::Deserialize)]
 pub enum Unknown {
     /// The model's size, so there is no energy.
     ModelParameters,

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use serde::{Deserialize, Serialize};
 use wattline_core::attribute::key;
 use wattline_core::reading::{Inference, TokenUsage};
 use wattline_core::sample::Period;
@@ -41,7 +42,7 @@ pub struct InferenceBooks {
 }
 
 /// Everything booked under one key.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 struct Entry {
     subject: Arc<Subject>,
     start: Timestamp,
@@ -55,7 +56,7 @@ struct Entry {
 
 /// Modelled energy and carbon. The errors are sums of amount times uncertainty, both as integers, so that they do not
 /// depend on the order of the calls.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Copy, Debug, Default, Serialize, Deserialize)]
 struct Remote {
     energy: MicroJoules,
     operational: Nanograms,
@@ -68,7 +69,7 @@ struct Remote {
 }
 
 /// The calls that ended in one way: well, or with one kind of error.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
 struct Outcome {
     millionths: u64,
     durations: Arc<ExponentialHistogram>,
@@ -92,6 +93,18 @@ impl InferenceBooks {
         let start = if call.start == Timestamp::default() { context.now } else { call.start.min(context.now) };
         self.entry(&call.key, start).book(call, &assessment, millionths);
         assessment
+    }
+
+    /// The books for the next agent to go on with.
+    pub fn save(&self) -> SavedInferences {
+        let entries = self.entries.iter();
+        SavedInferences { entries: entries.map(|(key, entry)| entry.save(key.clone())).collect() }
+    }
+
+    /// Books that go on with what an earlier agent saved.
+    pub fn restored(saved: SavedInferences) -> Self {
+        let entries = saved.entries.into_iter().map(|saved| (saved.key.clone(), Entry::restored(saved)));
+        Self { entries: entries.collect(), folded: 0 }
     }
 
     /// Calls seen that lost their key to the limit and stand under `other`.
@@ -130,7 +143,38 @@ impl InferenceBooks {
     }
 }
 
+/// The books over calls as they are kept over a restart.
+///
+/// What a later version adds has a default, so that books of an earlier one can be read.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+pub struct SavedInferences {
+    entries: Vec<SavedEntry>,
+}
+
+#[derive(Clone, Debug, Serialize, Deserialize)]
+struct SavedEntry {
+    key: InferenceKey,
+    start: Timestamp,
+    remote: Option<Remote>,
+    cost: Option<NanoUsd>,
+    outcomes: Vec<(Option<Text>, Outcome)>,
+    unknown: BTreeMap<Unknown, u64>,
+    input: Arc<ExponentialHistogram>,
+    output: Arc<ExponentialHistogram>,
+}
+
 impl Entry {
+    fn save(&self, key: InferenceKey) -> SavedEntry {
+        let Self { subject: _, start, remote, cost, outcomes, unknown, input, output } = self.clone();
+        SavedEntry { key, start, remote, cost, outcomes: outcomes.into_iter().collect(), unknown, input, output }
+    }
+
+    fn restored(saved: SavedEntry) -> Self {
+        let SavedEntry { key, start, remote, cost, outcomes, unknown, input, output } = saved;
+        let outcomes = outcomes.into_iter().collect();
+        Self { subject: Arc::new(Subject::Inference(key)), start, remote, cost, outcomes, unknown, input, output }
+    }
+
     fn new(key: InferenceKey, start: Timestamp) -> Self {
         Self {
             subject: Arc::new(Subject::Inference(key)),

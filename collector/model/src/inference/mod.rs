@@ -15,7 +15,7 @@ pub(crate) mod price;
 mod provider;
 
 pub use assess::{Assessment, Context, RemoteEnergy, Unknown, assess};
-pub use books::InferenceBooks;
+pub use books::{InferenceBooks, SavedInferences};
 pub use place::{LocalAddresses, Origin, RemotePlace, origin};
 pub use price::{NoPrice, PRICE_LIST, PerMillion, Rates, Sale, TokenPrices, prepare as prepare_prices};
 pub use provider::is_provider;

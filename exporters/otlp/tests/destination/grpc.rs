@@ -25,9 +25,10 @@ use tonic::metadata::MetadataMap;
 use tonic::transport::server::TcpIncoming;
 use tonic::{Code, Request, Response, Status};
 use wattline_core::Signal;
+use wattline_export_delivery::Compression;
 use wattline_export_delivery::Secret;
 use wattline_export_delivery::verdict::{Any, ProtoDuration, RetryInfo, RpcStatus};
-use wattline_export_otlp::{Compression, Config, Protocol};
+use wattline_export_otlp::{Config, Protocol};
 
 use crate::rig::{Rig, config, counts, logs, spans, spans_of};
 

@@ -13,8 +13,8 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpListener;
 use tokio::time::Instant;
 use wattline_core::Signal;
-use wattline_export_delivery::Secret;
-use wattline_export_otlp::{Compression, Config};
+use wattline_export_delivery::{Compression, Secret};
+use wattline_export_otlp::Config;
 
 use crate::journal;
 use crate::rig::{Rig, config, counts, logs, spans, spans_of};
@@ -295,7 +295,8 @@ async fn a_full_backlog_drops_the_oldest_and_counts_it() {
     let body: Bytes = spans_of(1, 1_000);
     let rig = Rig::start(Config {
         max_bytes: 2_000,
-        backlog_bytes: 10 * (body.len() + 128),
+        compression: Compression::None,
+        memory_bytes: 10 * (body.len() as u64 + 128),
         grace: Duration::ZERO,
         ..config(web.url())
     });

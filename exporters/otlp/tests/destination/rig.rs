@@ -21,7 +21,8 @@ use wattline_core::sample::Period;
 use wattline_core::{
     Attribute, Envelope, Exporter, Feed, Instant, Seconds, Signal, Snapshot, Subject, Telemetry, Tick, Timestamp, queue,
 };
-use wattline_export_otlp::{Config, Context, OtlpExporter, Retry};
+use wattline_export_delivery::{Context, Retry};
+use wattline_export_otlp::{Config, OtlpExporter};
 
 use crate::journal;
 
@@ -66,7 +67,8 @@ impl Rig {
         let provider =
             SdkMeterProvider::builder().with_reader(PeriodicReader::builder(metrics.clone()).build()).build();
         let telemetry = Telemetry::new(&provider.meter("test"));
-        let context = Context { telemetry, now: || Timestamp::from_unix_nanos(1_700_000_000_000_000_000), seed: 1 };
+        let context =
+            Context { telemetry, now: || Timestamp::from_unix_nanos(1_700_000_000_000_000_000), seed: 1, spools: None };
         let (snapshots, newest) = watch::channel(Arc::default());
         let (envelopes, relayed) = queue::bounded(1_000);
         let name = config.name.clone();

@@ -14,7 +14,8 @@ use tokio_rustls::TlsAcceptor;
 use tonic::transport::server::TcpIncoming;
 use tonic::transport::{Certificate, Identity, ServerTlsConfig};
 use wattline_core::{Signal, Telemetry, Timestamp};
-use wattline_export_otlp::{Compression, Config, Context, OtlpExporter, Protocol, Tls};
+use wattline_export_delivery::{Compression, Context};
+use wattline_export_otlp::{Config, OtlpExporter, Protocol, Tls};
 
 use crate::grpc::{Services, ok};
 use crate::rig::{Rig, config, counts, spans};
@@ -138,7 +139,7 @@ fn what_is_wrong_with_a_certificate_names_its_key() {
     let certificates = Certificates::make();
     let other = Certificates::make();
     let open = |tls: Tls, protocol| {
-        let context = Context { telemetry: Telemetry::none(), now: Timestamp::default, seed: 0 };
+        let context = Context { telemetry: Telemetry::none(), now: Timestamp::default, seed: 0, spools: None };
         let config = Config { tls, protocol, ..config("https://localhost") };
         OtlpExporter::new(config, context).map(|_| ()).unwrap_err().key
     };

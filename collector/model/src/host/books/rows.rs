@@ -2,13 +2,14 @@
 
 use std::sync::Arc;
 
+use serde::{Deserialize, Serialize};
 use wattline_core::attribute::Text;
 use wattline_core::{
     Device, DeviceKind, Instant, Method, MicroJoules, NanoUsd, Nanograms, Timestamp, Uncertainty, Watts, Workload,
 };
 
 /// What a joule was doing.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub enum EnergyState {
     /// It worked for the workload.
     Active,
@@ -33,7 +34,7 @@ impl EnergyState {
 }
 
 /// One row for a device.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct DeviceRow {
     /// The device.
     pub device: Device,
@@ -44,17 +45,19 @@ pub struct DeviceRow {
     /// Energy since `start`.
     pub energy: MicroJoules,
     /// Mean power of the last window.
+    #[serde(skip)]
     pub power: Watts,
     /// How wrong the energy may be.
     pub uncertainty: Uncertainty,
     /// From when it counts.
     pub start: Timestamp,
     /// It had a part in the last window.
+    #[serde(skip)]
     pub(super) is_current: bool,
 }
 
 /// One row for a workload on one kind of device in one state.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct WorkloadRow {
     /// The kind of device.
     pub kind: DeviceKind,
@@ -71,6 +74,7 @@ pub struct WorkloadRow {
     /// Its part of the bill for electricity since `start`.
     pub electricity: NanoUsd,
     /// Energy of the last window.
+    #[serde(skip)]
     pub last: MicroJoules,
     /// From when it counts.
     pub start: Timestamp,
@@ -80,7 +84,7 @@ pub struct WorkloadRow {
 /// One row for what a workload holds of one kind of device in one state, whether it draws energy or not.
 ///
 /// Its series have methods of their own, which never change: [`Self::EMBODIED_METHOD`] and [`Self::RENT_METHOD`].
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct HeldRow {
     /// The kind of device.
     pub kind: DeviceKind,
@@ -105,7 +109,7 @@ impl HeldRow {
 }
 
 /// What rows held that are gone.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Retired {
     /// Energy.
     pub energy: MicroJoules,

@@ -326,3 +326,19 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn books_that_were_saved_say_the_same_and_go_on() {
+    let mut books = InferenceBooks::new();
+    for (input, output) in [(1000, 400), (7, 3), (0, 9)] {
+        book(&mut books, &call("openai", "gpt-4o", input, output));
+    }
+    book(&mut books, &Inference { error: Some("timeout".into()), ..call("openai", "nobody-knows-it", 5, 0) });
+    let saved = serde_json::to_string(&books.save()).unwrap();
+    let mut restored = InferenceBooks::restored(serde_json::from_str(&saved).unwrap());
+    assert_eq!(restored.samples(NOW), books.samples(NOW));
+    for books in [&mut books, &mut restored] {
+        book(books, &call("openai", "gpt-4o", 123, 456));
+    }
+    assert_eq!(restored.samples(NOW), books.samples(NOW));
+}

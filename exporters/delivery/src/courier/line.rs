@@ -2,16 +2,15 @@
 
 use std::time::Duration;
 
-use bytes::Bytes;
 use tracing::{debug, info, warn};
-use wattline_export_delivery::{Backoff, Chance, DropReason, Pending, Verdict};
 
-use crate::body::compressed;
-use crate::config::Retry;
-use crate::plan::{Route, Transport};
-use crate::shared::Shared;
+use super::shared::Shared;
+use super::{Retry, Route};
+use crate::backoff::{Backoff, Chance};
+use crate::spool::Taken;
+use crate::verdict::Verdict;
 
-pub(crate) struct Line {
+pub(super) struct Line {
     route: Route,
     timeout: Duration,
     unauthorized: Duration,
@@ -31,7 +30,7 @@ enum Condition {
 }
 
 impl Line {
-    pub(crate) fn new(route: Route, timeout: Duration, retry: &Retry, seed: u64) -> Self {
+    pub(super) fn new(route: Route, timeout: Duration, retry: &Retry, seed: u64) -> Self {
         Self {
             // Lines of one machine should not draw the same waits.
             chance: Chance::seeded(seed.wrapping_add(route.signal as u64)),
@@ -45,17 +44,17 @@ impl Line {
     }
 
     /// Sends until the feed has ended and nothing is left, or time is up.
-    pub(crate) async fn run(mut self, shared: &Shared) {
-        while let Some(pending) = shared.next(self.route.signal).await {
+    pub(super) async fn run(mut self, shared: &Shared) {
+        while let Some(taken) = shared.next(self.route.signal).await {
             let verdict = tokio::select! {
-                verdict = self.attempt(&pending) => verdict,
+                verdict = self.attempt(&taken) => verdict,
                 () = shared.out_of_time() => {
-                    shared.settle(pending, &Verdict::Retry { after: None, cause: String::new() });
+                    shared.settle(taken, &Verdict::Retry { after: None, cause: String::new() }).await;
                     return;
                 }
             };
             self.tell(shared, &verdict);
-            shared.settle(pending, &verdict);
+            shared.settle(taken, &verdict).await;
             let pause = self.pause_after(&verdict);
             if !pause.is_zero() && !shared.pause(pause).await {
                 return;
@@ -63,15 +62,9 @@ impl Line {
         }
     }
 
-    async fn attempt(&mut self, pending: &Pending) -> Verdict {
-        let body = match compressed(pending.body.clone(), self.route.compression).await {
-            Ok(body) => body,
-            Err(error) => {
-                let cause = format!("the request cannot be compressed: {error}");
-                return Verdict::Refused { reason: DropReason::Encoding, cause };
-            }
-        };
-        let answer = tokio::time::timeout(self.timeout, self.route.transport.send(body)).await;
+    async fn attempt(&mut self, taken: &Taken) -> Verdict {
+        let sending = self.route.transport.send(taken.body.clone(), taken.compression);
+        let answer = tokio::time::timeout(self.timeout, sending).await;
         answer.unwrap_or_else(|_elapsed| {
             self.route.transport.forget_connection();
             Verdict::Retry { after: None, cause: format!("no answer within {:?}", self.timeout) }
@@ -94,7 +87,7 @@ impl Line {
     fn tell(&mut self, shared: &Shared, verdict: &Verdict) {
         let destination = shared.name.as_str();
         let signal = self.route.signal.as_str();
-        let endpoint = &self.route.endpoint;
+        let endpoint = self.route.address.as_str();
         let (now, what, words) = match verdict {
             Verdict::Delivered { rejected: 0, message } => (Condition::Well, "warns", message),
             Verdict::Delivered { message, .. } => (Condition::Well, "rejects a part for good", message),
@@ -109,55 +102,49 @@ impl Line {
             Verdict::TooLarge { .. } => true,
             Verdict::Retry { .. } | Verdict::Refused { .. } | Verdict::Unauthorized { .. } => false,
         };
+        if now != Condition::Fresh {
+            shared.tell_up(self.route.signal, now == Condition::Well);
+        }
         match (std::mem::replace(&mut self.condition, now), now) {
-            (Condition::Fresh, Condition::Well) => info!(destination, signal, %endpoint, "destination takes data"),
+            (Condition::Fresh, Condition::Well) => info!(destination, signal, endpoint, "destination takes data"),
             (Condition::Failing, Condition::Well) => {
                 self.remarked = false;
-                info!(destination, signal, %endpoint, "destination takes data again");
+                info!(destination, signal, endpoint, "destination takes data again");
             }
             (Condition::Failing, Condition::Failing) => debug!(destination, signal, words, "destination {what}"),
-            (_, Condition::Failing) => warn!(destination, signal, %endpoint, words, "destination {what}"),
+            (_, Condition::Failing) => warn!(destination, signal, endpoint, words, "destination {what}"),
             _ => {}
         }
         if is_remark {
             if std::mem::replace(&mut self.remarked, true) {
                 debug!(destination, signal, words, "destination {what}");
             } else {
-                warn!(destination, signal, %endpoint, words, "destination {what}; further remarks are not told");
+                warn!(destination, signal, endpoint, words, "destination {what}; further remarks are not told");
             }
-        }
-    }
-}
-
-impl Transport {
-    async fn send(&mut self, body: Bytes) -> Verdict {
-        match self {
-            Self::Http(transport) => transport.send(body).await,
-            Self::Grpc(transport) => transport.send(body).await,
-        }
-    }
-
-    fn forget_connection(&mut self) {
-        match self {
-            // A connection of HTTP/1.1 dies with its request, and one of HTTP/2 by the socket's own time limit.
-            Self::Http(_) => {}
-            Self::Grpc(transport) => transport.forget_connection(),
         }
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use wattline_core::Timestamp;
+    use bytes::Bytes;
+    use wattline_core::Signal;
 
     use super::*;
-    use crate::config::Config;
-    use crate::plan::Plan;
+    use crate::courier::{Sending, Transport};
+    use crate::pack::Compression;
 
-    #[tokio::test]
-    async fn a_success_forgets_the_failures_before_it() {
-        let config = Config { endpoint: "http://collector:4318".to_owned(), ..Config::default() };
-        let route = Plan::new(config, Timestamp::default).unwrap().routes.remove(0);
+    struct Nowhere;
+
+    impl Transport for Nowhere {
+        fn send<'a>(&'a mut self, _body: Bytes, _compression: Compression) -> Sending<'a> {
+            Box::pin(std::future::pending())
+        }
+    }
+
+    #[test]
+    fn a_success_forgets_the_failures_before_it() {
+        let route = Route { signal: Signal::Logs, address: String::new(), transport: Box::new(Nowhere) };
         let retry = Retry { initial: Duration::from_millis(1), max: Duration::from_hours(1), ..Retry::default() };
         let mut line = Line::new(route, Duration::from_secs(1), &retry, 7);
         let failed = Verdict::Retry { after: None, cause: String::new() };
