@@ -14,6 +14,7 @@ ONLY_AFTER_AN_EVENT = {
     "wattline.probe.overruns": "a reading took longer than its interval",
     "wattline.dropped": "something was lost",
     "wattline.refused": "a sender was refused",
+    "wattline.connections.refused": "a connection was turned away",
     "wattline.received": "somebody sent something",
     "inference.unknown": "a call's model is in no table",
     "carbon.intensity.marginal": "a provider tells of marginal electricity",

@@ -1,4 +1,6 @@
 //! The admin endpoint: `/metrics` for Prometheus, `/healthz` and `/readyz` for whoever supervises.
+//!
+//! Where a token is asked for, it is for `/metrics`: a supervisor has none, and learns no figures.
 
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};
@@ -6,20 +8,34 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
-use axum::extract::State;
+use axum::extract::{Request, State};
 use axum::http::{StatusCode, header};
+use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
-use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
-use wattline_core::{Instant, Snapshot, Tick};
+use tower::ServiceExt as _;
+use wattline_core::{Instant, Snapshot, Telemetry, Tick};
 use wattline_export_prometheus::Scrape;
+use wattline_listen::{Connections, Guard, Limits, Listener};
 
 use crate::clock;
 
 /// A settlement older than this many windows means that measuring has stopped.
 const STALE_WINDOWS: u32 = 5;
+
+/// A few scrapers and supervisors; further ones wait.
+const LIMITS: Limits = Limits { connections: 64, patience: Duration::from_secs(30) };
+
+/// The endpoint's listener, open, and who may use it.
+#[derive(Debug)]
+pub struct Door {
+    /// The listener.
+    pub listener: Listener,
+    /// What it asks for.
+    pub guard: Arc<Guard>,
+}
 
 #[derive(Clone)]
 struct Admin {
@@ -29,25 +45,37 @@ struct Admin {
     started: Instant,
 }
 
-/// Serves on `listener` until `stop` is cancelled. `settled` tells the tick of the last settlement.
+/// Serves at `door` until `stop` is cancelled. `settled` tells the tick of the last settlement.
 pub async fn serve(
-    listener: TcpListener,
+    door: Door,
+    telemetry: Telemetry,
     snapshots: watch::Receiver<Arc<Snapshot>>,
     settled: watch::Receiver<Option<Tick>>,
     window: Duration,
     stop: CancellationToken,
 ) {
+    let Door { listener, guard } = door;
     let admin =
         Admin { settled, scrape: Scrape { snapshots }, stale_after: window * STALE_WINDOWS, started: clock::tick().at };
     let router = Router::new()
         .route("/metrics", get(metrics))
+        .route_layer(middleware::from_fn_with_state(Arc::clone(&guard), admitted))
         .route("/healthz", get(health))
         .route("/readyz", get(ready))
         .with_state(admin);
-    let served = axum::serve(listener, router).with_graceful_shutdown(stop.cancelled_owned()).await;
-    if let Err(error) = served {
-        tracing::error!(%error, "the admin endpoint stopped");
+    let connections = Connections::new("the admin endpoint", LIMITS, telemetry, stop);
+    connections.serve_http1(listener, guard, move |request| router.clone().oneshot(request)).await;
+    connections.drain().await;
+}
+
+/// Lets a request pass that bears a token, where one is asked for.
+async fn admitted(State(guard): State<Arc<Guard>>, request: Request, next: Next) -> Response {
+    if guard.admits(request.headers()) {
+        return next.run(request).await;
     }
+    let challenge = [(header::WWW_AUTHENTICATE, "Bearer realm=\"wattline\"")];
+    (StatusCode::UNAUTHORIZED, challenge, "a bearer token is wanted, and this request bears none or another\n")
+        .into_response()
 }
 
 async fn metrics(State(admin): State<Admin>) -> Response {

@@ -37,6 +37,8 @@ pub struct Config {
     pub limits: Limits,
     /// Sources.
     pub probes: Probes,
+    /// How telemetry of others goes on.
+    pub relay: wattline_probe_llm::content::Config,
     /// The admin endpoint.
     pub admin: Admin,
     /// Destinations.
@@ -149,13 +151,24 @@ pub struct Admin {
     pub enabled: bool,
     /// Where it listens.
     pub listen: SocketAddr,
-    /// Whether it may listen beyond loopback although it speaks plain text and asks nobody for a token.
+    /// A file of bearer tokens, one in each line, of which a request for `/metrics` must bear one. Probes of life need
+    /// none.
+    pub bearer_token_file: Option<PathBuf>,
+    /// TLS of the endpoint.
+    pub tls: wattline_listen::TlsConfig,
+    /// Whether it may listen beyond loopback although it speaks plain text, or asks for neither token nor certificate.
     pub plaintext_beyond_loopback: bool,
 }
 
 impl Default for Admin {
     fn default() -> Self {
-        Self { enabled: true, listen: ADMIN_DEFAULT, plaintext_beyond_loopback: false }
+        Self {
+            enabled: true,
+            listen: ADMIN_DEFAULT,
+            bearer_token_file: None,
+            tls: wattline_listen::TlsConfig::default(),
+            plaintext_beyond_loopback: false,
+        }
     }
 }
 
@@ -295,12 +308,14 @@ impl Config {
         self.carbon.validate()?;
         self.cost.validate()?;
         check(self.limits.workloads > 0, "limits.workloads", || "0".to_owned(), "at least 1")?;
-        let Admin { enabled, listen, plaintext_beyond_loopback } = self.admin;
+        let Admin { enabled, listen, bearer_token_file, tls, plaintext_beyond_loopback } = &self.admin;
+        let is_guarded = *plaintext_beyond_loopback || tls.is_enough_beyond_loopback(bearer_token_file.is_some());
         check(
-            !enabled || plaintext_beyond_loopback || listen.ip().to_canonical().is_loopback(),
+            !enabled || is_guarded || listen.ip().to_canonical().is_loopback(),
             "admin.listen",
             || listen.to_string(),
-            "an address of loopback, because anybody could read the figures without encryption or a token; or set \
+            "an address of loopback, because anybody could read the figures; or set admin.tls.cert_file and key_file \
+             together with admin.bearer_token_file or admin.tls.client_ca_file, or \
              admin.plaintext_beyond_loopback = true if the network is trusted",
         )
     }

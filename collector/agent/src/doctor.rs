@@ -1,22 +1,23 @@
 //! `wattline doctor` and `wattline check`: what works, what does not, why, and what to do.
 
 use std::fmt::Write;
-use std::net::TcpListener;
 use std::path::Path;
 
 use rustix::fs::{Access, access};
 use serde::Serialize;
 use wattline_core::reading::{SourceHealth, SourceState};
 use wattline_core::{DeviceKind, HostRoot, Method, Probe, Readings, Telemetry};
+use wattline_listen::{Guard, Listener, OpenError, TlsConfig};
 use wattline_model::grid;
 use wattline_model::grid::live::LiveValue;
 use wattline_probe_host::{HostProbe, inventory};
+use wattline_probe_llm::content::{self, Content, Handling};
 use wattline_probe_llm::otlp;
 
 use crate::config::{ADMIN_DEFAULT, Config};
 use crate::factors::Table;
 use crate::report::{Carbon, Embodied, Report};
-use crate::{admin, clock, destinations, live, snapshot, telemetry};
+use crate::{admin, clock, destinations, live, pid_file, snapshot, telemetry};
 
 /// What works and what does not.
 #[derive(Debug, Serialize)]
@@ -161,17 +162,38 @@ fn live_intensity(config: &wattline_probe_intensity::Config, is_overruled: bool)
 
 fn agent(config: &Config) -> Vec<Line> {
     let mut lines = Vec::new();
-    let is_running = config.admin.enabled && admin::is_served(config.admin.listen);
-    let mut port = |key: &str, address: &str, default| lines.push(port(key, address, default, is_running));
-    if config.admin.enabled {
-        port("admin.listen", &config.admin.listen.to_string(), config.admin.listen == ADMIN_DEFAULT);
-    }
+    let is_running = config.admin.enabled
+        && if config.admin.tls == TlsConfig::default() {
+            admin::is_served(config.admin.listen)
+        } else {
+            // Whoever speaks TLS is not asked: the process is looked for.
+            pid_file::running(&config.state.directory()).is_ok()
+        };
     let (otlp, default) = (&config.probes.otlp, otlp::Config::default());
+    let is_guarded =
+        otlp.plaintext_beyond_loopback || otlp.tls.is_enough_beyond_loopback(otlp.bearer_token_file.is_some());
+    let mut port = |section, key, address: &str, default, is_guarded| {
+        lines.push(match Listener::open(section, key, address, is_guarded) {
+            Ok(_listener) => Line::up(key, format!("{address} is free")),
+            Err(error) => closed(key, &error, default, is_running),
+        });
+    };
+    if config.admin.enabled {
+        let listen = config.admin.listen;
+        // Whether that is guarded enough was told with the configuration.
+        port("admin", "admin.listen", &listen.to_string(), listen == ADMIN_DEFAULT, true);
+    }
     if otlp.grpc.enabled {
-        port("probes.otlp.grpc.listen", &otlp.grpc.listen, otlp.grpc == default.grpc);
+        port("probes.otlp", "probes.otlp.grpc.listen", &otlp.grpc.listen, otlp.grpc == default.grpc, is_guarded);
     }
     if otlp.http.enabled {
-        port("probes.otlp.http.listen", &otlp.http.listen, otlp.http == default.http);
+        port("probes.otlp", "probes.otlp.http.listen", &otlp.http.listen, otlp.http == default.http, is_guarded);
+    }
+    if config.admin.enabled {
+        lines.push(asked_at("admin", &config.admin.tls, config.admin.bearer_token_file.as_deref()));
+    }
+    if otlp.grpc.enabled || otlp.http.enabled {
+        lines.push(asked_at("probes.otlp", &otlp.tls, otlp.bearer_token_file.as_deref()));
     }
     match destinations::exporters(config, &Telemetry::none()) {
         Ok(exporters) if exporters.is_empty() => lines.push(Line {
@@ -183,11 +205,27 @@ fn agent(config: &Config) -> Vec<Line> {
         Ok(exporters) => lines.extend(exporters.iter().map(|exporter| Line::up(exporter.name(), "configured"))),
         Err(error) => lines.push(Line::failed("destinations", format!("{error:#}"), "correct the key")),
     }
+    lines.push(relay(&config.relay));
     lines.push(state_directory(&config.state.directory()));
     if let Some(limit) = telemetry::descriptor_limit() {
         lines.push(Line::up("open files", format!("up to {limit}")));
     }
     lines
+}
+
+/// What becomes of message content in relayed telemetry.
+fn relay(config: &content::Config) -> Line {
+    let name = "relay.content";
+    if let Err(error) = Content::new(config) {
+        return Line::failed(name, error.to_string(), "correct the file, or leave the key out");
+    }
+    let said = match (config.content, &config.hash_key_file) {
+        (Handling::Keep, _) => "kept: messages go on as they came".to_owned(),
+        (Handling::Drop, _) => "dropped from relayed spans and log records".to_owned(),
+        (Handling::Hash, None) => "hashed with a key that is drawn at every start".to_owned(),
+        (Handling::Hash, Some(path)) => format!("hashed with the key of {}", path.display()),
+    };
+    Line::up(name, said)
 }
 
 /// Whether the directory can be written, or made where it does not exist. Nothing is made here.
@@ -211,20 +249,34 @@ fn state_directory(directory: &Path) -> Line {
     }
 }
 
-/// `is_running` says that a wattline measures with this admin endpoint: then a port that is taken is its.
-fn port(key: &str, address: &str, default: bool, is_running: bool) -> Line {
-    match TcpListener::bind(address) {
-        Ok(_listener) => Line::up(key, format!("{address} is free")),
-        Err(error) if is_running && error.kind() == std::io::ErrorKind::AddrInUse => {
-            Line::up(key, format!("{address} is in use by a running wattline"))
+/// Why a listener cannot be opened. `is_running` says that a wattline measures with this configuration: then a place
+/// that is taken is its.
+fn closed(key: &str, error: &OpenError, is_default: bool, is_running: bool) -> Line {
+    let is_taken = matches!(error, OpenError::AddressInUse { .. });
+    let remedy = match is_taken {
+        true if is_running => return Line::up(key, format!("{} is in use by a running wattline", error.address().1)),
+        true if is_default => {
+            "the default port is taken, so this listener will be off; stop the other program, or choose another port"
         }
-        Err(error) if default => Line::failed(
-            key,
-            format!("{address}: {error}"),
-            "the default port is taken, so this listener will be off; stop the other program, or choose another port",
-        ),
-        Err(error) => Line::failed(key, format!("{address}: {error}"), "choose a free port"),
+        _ => "choose a free address of this machine, or guard it",
+    };
+    Line::failed(key, error.to_string(), remedy)
+}
+
+/// What a listener asks of those who come.
+fn asked_at(section: &'static str, tls: &TlsConfig, bearer_token_file: Option<&Path>) -> Line {
+    let name = format!("{section} access");
+    if let Err(error) = Guard::new(section, tls, bearer_token_file, &[]) {
+        return Line::failed(name, error.to_string(), "correct the file or the key");
     }
+    let transport = if tls.cert_file.is_some() { "TLS" } else { "plain text" };
+    let asked = match (tls.client_ca_file.is_some(), bearer_token_file.is_some()) {
+        (true, true) => "asks for a client certificate and a bearer token",
+        (true, false) => "asks for a client certificate",
+        (false, true) => "asks for a bearer token",
+        (false, false) => "asks for nothing",
+    };
+    Line::up(name, format!("{transport}, {asked}"))
 }
 
 fn embodied(found: Option<&Embodied>) -> Line {

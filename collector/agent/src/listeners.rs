@@ -1,13 +1,15 @@
 //! The listeners, opened before anything runs, so that a conflict is known at once.
 
-use std::io::ErrorKind;
-use std::net::{SocketAddr, TcpListener, ToSocketAddrs};
+use std::net::{SocketAddr, ToSocketAddrs};
+use std::sync::Arc;
 
-use anyhow::{Context as _, Result, bail};
+use anyhow::{Result, bail};
 use tracing::{error, warn};
 use wattline_export_otlp::loops_back;
+use wattline_listen::{Guard, GuardError, Listener, OpenError, Place};
 use wattline_probe_llm::otlp::{self, BindError, Bound};
 
+use crate::admin::Door;
 use crate::config::{ADMIN_DEFAULT, Admin, Config};
 
 /// The listeners of a configuration, open.
@@ -16,21 +18,21 @@ pub struct Listeners {
     /// For OTLP; `None` only where it could not be put into force after a reload.
     pub otlp: Option<Bound>,
     /// For the admin endpoint, if it is on.
-    pub admin: Option<TcpListener>,
+    pub admin: Option<Door>,
 }
 
 impl Listeners {
     /// Opens what is configured. A taken port is an error where it was configured, and a loud warning where it is
     /// only the default. A destination that is one of these listeners is an error.
     pub fn open(config: &Config) -> Result<Self> {
-        let (otlp, off) = bind_otlp(config.probes.otlp.clone(), is_taken_default).context("probes")?;
+        let (otlp, off) = bind_otlp(config.probes.otlp.clone(), is_taken_default)?;
         for error in off {
             warn!(
                 %error,
                 "this OTLP listener is off, because its default port is taken; set probes.otlp to choose another"
             );
         }
-        refuse_loops(config, &addresses_of(&otlp))?;
+        refuse_loops(config, &ports_of(&otlp))?;
         Ok(Self { otlp: Some(otlp), admin: open_admin(&config.admin)? })
     }
 
@@ -57,43 +59,55 @@ impl Listeners {
 
     /// Finds out whether `open` would succeed once the listeners at `held`, which are our own, are closed. Nothing
     /// stays open.
-    pub fn rehearse(config: &Config, held: &[SocketAddr]) -> Result<()> {
+    pub fn rehearse(config: &Config, held: &[Place]) -> Result<()> {
         let mut trial = config.probes.otlp.clone();
         let mut own = Vec::new();
         let (grpc, http) = (&mut trial.grpc, &mut trial.http);
-        for (enabled, listen) in [(grpc.enabled, &mut grpc.listen), (http.enabled, &mut http.listen)] {
-            if enabled {
+        for (enabled, listen) in [(&mut grpc.enabled, &mut grpc.listen), (&mut http.enabled, &mut http.listen)] {
+            if *enabled {
                 own.extend(yield_to(held, listen));
+                // A socket of ours can be opened again; there is none beside it to try.
+                *enabled = !held_socket(held, listen);
             }
         }
-        let (bound, _off) = bind_otlp(trial, is_taken_default).context("probes")?;
-        own.extend(addresses_of(&bound));
+        let (bound, _off) = bind_otlp(trial, is_taken_default)?;
+        own.extend(ports_of(&bound));
         refuse_loops(config, &own)?;
         let mut listen = config.admin.listen.to_string();
         if yield_to(held, &mut listen).is_empty() {
             open_admin(&config.admin)?;
+        } else if config.admin.enabled {
+            guard_of(&config.admin)?;
         }
         Ok(())
     }
 
     /// Where all of them are.
-    pub fn addresses(&self) -> Vec<SocketAddr> {
-        let admin = self.admin.as_ref().and_then(|listener| listener.local_addr().ok());
-        self.otlp.iter().flat_map(addresses_of).chain(admin).collect()
+    pub fn places(&self) -> Vec<Place> {
+        let admin = self.admin.as_ref().and_then(|door| door.listener.place());
+        self.otlp.iter().flat_map(places_of).chain(admin).collect()
     }
 }
 
-fn addresses_of(bound: &Bound) -> Vec<SocketAddr> {
+fn places_of(bound: &Bound) -> Vec<Place> {
     let otlp::Addresses { grpc, http } = bound.addresses();
     grpc.into_iter().chain(http).collect()
 }
 
+fn ports_of(bound: &Bound) -> Vec<SocketAddr> {
+    places_of(bound).iter().filter_map(Place::tcp).collect()
+}
+
+fn held_socket(held: &[Place], listen: &str) -> bool {
+    Place::unix_path(listen).is_some_and(|path| held.contains(&Place::Unix(path.to_owned())))
+}
+
 /// Where `listen` is one of our own listeners, puts any free port of the same address in its place, and returns what
 /// it was.
-fn yield_to(held: &[SocketAddr], listen: &mut String) -> Vec<SocketAddr> {
+fn yield_to(held: &[Place], listen: &mut String) -> Vec<SocketAddr> {
     // What does not resolve fails when it is opened, with its key.
     let mut ours: Vec<SocketAddr> = listen.to_socket_addrs().into_iter().flatten().collect();
-    ours.retain(|wanted| held.iter().any(|held| overlap(*held, *wanted)));
+    ours.retain(|wanted| held.iter().filter_map(Place::tcp).any(|held| overlap(held, *wanted)));
     if !ours.is_empty()
         && let Some((host, _port)) = listen.rsplit_once(':')
     {
@@ -107,19 +121,25 @@ fn overlap(one: SocketAddr, other: SocketAddr) -> bool {
     one.port() == other.port() && (is_any || one.ip() == other.ip())
 }
 
-fn open_admin(config: &Admin) -> Result<Option<TcpListener>> {
-    let Admin { enabled, listen, plaintext_beyond_loopback: _ } = *config;
-    if !enabled {
+fn open_admin(config: &Admin) -> Result<Option<Door>> {
+    if !config.enabled {
         return Ok(None);
     }
-    match TcpListener::bind(listen).and_then(|listener| listener.set_nonblocking(true).map(|()| listener)) {
-        Ok(listener) => Ok(Some(listener)),
-        Err(error) if listen == ADMIN_DEFAULT && error.kind() == ErrorKind::AddrInUse => {
+    let guard = Arc::new(guard_of(config)?);
+    // Whether it is guarded enough for its address was told with the configuration.
+    match Listener::open("admin", "admin.listen", &config.listen.to_string(), true) {
+        Ok(listener) => Ok(Some(Door { listener, guard })),
+        Err(OpenError::AddressInUse { .. }) if config.listen == ADMIN_DEFAULT => {
             warn!(address = %ADMIN_DEFAULT, "the admin endpoint is off: its default port is taken; set admin.listen");
             Ok(None)
         }
-        Err(error) => Err(error).with_context(|| format!("admin.listen = {listen}: binding failed")),
+        Err(error) => Err(error.into()),
     }
+}
+
+/// What the admin endpoint asks for.
+pub fn guard_of(config: &Admin) -> Result<Guard, GuardError> {
+    Guard::new("admin", &config.tls, config.bearer_token_file.as_deref(), &["http/1.1"])
 }
 
 /// Binds the OTLP listeners. One that fails in a way that is `bearable` is off, and the reasons come back.
@@ -134,8 +154,8 @@ fn bind_otlp(
             Err(error) => error,
         };
         let enabled = match listener_of(&error) {
-            Some((Listener::Grpc, _)) if bearable(&error) => &mut config.grpc.enabled,
-            Some((Listener::Http, _)) if bearable(&error) => &mut config.http.enabled,
+            Some((Protocol::Grpc, _)) if bearable(&error) => &mut config.grpc.enabled,
+            Some((Protocol::Http, _)) if bearable(&error) => &mut config.http.enabled,
             _ => return Err(error),
         };
         if !std::mem::replace(enabled, false) {
@@ -146,29 +166,25 @@ fn bind_otlp(
 }
 
 #[derive(Clone, Copy)]
-enum Listener {
+enum Protocol {
     Grpc,
     Http,
 }
 
 /// The listener that an error is about, and its address.
-fn listener_of(error: &BindError) -> Option<(Listener, &str)> {
-    let (BindError::AddressInUse { key, address }
-    | BindError::Failed { key, address, .. }
-    | BindError::Exposed { key, address }) = error
-    else {
-        return None;
-    };
-    let listener = if key.contains("grpc") { Listener::Grpc } else { Listener::Http };
+fn listener_of(error: &BindError) -> Option<(Protocol, &str)> {
+    let BindError::Open(error) = error else { return None };
+    let (key, address) = error.address();
+    let listener = if key.contains("grpc") { Protocol::Grpc } else { Protocol::Http };
     Some((listener, address))
 }
 
 fn is_taken_default(error: &BindError) -> bool {
     let default = otlp::Config::default();
-    matches!(error, BindError::AddressInUse { .. })
+    matches!(error, BindError::Open(OpenError::AddressInUse { .. }))
         && match listener_of(error) {
-            Some((Listener::Grpc, address)) => address == default.grpc.listen,
-            Some((Listener::Http, address)) => address == default.http.listen,
+            Some((Protocol::Grpc, address)) => address == default.grpc.listen,
+            Some((Protocol::Http, address)) => address == default.http.listen,
             None => false,
         }
 }
@@ -186,6 +202,8 @@ fn refuse_loops(config: &Config, own: &[SocketAddr]) -> Result<()> {
 
 #[cfg(test)]
 mod tests {
+    use std::net::TcpListener;
+
     use super::*;
 
     fn config(http: &str) -> Config {
@@ -201,7 +219,7 @@ mod tests {
         let taken = TcpListener::bind("127.0.0.1:0").unwrap();
         let address = taken.local_addr().unwrap();
         let config = config(&address.to_string());
-        assert!(Listeners::rehearse(&config, &[address]).is_ok());
+        assert!(Listeners::rehearse(&config, &[Place::Tcp(address)]).is_ok());
         let error = format!("{:#}", Listeners::rehearse(&config, &[]).unwrap_err());
         assert!(error.contains(&address.to_string()), "{error}");
     }
@@ -213,7 +231,7 @@ mod tests {
         let mut config = config(&address.to_string());
         let endpoint = format!("http://{address}");
         config.exporters.otlp.push(wattline_export_otlp::Config { endpoint, ..Default::default() });
-        let error = Listeners::rehearse(&config, &[address]).unwrap_err().to_string();
+        let error = Listeners::rehearse(&config, &[Place::Tcp(address)]).unwrap_err().to_string();
         assert!(error.contains("own receiver"), "{error}");
     }
 
@@ -224,6 +242,6 @@ mod tests {
         let mut config = config(&taken.to_string());
         config.probes.otlp.grpc = otlp::GrpcConfig { enabled: true, listen: "127.0.0.1:0".to_owned() };
         assert!(Listeners::open(&config).is_err());
-        assert_eq!(Listeners::open_what_opens(&config).addresses().len(), 1);
+        assert_eq!(Listeners::open_what_opens(&config).places().len(), 1);
     }
 }

@@ -35,6 +35,12 @@ impl Drop for PidFile {
 
 /// Asks the agent whose state is in `directory` to read its configuration again. What it makes of it is in its log.
 pub fn reload(directory: &Path) -> Result<()> {
+    let pid = running(directory)?;
+    kill_process(pid, Signal::HUP).with_context(|| format!("signalling process {}", pid.as_raw_nonzero()))
+}
+
+/// The agent whose state is in `directory`.
+pub fn running(directory: &Path) -> Result<Pid> {
     let path = directory.join(FILE);
     #[expect(clippy::disallowed_methods, reason = "state is the agent's own file")]
     let text = fs::read_to_string(&path)
@@ -45,7 +51,7 @@ pub fn reload(directory: &Path) -> Result<()> {
     if command.trim() != COMMAND {
         bail!("the wattline of {} runs no more (process {})", path.display(), pid.as_raw_nonzero());
     }
-    kill_process(pid, Signal::HUP).with_context(|| format!("signalling process {}", pid.as_raw_nonzero()))
+    Ok(pid)
 }
 
 #[cfg(test)]

@@ -1,11 +1,12 @@
 //! A new configuration while the old one runs: taken only if it can be put into force.
 
-use std::net::SocketAddr;
 use std::path::Path;
 
 use anyhow::{Context as _, Result};
 use tracing::warn;
 use wattline_core::{Exporter, Telemetry};
+use wattline_listen::Place;
+use wattline_probe_llm::content::Content;
 
 use crate::config::Config;
 use crate::destinations;
@@ -18,18 +19,21 @@ pub struct Fresh {
     pub config: Config,
     /// Its destinations.
     pub exporters: Vec<Box<dyn Exporter>>,
+    /// What becomes of the content of messages that are relayed.
+    pub content: Content,
 }
 
 /// Reads the configuration again and tries it without disturbing what runs: certificates are read, ports that are not
 /// `held` by us are opened for a moment, destinations are compared with our own addresses.
-pub fn rehearse(path: Option<&Path>, current: &Config, held: &[SocketAddr], telemetry: &Telemetry) -> Result<Fresh> {
+pub fn rehearse(path: Option<&Path>, current: &Config, held: &[Place], telemetry: &Telemetry) -> Result<Fresh> {
     let config = without_restart(Config::load(path)?, current);
     Listeners::rehearse(&config, held)?;
     if let Some(live) = &config.carbon.live {
         live::receiver(live, telemetry).context("carbon.live")?;
     }
     let exporters = destinations::exporters(&config, telemetry)?;
-    Ok(Fresh { config, exporters })
+    let content = Content::new(&config.relay)?;
+    Ok(Fresh { config, exporters, content })
 }
 
 /// The configuration without what only a restart changes, which is said.

@@ -11,7 +11,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context as _, Result};
-use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
@@ -21,8 +20,10 @@ use tracing::{debug, error, info};
 use wattline_core::{
     Envelope, Exporter, HostRoot, Inventory, Outlet, Probe, Readings, Receiver, Snapshot, Telemetry, queue,
 };
+use wattline_listen::Place;
 use wattline_probe_host::HostProbe;
-use wattline_probe_llm::otlp::OtlpReceiver;
+use wattline_probe_llm::content::Content;
+use wattline_probe_llm::otlp::{self, OtlpReceiver};
 
 use crate::config::Config;
 use crate::destinations::{self, Destinations, exporters_that_open, readings_queue, relay_queue};
@@ -51,6 +52,7 @@ enum End {
 /// What a round of running begins with.
 struct Parts {
     listeners: Listeners,
+    content: Content,
     exporters: Vec<Box<dyn Exporter>>,
 }
 
@@ -78,6 +80,7 @@ pub async fn run(
     let telemetry = lasting.own.telemetry.clone();
     let mut parts = Parts {
         listeners: Listeners::open(&lasting.config)?,
+        content: Content::new(&lasting.config.relay)?,
         exporters: destinations::exporters(&lasting.config, &telemetry)?,
     };
     loop {
@@ -90,28 +93,37 @@ pub async fn run(
 
 /// Puts a new configuration into force, or the old one again if somebody took a port between its rehearsal and now.
 fn reloaded(fresh: Fresh, lasting: &mut Lasting, telemetry: &Telemetry) -> Parts {
-    let Fresh { config, exporters } = fresh;
+    let Fresh { config, exporters, content } = fresh;
     match Listeners::open(&config) {
         Ok(listeners) => {
             lasting.reconfigure(config);
             info!("configuration reloaded");
-            Parts { listeners, exporters }
+            Parts { listeners, content, exporters }
         }
         Err(error) => {
             error!("the new configuration cannot be put into force, the old one goes on: {error:#}");
             Parts {
                 listeners: Listeners::open_what_opens(&lasting.config),
+                content: content_that_is_allowed(&lasting.config),
                 exporters: exporters_that_open(&lasting.config, telemetry),
             }
         }
     }
 }
 
+/// What the configuration says of content. Where that cannot be done, none goes on.
+fn content_that_is_allowed(config: &Config) -> Content {
+    Content::new(&config.relay).unwrap_or_else(|error| {
+        error!("message content is left out of what is relayed until the next reload: {error}");
+        Content::Drop
+    })
+}
+
 async fn round(parts: Parts, path: Option<&Path>, lasting: &mut Lasting, signals: &mut Signals) -> End {
-    let Parts { listeners, exporters } = parts;
+    let Parts { listeners, content, exporters } = parts;
     let config = lasting.config.clone();
     let telemetry = lasting.own.telemetry.clone();
-    let held = listeners.addresses();
+    let held = listeners.places();
     let stop = CancellationToken::new();
     let (snapshots, watched) = watch::channel(Arc::default());
     let (readings, inbox) = readings_queue();
@@ -126,7 +138,7 @@ async fn round(parts: Parts, path: Option<&Path>, lasting: &mut Lasting, signals
         lasting.publish(&flow.snapshots).await;
     }
     let outlet = Outlet { readings, relay: has_destination.then_some(relay) };
-    let mut sources = start_sources(listeners, outlet, watched, lasting, &stop);
+    let mut sources = start_sources(listeners, content, outlet, watched, lasting, &stop);
     info!(root = %config.host.root.display(), interval = ?config.sampling.interval, "measuring");
 
     let end = flow.pump(lasting, signals.told(path, &config, &held, &telemetry)).await.unwrap_or_else(|| {
@@ -155,6 +167,7 @@ async fn round(parts: Parts, path: Option<&Path>, lasting: &mut Lasting, signals
 /// Starts everything that reads or receives.
 fn start_sources(
     listeners: Listeners,
+    content: Content,
     outlet: Outlet,
     watched: watch::Receiver<Arc<Snapshot>>,
     lasting: &Lasting,
@@ -179,20 +192,17 @@ fn start_sources(
         }
     }
     let Listeners { otlp, admin } = listeners;
-    if let Some(bound) = otlp.filter(|bound| bound.addresses().grpc.or(bound.addresses().http).is_some()) {
+    if let Some(bound) = otlp.filter(|bound| bound.addresses() != otlp::Addresses { grpc: None, http: None }) {
         let addresses = bound.addresses();
         info!(grpc = ?addresses.grpc, http = ?addresses.http, "listening for OTLP");
-        let receiver = Box::new(OtlpReceiver::new(bound, telemetry.clone(), Arc::new(clock::tick)));
+        let receiver = Box::new(OtlpReceiver::new(bound, telemetry.clone(), Arc::new(clock::tick), content));
         sources.spawn(receiver.run(outlet, stop.clone()));
     }
-    match admin.map(TcpListener::from_std).transpose() {
-        Ok(None) => {}
-        Ok(Some(listener)) => {
-            info!(address = ?listener.local_addr().ok(), "serving /metrics, /healthz and /readyz");
-            let settled = lasting.settled.subscribe();
-            sources.spawn(admin::serve(listener, watched, settled, config.sampling.window, stop.clone()));
-        }
-        Err(error) => error!(%error, "the admin endpoint could not be registered with the runtime"),
+    if let Some(door) = admin {
+        info!(address = ?door.listener.place(), "serving /metrics, /healthz and /readyz");
+        let settled = lasting.settled.subscribe();
+        let (window, stop) = (config.sampling.window, stop.clone());
+        sources.spawn(admin::serve(door, telemetry.clone(), watched, settled, window, stop));
     }
     sources
 }
@@ -267,13 +277,7 @@ impl Signals {
 
     /// Waits for the end, or for a reload with a configuration that can be put into force. Another one is refused,
     /// and the old one stays.
-    async fn told(
-        &mut self,
-        path: Option<&Path>,
-        current: &Config,
-        held: &[std::net::SocketAddr],
-        telemetry: &Telemetry,
-    ) -> End {
+    async fn told(&mut self, path: Option<&Path>, current: &Config, held: &[Place], telemetry: &Telemetry) -> End {
         loop {
             tokio::select! {
                 _ = self.terminate.recv() => return End::Stop,

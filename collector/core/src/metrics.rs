@@ -164,6 +164,8 @@ metrics! {
     WATTLINE_RECEIVED: Counter<Count> = "wattline.received" in "{item}" [WATTLINE_SIGNAL];
     /// Requests that receivers refused, by reason.
     WATTLINE_REFUSED: Counter<Count> = "wattline.refused" in "{request}" [WATTLINE_REASON, WATTLINE_SIGNAL];
+    /// Connections that came no further than the handshake, by reason.
+    WATTLINE_CONNECTIONS_REFUSED: Counter<Count> = "wattline.connections.refused" in "{connection}" [WATTLINE_REASON];
     /// Spans, log records and points that wait for a destination.
     WATTLINE_SPOOL_ITEMS: Gauge<Count> = "wattline.spool.items" in "{item}" [WATTLINE_DESTINATION];
     /// Bytes that wait for a destination, as they wait: compressed.

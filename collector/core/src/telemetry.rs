@@ -16,6 +16,7 @@ pub struct Telemetry {
     exported: Counter<u64>,
     received: Counter<u64>,
     refused: Counter<u64>,
+    turned_away: Counter<u64>,
     probe_errors: Counter<u64>,
     probe_overruns: Counter<u64>,
     spool_items: Gauge<f64>,
@@ -38,6 +39,7 @@ impl Telemetry {
             exported: counter(metrics::WATTLINE_EXPORTED.descriptor()),
             received: counter(metrics::WATTLINE_RECEIVED.descriptor()),
             refused: counter(metrics::WATTLINE_REFUSED.descriptor()),
+            turned_away: counter(metrics::WATTLINE_CONNECTIONS_REFUSED.descriptor()),
             probe_errors: counter(metrics::WATTLINE_PROBE_ERRORS.descriptor()),
             probe_overruns: counter(metrics::WATTLINE_PROBE_OVERRUNS.descriptor()),
             spool_items: gauge(metrics::WATTLINE_SPOOL_ITEMS.descriptor()),
@@ -105,6 +107,11 @@ impl Telemetry {
             1,
             &[KeyValue::new(key::WATTLINE_REASON, reason), KeyValue::new(key::WATTLINE_SIGNAL, signal.as_str())],
         );
+    }
+
+    /// A listener turned a connection away because of `reason`, one of a closed list of words.
+    pub fn turned_away(&self, reason: &'static str) {
+        self.turned_away.add(1, &[KeyValue::new(key::WATTLINE_REASON, reason)]);
     }
 
     /// A reading of `probe` failed.

@@ -2,6 +2,7 @@
 //!
 //! Nothing here does I/O; everything turns bytes into values or values into bytes.
 
+pub mod content;
 pub mod exposition;
 pub mod json;
 pub mod metrics;

@@ -99,6 +99,16 @@ impl<'a> Reader<'a> {
         self.depth_left
     }
 
+    /// What is not read yet.
+    pub(crate) const fn rest(&self) -> &'a [u8] {
+        self.rest
+    }
+
+    /// The bytes that were read since, up to where `later`, a copy of this, stands.
+    pub(crate) fn read_until(&self, later: &Self) -> &'a [u8] {
+        self.rest.get(..self.rest.len().saturating_sub(later.rest.len())).unwrap_or_default()
+    }
+
     /// Whether all fields were read.
     #[inline]
     pub(crate) const fn is_empty(&self) -> bool {

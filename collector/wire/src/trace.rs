@@ -245,7 +245,7 @@ pub enum AnyValue<'a> {
 
 impl<'a> AnyValue<'a> {
     #[inline]
-    fn read(mut fields: Reader<'a>) -> Result<Self, Error> {
+    pub(crate) fn read(mut fields: Reader<'a>) -> Result<Self, Error> {
         let mut value = Self::Empty;
         while !fields.is_empty() {
             match fields.key()? {
@@ -286,7 +286,8 @@ fn messages(fields: Reader<'_>, number: u32) -> impl Iterator<Item = Result<Read
     })
 }
 
-fn last_message(fields: Reader<'_>, number: u32) -> Result<Reader<'_>, Error> {
+/// The last occurrence of the message field `number`; an empty message if there is none.
+pub(crate) fn last_message(fields: Reader<'_>, number: u32) -> Result<Reader<'_>, Error> {
     messages(fields, number).try_fold(Reader::empty(), |_, reader| reader)
 }
 

@@ -18,6 +18,7 @@ use hyper_util::rt::TokioIo;
 use rustix::time::{ClockId, clock_gettime};
 use tokio_util::sync::CancellationToken;
 use wattline_core::{Outlet, Receiver, Telemetry, Tick, queue};
+use wattline_probe_llm::content::Content;
 use wattline_probe_llm::otlp::{Config, OtlpReceiver, bind};
 
 const REQUESTS: u64 = 4000;
@@ -27,8 +28,8 @@ fn main() -> Result<(), Box<dyn Error>> {
     "127.0.0.1:0".clone_into(&mut config.http.listen);
     config.grpc.enabled = false;
     let bound = bind(&config)?;
-    let address = bound.addresses().http.ok_or("no listener")?;
-    let receiver = OtlpReceiver::new(bound, Telemetry::none(), Arc::new(Tick::default));
+    let address = bound.addresses().http.and_then(|place| place.tcp()).ok_or("no listener")?;
+    let receiver = OtlpReceiver::new(bound, Telemetry::none(), Arc::new(Tick::default), Content::Keep);
     let (readings_in, mut readings) = queue::bounded(64);
     let (relay_in, mut relay) = queue::bounded(64);
     let outlet = Outlet { readings: readings_in, relay: Some(relay_in) };

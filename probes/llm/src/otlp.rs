@@ -6,12 +6,12 @@
 //! booked twice. Every refusal is the
 //! protocol's own answer, is counted with its reason, and leaves the connection usable where HTTP allows.
 //!
-//! Both listeners speak plain text. Beyond loopback they open only on an explicit word.
+//! Who may come in, by which way, is for `wattline_listen` to say; a request without a token where one is asked for is
+//! refused before its body is read.
 
 mod bind;
 mod body;
 mod config;
-mod connections;
 mod grpc;
 mod http;
 mod intake;
@@ -19,14 +19,15 @@ mod refusal;
 
 use std::sync::Arc;
 
-use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 use wattline_core::{Outlet, Receiver, Telemetry, Tick};
+use wattline_listen::{Connections, Limits};
 
 pub use bind::{Addresses, BindError, Bound, bind};
 pub use config::{Acknowledge, Config, GrpcConfig, HttpConfig};
 
-use connections::Connections;
+use crate::content::Content;
+use bind::Guarded;
 use intake::Intake;
 
 /// Tells the time on both clocks.
@@ -37,25 +38,32 @@ pub struct OtlpReceiver {
     bound: Bound,
     telemetry: Telemetry,
     clock: Clock,
+    content: Content,
 }
 
 impl OtlpReceiver {
-    /// A receiver on open listeners. Connections wait in the system's backlog until it runs.
-    pub fn new(bound: Bound, telemetry: Telemetry, clock: Clock) -> Self {
-        Self { bound, telemetry, clock }
+    /// A receiver on open listeners. Connections wait in the system's backlog until it runs. What it relays it treats as
+    /// `content` says.
+    pub fn new(bound: Bound, telemetry: Telemetry, clock: Clock, content: Content) -> Self {
+        Self { bound, telemetry, clock, content }
     }
 
     async fn serve(self, outlet: Outlet, stop: CancellationToken) {
-        let Self { bound: Bound { grpc, http, config }, telemetry, clock } = self;
-        let intake = Arc::new(Intake::new(&config, outlet, telemetry, clock));
-        let connections = Connections::new(&config, stop);
-        let grpc = grpc.and_then(registered).map(|listener| {
-            let intake = Arc::clone(&intake);
-            connections.serve_http2(listener, move |request| grpc::answer(Arc::clone(&intake), request))
+        let Self { bound: Bound { grpc, http, config }, telemetry, clock, content } = self;
+        let limits = Limits { connections: config.max_connections as usize, patience: config.read_timeout };
+        let connections = Connections::new("the OTLP receiver", limits, telemetry.clone(), stop);
+        let intake = Arc::new(Intake::new(&config, outlet, telemetry, clock, content));
+        let grpc = grpc.map(|Guarded { listener, guard }| {
+            let (intake, asked) = (Arc::clone(&intake), Arc::clone(&guard));
+            connections.serve_http2(listener, guard, move |request| {
+                grpc::answer(Arc::clone(&intake), Arc::clone(&asked), request)
+            })
         });
-        let http = http.and_then(registered).map(|listener| {
-            let intake = Arc::clone(&intake);
-            connections.serve_http1(listener, move |request| http::answer(Arc::clone(&intake), request))
+        let http = http.map(|Guarded { listener, guard }| {
+            let (intake, asked) = (Arc::clone(&intake), Arc::clone(&guard));
+            connections.serve_http1(listener, guard, move |request| {
+                http::answer(Arc::clone(&intake), Arc::clone(&asked), request)
+            })
         });
         let serving: Vec<_> = grpc.into_iter().chain(http).map(tokio::spawn).collect();
         for task in serving {
@@ -65,13 +73,6 @@ impl OtlpReceiver {
         }
         connections.drain().await;
     }
-}
-
-/// Hands a listener to the runtime.
-fn registered(listener: std::net::TcpListener) -> Option<TcpListener> {
-    TcpListener::from_std(listener)
-        .inspect_err(|error| tracing::error!("an OTLP listener could not be registered with the runtime: {error}"))
-        .ok()
 }
 
 impl Receiver for OtlpReceiver {

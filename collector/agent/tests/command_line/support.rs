@@ -265,10 +265,16 @@ pub(crate) const CALL: &str = r#"{"resourceSpans":[{"scopeSpans":[{"spans":[{
     {"key":"gen_ai.usage.input_tokens","value":{"intValue":"10"}},
     {"key":"gen_ai.usage.output_tokens","value":{"intValue":"20"}}]}]}]}]}"#;
 
+/// A connection to `address`.
+pub(crate) fn connect(address: SocketAddr) -> TcpStream {
+    let stream = TcpStream::connect(address).unwrap();
+    stream.set_read_timeout(Some(DEADLINE)).unwrap();
+    stream
+}
+
 /// Sends the head of a request and `body`, which may be shorter than the `length` that it announces.
 pub(crate) fn send(address: SocketAddr, length: usize, body: &str) -> TcpStream {
-    let mut stream = TcpStream::connect(address).unwrap();
-    stream.set_read_timeout(Some(DEADLINE)).unwrap();
+    let mut stream = connect(address);
     write!(
         stream,
         "POST /v1/traces HTTP/1.1\r\nhost: x\r\nconnection: close\r\ncontent-type: application/json\r\n\
@@ -287,8 +293,7 @@ pub(crate) fn answer(mut stream: TcpStream) -> String {
 
 /// Gets a page of the admin endpoint.
 pub(crate) fn get(address: SocketAddr, path: &str) -> String {
-    let mut stream = TcpStream::connect(address).unwrap();
-    stream.set_read_timeout(Some(DEADLINE)).unwrap();
+    let mut stream = connect(address);
     write!(stream, "GET {path} HTTP/1.0\r\nhost: x\r\n\r\n").unwrap();
     answer(stream)
 }

@@ -1,69 +1,57 @@
 //! Opens the listeners before anything runs, so that a taken port is known at the start.
 
-use std::io;
-use std::net::{SocketAddr, TcpListener, ToSocketAddrs};
+use std::sync::Arc;
+
+use wattline_listen::{Guard, GuardError, Listener, OpenError, Place};
 
 use super::config::{Config, GrpcConfig, HttpConfig};
+
+/// The table of the keys.
+const SECTION: &str = "probes.otlp";
 
 /// The listeners, open.
 #[derive(Debug)]
 pub struct Bound {
-    pub(super) grpc: Option<TcpListener>,
-    pub(super) http: Option<TcpListener>,
+    pub(super) grpc: Option<Guarded>,
+    pub(super) http: Option<Guarded>,
     pub(super) config: Config,
 }
 
+/// A listener and who may use it.
+#[derive(Debug)]
+pub(super) struct Guarded {
+    pub(super) listener: Listener,
+    pub(super) guard: Arc<Guard>,
+}
+
 /// Where the listeners are. `None` for one that is off.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Addresses {
     /// OTLP over gRPC.
-    pub grpc: Option<SocketAddr>,
+    pub grpc: Option<Place>,
     /// OTLP over HTTP.
-    pub http: Option<SocketAddr>,
+    pub http: Option<Place>,
 }
 
 /// Why the receiver cannot start.
 #[derive(Debug, thiserror::Error)]
 pub enum BindError {
-    /// Another program has the port: switch this listener off if the port is the default one, else tell the user.
-    #[error("cannot listen on {address} ({key}): another program listens there; stop it or choose another port")]
-    AddressInUse {
-        /// The key of the address.
-        key: &'static str,
-        /// The address.
-        address: String,
-    },
-    /// The address is not one of this machine, or may not be used: tell the user.
-    #[error("cannot listen on {address} ({key}): {source}")]
-    Failed {
-        /// The key of the address.
-        key: &'static str,
-        /// The address.
-        address: String,
-        /// What the system said.
-        source: io::Error,
-    },
-    /// The address can be reached from outside: tell the user.
-    #[error(
-        "{key} = \"{address}\" is beyond loopback, where anybody could send without encryption or a token; listen on \
-         127.0.0.1, or set otlp.plaintext_beyond_loopback = true if the network is trusted"
-    )]
-    Exposed {
-        /// The key of the address.
-        key: &'static str,
-        /// The address.
-        address: String,
-    },
+    /// A listener cannot be opened.
+    #[error(transparent)]
+    Open(#[from] OpenError),
+    /// A certificate or a token is missing or wrong: tell the user.
+    #[error(transparent)]
+    Guard(#[from] GuardError),
     /// A limit is zero, which would refuse everything: tell the user.
-    #[error("{key} = 0 would refuse everything; leave it out for the default")]
+    #[error("{SECTION}.{key} = 0 would refuse everything; leave it out for the default")]
     Zero {
         /// The key of the limit.
         key: &'static str,
     },
     /// A request as large as allowed would never fit: tell the user.
     #[error(
-        "otlp.max_inflight_bytes = {inflight} is less than twice otlp.max_body_bytes = {body}, so that a large request \
-         and its decompressed form would never fit; raise the first or lower the second"
+        "{SECTION}.max_inflight_bytes = {inflight} is less than twice {SECTION}.max_body_bytes = {body}, so that a \
+         large request and its decompressed form would never fit; raise the first or lower the second"
     )]
     NoRoom {
         /// The bytes of all requests.
@@ -85,15 +73,17 @@ pub fn bind(config: &Config) -> Result<Bound, BindError> {
         max_connections,
         read_timeout,
         acknowledge: _,
+        bearer_token_file,
+        tls,
         plaintext_beyond_loopback,
     } = config;
     for (key, is_zero) in [
-        ("otlp.max_body_bytes", *max_body_bytes == 0),
-        ("otlp.max_inflight_bytes", *max_inflight_bytes == 0),
-        ("otlp.max_items", *max_items == 0),
-        ("otlp.max_attributes", *max_attributes == 0),
-        ("otlp.max_connections", *max_connections == 0),
-        ("otlp.read_timeout", read_timeout.is_zero()),
+        ("max_body_bytes", *max_body_bytes == 0),
+        ("max_inflight_bytes", *max_inflight_bytes == 0),
+        ("max_items", *max_items == 0),
+        ("max_attributes", *max_attributes == 0),
+        ("max_connections", *max_connections == 0),
+        ("read_timeout", read_timeout.is_zero()),
     ] {
         if is_zero {
             return Err(BindError::Zero { key });
@@ -102,12 +92,20 @@ pub fn bind(config: &Config) -> Result<Bound, BindError> {
     if max_inflight_bytes / 2 < *max_body_bytes {
         return Err(BindError::NoRoom { inflight: *max_inflight_bytes, body: *max_body_bytes });
     }
-    let open = |key, enabled, address: &str| -> Result<Option<TcpListener>, BindError> {
-        if enabled { listen(key, address, *plaintext_beyond_loopback).map(Some) } else { Ok(None) }
+    let is_guarded = *plaintext_beyond_loopback || tls.is_enough_beyond_loopback(bearer_token_file.is_some());
+    let open = |key, enabled: bool, address: &str, protocol| -> Result<Option<Guarded>, BindError> {
+        let guard = Guard::new(SECTION, tls, bearer_token_file.as_deref(), &[protocol])?;
+        if !enabled {
+            return Ok(None);
+        }
+        let listener = Listener::open(SECTION, key, address, is_guarded)?;
+        // Who may open a socket says its mode.
+        let guard = if Place::unix_path(address).is_some() { Guard::default() } else { guard };
+        Ok(Some(Guarded { listener, guard: Arc::new(guard) }))
     };
     Ok(Bound {
-        grpc: open("otlp.grpc.listen", *grpc_enabled, grpc_listen)?,
-        http: open("otlp.http.listen", *http_enabled, http_listen)?,
+        grpc: open("probes.otlp.grpc.listen", *grpc_enabled, grpc_listen, "h2")?,
+        http: open("probes.otlp.http.listen", *http_enabled, http_listen, "http/1.1")?,
         config: config.clone(),
     })
 }
@@ -115,23 +113,9 @@ pub fn bind(config: &Config) -> Result<Bound, BindError> {
 impl Bound {
     /// Where the listeners are: the port is the real one where the config says 0.
     pub fn addresses(&self) -> Addresses {
-        let address = |listener: &Option<TcpListener>| listener.as_ref().and_then(|open| open.local_addr().ok());
-        Addresses { grpc: address(&self.grpc), http: address(&self.http) }
+        let place = |open: &Option<Guarded>| open.as_ref().and_then(|open| open.listener.place());
+        Addresses { grpc: place(&self.grpc), http: place(&self.http) }
     }
-}
-
-fn listen(key: &'static str, address: &str, beyond_loopback: bool) -> Result<TcpListener, BindError> {
-    let failed = |source: io::Error| match source.kind() {
-        io::ErrorKind::AddrInUse => BindError::AddressInUse { key, address: address.to_owned() },
-        _ => BindError::Failed { key, address: address.to_owned(), source },
-    };
-    let resolved: Vec<SocketAddr> = address.to_socket_addrs().map_err(failed)?.collect();
-    if !beyond_loopback && !resolved.iter().all(|address| address.ip().to_canonical().is_loopback()) {
-        return Err(BindError::Exposed { key, address: address.to_owned() });
-    }
-    let listener = TcpListener::bind(resolved.as_slice()).map_err(failed)?;
-    listener.set_nonblocking(true).map_err(failed)?;
-    Ok(listener)
 }
 
 #[cfg(test)]
@@ -152,18 +136,9 @@ mod tests {
     fn both_listeners_are_open_before_anything_runs() {
         let bound = bind(&config("127.0.0.1:0", "localhost:0")).unwrap();
         let Addresses { grpc, http } = bound.addresses();
-        for address in [grpc, http] {
-            std::net::TcpStream::connect(address.unwrap()).unwrap();
+        for place in [grpc, http] {
+            std::net::TcpStream::connect(place.unwrap().tcp().unwrap()).unwrap();
         }
-    }
-
-    #[test]
-    fn a_taken_port_is_told_apart_and_named() {
-        let taken = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().to_string();
-        let _holder = TcpListener::bind(&taken).unwrap();
-        let error = bind(&config("127.0.0.1:0", &taken)).unwrap_err();
-        assert!(matches!(&error, BindError::AddressInUse { key: "otlp.http.listen", address } if *address == taken));
-        assert!(error.to_string().contains(&taken), "{error}");
     }
 
     #[test]
@@ -172,13 +147,15 @@ mod tests {
         config.grpc.enabled = false;
         assert_eq!(bind(&config).unwrap().addresses().grpc, None);
         config.grpc.enabled = true;
-        assert!(matches!(bind(&config), Err(BindError::Failed { key: "otlp.grpc.listen", .. })));
+        let error = bind(&config).unwrap_err();
+        assert!(matches!(error, BindError::Open(OpenError::Failed { key: "probes.otlp.grpc.listen", .. })), "{error}");
     }
 
     #[test]
     fn beyond_loopback_wants_a_word() {
         let mut config = config("0.0.0.0:0", "127.0.0.1:0");
-        assert!(matches!(bind(&config), Err(BindError::Exposed { key: "otlp.grpc.listen", .. })));
+        let error = bind(&config).unwrap_err();
+        assert!(matches!(error, BindError::Open(OpenError::Exposed { key: "probes.otlp.grpc.listen", .. })), "{error}");
         config.plaintext_beyond_loopback = true;
         assert!(bind(&config).is_ok());
     }
@@ -186,7 +163,8 @@ mod tests {
     #[test]
     fn limits_of_zero_are_refused_by_name() {
         let config = Config { read_timeout: Duration::ZERO, ..config("127.0.0.1:0", "127.0.0.1:0") };
-        assert!(matches!(bind(&config), Err(BindError::Zero { key: "otlp.read_timeout" })));
+        let error = bind(&config).unwrap_err().to_string();
+        assert!(error.starts_with("probes.otlp.read_timeout = 0"), "{error}");
     }
 
     #[test]

@@ -1,8 +1,10 @@
 //! What can be configured.
 
+use std::path::PathBuf;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
+use wattline_listen::TlsConfig;
 
 /// How telemetry is taken in.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -31,8 +33,12 @@ pub struct Config {
     pub read_timeout: Duration,
     /// When a sender is told that its request was taken. "memory".
     pub acknowledge: Acknowledge,
-    /// Whether the listeners may open beyond loopback although they speak plain text and ask nobody for a
-    /// token. False.
+    /// A file of bearer tokens, one in each line, of which a request must bear one. Unix sockets ask for none.
+    pub bearer_token_file: Option<PathBuf>,
+    /// TLS of both listeners where they are ports.
+    pub tls: TlsConfig,
+    /// Whether the listeners may open beyond loopback although they speak plain text, or ask for neither token nor
+    /// certificate. False.
     pub plaintext_beyond_loopback: bool,
 }
 
@@ -48,6 +54,8 @@ impl Default for Config {
             max_connections: 256,
             read_timeout: Duration::from_secs(30),
             acknowledge: Acknowledge::default(),
+            bearer_token_file: None,
+            tls: TlsConfig::default(),
             plaintext_beyond_loopback: false,
         }
     }
@@ -70,7 +78,7 @@ pub enum Acknowledge {
 pub struct GrpcConfig {
     /// Whether to listen. True.
     pub enabled: bool,
-    /// Host and port. 127.0.0.1:4317.
+    /// Host and port, or `unix:` and the path of a socket. 127.0.0.1:4317.
     pub listen: String,
 }
 
@@ -86,7 +94,7 @@ impl Default for GrpcConfig {
 pub struct HttpConfig {
     /// Whether to listen. True.
     pub enabled: bool,
-    /// Host and port. 127.0.0.1:4318.
+    /// Host and port, or `unix:` and the path of a socket. 127.0.0.1:4318.
     pub listen: String,
 }
 

@@ -16,6 +16,7 @@ use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode};
 use http_body::{Body, Frame};
 use tonic::Code;
 use wattline_core::Signal;
+use wattline_listen::Guard;
 use wattline_wire::status::{Encoding, Status};
 
 use super::body::{self, Compression};
@@ -27,7 +28,11 @@ const PREFIX: usize = 5;
 const MEDIA_TYPE: &str = "application/grpc";
 
 /// Answers one call. It never fails: what goes wrong is an answer.
-pub(super) async fn answer<B>(intake: Arc<Intake>, request: Request<B>) -> Result<Response<Reply>, Infallible>
+pub(super) async fn answer<B>(
+    intake: Arc<Intake>,
+    guard: Arc<Guard>,
+    request: Request<B>,
+) -> Result<Response<Reply>, Infallible>
 where
     B: Body<Data = Bytes> + Unpin,
 {
@@ -46,7 +51,7 @@ where
         "/opentelemetry.proto.collector.logs.v1.LogsService/Export" => Signal::Logs,
         _ => return Ok(tonic::Status::unimplemented("only the three Export calls of OTLP are here").into_http()),
     };
-    Ok(match take(&intake, signal, request).await {
+    Ok(match take(&intake, &guard, signal, request).await {
         Ok(()) => accepted(),
         Err(refusal) => {
             intake.count_refusal(refusal.answer().reason, signal);
@@ -55,10 +60,13 @@ where
     })
 }
 
-async fn take<B>(intake: &Intake, signal: Signal, request: Request<B>) -> Result<(), Refusal>
+async fn take<B>(intake: &Intake, guard: &Guard, signal: Signal, request: Request<B>) -> Result<(), Refusal>
 where
     B: Body<Data = Bytes> + Unpin,
 {
+    if !guard.admits(request.headers()) {
+        return Err(Refusal::Unauthenticated);
+    }
     let compression =
         Compression::from_header(request.headers().get("grpc-encoding")).ok_or(Refusal::ContentEncoding)?;
     let limit = intake.max_body_bytes;

@@ -6,11 +6,12 @@ use std::convert::Infallible;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use http::header::{ACCEPT_ENCODING, ALLOW, CONTENT_ENCODING, CONTENT_TYPE, RETRY_AFTER};
+use http::header::{ACCEPT_ENCODING, ALLOW, CONTENT_ENCODING, CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE};
 use http::{HeaderName, HeaderValue, Method, Request, Response, StatusCode};
 use http_body::Body;
 use http_body_util::Full;
 use wattline_core::Signal;
+use wattline_listen::Guard;
 use wattline_wire::json;
 use wattline_wire::status::{Encoding, Status, accepted};
 
@@ -19,7 +20,11 @@ use super::intake::Intake;
 use super::refusal::{Answer, Refusal};
 
 /// Answers one request. It never fails: what goes wrong is an answer.
-pub(super) async fn answer<B>(intake: Arc<Intake>, request: Request<B>) -> Result<Response<Full<Bytes>>, Infallible>
+pub(super) async fn answer<B>(
+    intake: Arc<Intake>,
+    guard: Arc<Guard>,
+    request: Request<B>,
+) -> Result<Response<Full<Bytes>>, Infallible>
 where
     B: Body<Data = Bytes> + Unpin,
 {
@@ -35,7 +40,7 @@ where
         }
     };
     let encoding = encoding(&request);
-    let response = match take(&intake, signal, encoding, request).await {
+    let response = match take(&intake, &guard, signal, encoding, request).await {
         Ok(encoding) => response(StatusCode::OK, encoding.media_type(), accepted(encoding)),
         Err(refusal) => {
             intake.count_refusal(refusal.answer().reason, signal);
@@ -51,6 +56,7 @@ fn encoding<B>(request: &Request<B>) -> Option<Encoding> {
 
 async fn take<B>(
     intake: &Intake,
+    guard: &Guard,
     signal: Signal,
     encoding: Option<Encoding>,
     request: Request<B>,
@@ -58,6 +64,9 @@ async fn take<B>(
 where
     B: Body<Data = Bytes> + Unpin,
 {
+    if !guard.admits(request.headers()) {
+        return Err(Refusal::Unauthenticated);
+    }
     if request.method() != Method::POST {
         return Err(Refusal::Method);
     }
@@ -89,6 +98,7 @@ fn refused(refusal: &Refusal, encoding: Option<Encoding>) -> Response<Full<Bytes
         None => plain(http, &message),
     };
     let extra: Option<(HeaderName, HeaderValue)> = match refusal {
+        Refusal::Unauthenticated => Some((WWW_AUTHENTICATE, HeaderValue::from_static("Bearer realm=\"wattline\""))),
         Refusal::Method => Some((ALLOW, HeaderValue::from_static("POST"))),
         Refusal::ContentEncoding => Some((ACCEPT_ENCODING, HeaderValue::from_static("gzip, zstd, deflate"))),
         _ => retry_after_seconds.map(|seconds| (RETRY_AFTER, HeaderValue::from(seconds))),

@@ -14,6 +14,7 @@ use wattline_wire::schema::{Limits, check};
 use super::body::Budget;
 use super::refusal::Refusal;
 use super::{Acknowledge, Clock, Config};
+use crate::content::Content;
 use crate::normalise::{self, Calls};
 
 /// Destinations that have not kept a request after so long have not kept it. Senders of OTLP give up after 10 s unless
@@ -26,6 +27,7 @@ pub(super) struct Intake {
     telemetry: Telemetry,
     clock: Clock,
     acknowledge: Acknowledge,
+    content: Content,
     max_items: u64,
     limits: Limits,
     pub(super) max_body_bytes: usize,
@@ -34,12 +36,13 @@ pub(super) struct Intake {
 }
 
 impl Intake {
-    pub(super) fn new(config: &Config, outlet: Outlet, telemetry: Telemetry, clock: Clock) -> Self {
+    pub(super) fn new(config: &Config, outlet: Outlet, telemetry: Telemetry, clock: Clock, content: Content) -> Self {
         Self {
             outlet,
             telemetry,
             clock,
             acknowledge: config.acknowledge,
+            content,
             max_items: u64::from(config.max_items),
             limits: Limits { attributes: config.max_attributes },
             max_body_bytes: config.max_body_bytes as usize,
@@ -69,7 +72,11 @@ impl Intake {
         let readings = if calls.booked.is_empty() { None } else { Some(self.outlet.readings.reserve()?) };
 
         match relay {
-            Some(place) => self.relay(place, signal, body, items, tick.wall).await?,
+            Some(place) => {
+                // Nothing waits anywhere with content that must not go on.
+                let body = self.content.treat(signal, body)?;
+                self.relay(place, signal, body, items, tick.wall).await?;
+            }
             None if signal == Signal::Traces => {}
             // Without a destination nothing reads them; spans were read for their calls.
             None => self.telemetry.dropped(items, "no_destination", signal, "relay"),
@@ -140,7 +147,7 @@ mod tests {
         let (relay, mut relayed) = queue::bounded(1);
         let config = Config { acknowledge: Acknowledge::Disk, ..Config::default() };
         let outlet = Outlet { readings, relay: Some(relay) };
-        let intake = Intake::new(&config, outlet, Telemetry::none(), Arc::new(Tick::default));
+        let intake = Intake::new(&config, outlet, Telemetry::none(), Arc::new(Tick::default), Content::Keep);
         // Resource logs of one scope with one empty record.
         let request = Bytes::from_static(&[10, 4, 18, 2, 18, 0]);
         let began = tokio::time::Instant::now();

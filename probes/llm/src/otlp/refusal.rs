@@ -9,6 +9,8 @@ use wattline_wire::protobuf;
 /// A request that was not taken. Its text is what the sender is told.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum Refusal {
+    #[error("a bearer token is wanted, and this request bears none or another")]
+    Unauthenticated,
     #[error("only POST is taken here")]
     Method,
     #[error("the content type is neither application/x-protobuf nor application/json")]
@@ -58,6 +60,7 @@ impl Refusal {
         let for_good = |reason, http, grpc| Answer { reason, http, grpc, retry_after_seconds: None };
         let for_now = |reason, http, grpc| Answer { reason, http, grpc, retry_after_seconds: Some(1) };
         match self {
+            Self::Unauthenticated => for_good("unauthenticated", StatusCode::UNAUTHORIZED, Code::Unauthenticated),
             Self::Method => for_good("method", StatusCode::METHOD_NOT_ALLOWED, Code::Unimplemented),
             Self::ContentType => for_good("content_type", StatusCode::UNSUPPORTED_MEDIA_TYPE, Code::InvalidArgument),
             Self::ContentEncoding => {
@@ -120,6 +123,7 @@ mod tests {
         let attributes = protobuf::Error { offset: 0, problem: protobuf::Problem::Attributes(1) };
         let truncated = protobuf::Error { offset: 0, problem: protobuf::Problem::Truncated };
         vec![
+            Refusal::Unauthenticated,
             Refusal::Method,
             Refusal::ContentType,
             Refusal::ContentEncoding,

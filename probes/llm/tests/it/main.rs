@@ -3,7 +3,11 @@
 #[cfg(test)]
 mod acknowledge;
 #[cfg(test)]
+mod content;
+#[cfg(test)]
 mod grpc;
+#[cfg(test)]
+mod guard;
 #[cfg(test)]
 mod http;
 #[cfg(test)]

@@ -15,11 +15,13 @@ use opentelemetry_proto::tonic::trace::v1::{ResourceSpans, ScopeSpans, Span};
 use opentelemetry_sdk::metrics::data::{AggregatedMetrics, MetricData, ScopeMetrics};
 use opentelemetry_sdk::metrics::{InMemoryMetricExporter, PeriodicReader, SdkMeterProvider};
 use prost::Message;
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 use wattline_core::reading::Inference;
 use wattline_core::{Envelope, Instant, Outlet, Reading, Readings, Receiver, Telemetry, Tick, Timestamp, queue};
+use wattline_probe_llm::content::Content;
 use wattline_probe_llm::otlp::{Addresses, Config, OtlpReceiver, bind};
 
 /// The only time there is.
@@ -43,6 +45,7 @@ pub(crate) struct Setup {
     pub(crate) readings: usize,
     /// `None` without a relay.
     pub(crate) relay: Option<usize>,
+    pub(crate) content: Content,
 }
 
 impl Default for Setup {
@@ -50,7 +53,7 @@ impl Default for Setup {
         let mut config = Config::default();
         config.grpc.listen = "127.0.0.1:0".to_owned();
         config.http.listen = "127.0.0.1:0".to_owned();
-        Self { config, readings: 16, relay: Some(16) }
+        Self { config, readings: 16, relay: Some(16), content: Content::Keep }
     }
 }
 
@@ -71,9 +74,12 @@ impl Setup {
         let (relay_in, relay) = self.relay.map(queue::bounded).unzip();
         let outlet = Outlet { readings: readings_in, relay: relay_in };
         let stop = CancellationToken::new();
-        let receiver = OtlpReceiver::new(bound, Telemetry::new(&meter.meter("test")), Arc::new(|| NOW));
+        let receiver = OtlpReceiver::new(bound, Telemetry::new(&meter.meter("test")), Arc::new(|| NOW), self.content);
         let task = tokio::spawn(Box::new(receiver).run(outlet, stop.clone()));
-        Running { grpc: grpc.unwrap(), http: http.unwrap(), readings, relay, stop, task, meter, counts }
+        // A test with a socket in place of a port knows where that is.
+        let [grpc, http] =
+            [grpc, http].map(|place| place.unwrap().tcp().unwrap_or_else(|| SocketAddr::from(([0; 4], 0))));
+        Running { grpc, http, readings, relay, stop, task, meter, counts }
     }
 }
 
@@ -126,7 +132,14 @@ impl Reply {
 
 /// Sends one request on a connection of its own.
 pub(crate) async fn send(address: SocketAddr, request: Request<Full<Bytes>>) -> Reply {
-    let stream = TcpStream::connect(address).await.unwrap();
+    send_over(TcpStream::connect(address).await.unwrap(), request).await
+}
+
+/// Sends one request on a connection that stands.
+pub(crate) async fn send_over<S>(stream: S, request: Request<Full<Bytes>>) -> Reply
+where
+    S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+{
     let (mut sender, connection) = hyper::client::conn::http1::handshake(TokioIo::new(stream)).await.unwrap();
     let connection = tokio::spawn(connection);
     let (head, body) = sender.send_request(request).await.unwrap().into_parts();
