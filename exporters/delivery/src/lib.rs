@@ -8,11 +8,14 @@ pub mod backlog;
 pub mod backoff;
 pub mod reason;
 pub mod secret;
+pub mod series;
 pub mod split;
+pub mod temporality;
 pub mod verdict;
 
 pub use backlog::{Backlog, Limits, Lost, Pending, SnapshotNumber, Tally};
 pub use backoff::{Backoff, Chance};
 pub use reason::DropReason;
 pub use secret::{Redaction, Secret};
+pub use temporality::Deltas;
 pub use verdict::{Verdict, of_grpc, of_http, retry_after};
