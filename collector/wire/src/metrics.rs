@@ -108,21 +108,12 @@ fn can_be_told(sample: &Sample) -> bool {
     }
 }
 
-/// Whether the subject has a Resource of its own. The others are about the agent or the machine, which the base
-/// resource describes; the service that called a model is not the service that sends this.
-fn is_entity(subject: &Subject) -> bool {
-    match subject {
-        Subject::Device(_) | Subject::Workload(_) => true,
-        Subject::Host | Subject::Inference(_) | Subject::Wattline => false,
-    }
-}
-
 /// What ties an entity to its machine and to the agent that measured it.
 const TIE: [&str; 4] = [key::SERVICE_NAME, key::SERVICE_INSTANCE_ID, key::HOST_ID, key::HOST_NAME];
 
 /// The attributes of a subject's Resource. An entity repeats of the machine only what ties it to the machine.
 fn resource_of(base: &[Attribute], subject: &Subject) -> Vec<Attribute> {
-    if !is_entity(subject) {
+    if !subject.is_entity() {
         return base.to_vec();
     }
     let mut attributes = subject.identity();
@@ -145,7 +136,7 @@ const HISTOGRAM_ATTRIBUTES: u8 = 1;
 impl Identity {
     fn new(layout: Layout, subject: &Subject) -> Self {
         let mut identity = Self { keys: Vec::new(), on_numbers: Vec::new(), on_histograms: Vec::new() };
-        if layout == Layout::Lean && is_entity(subject) {
+        if layout == Layout::Lean && subject.is_entity() {
             return identity;
         }
         for Attribute { key, value } in subject.identity() {

@@ -12,6 +12,7 @@ pub mod series;
 pub mod split;
 pub mod temporality;
 pub mod verdict;
+pub mod view;
 
 pub use backlog::{Backlog, Limits, Lost, Pending, SnapshotNumber, Tally};
 pub use backoff::{Backoff, Chance};
@@ -19,3 +20,4 @@ pub use reason::DropReason;
 pub use secret::{Redaction, Secret};
 pub use temporality::Deltas;
 pub use verdict::{Verdict, of_grpc, of_http, retry_after};
+pub use view::{View, ViewConfig, ViewError};

@@ -92,6 +92,26 @@ impl Amount {
         }
     }
 
+    /// Both together. Amounts of one metric are of one kind.
+    pub(crate) fn plus(self, more: &Self) -> Self {
+        match (self, more) {
+            (Self::Units(one), Self::Units(other)) => Self::Units(one.saturating_add(*other)),
+            (Self::Counts(mut one), Self::Counts(other)) => {
+                Arc::make_mut(&mut one).merge(other);
+                Self::Counts(one)
+            }
+            (one, _) => one,
+        }
+    }
+
+    /// The units; none of a distribution.
+    pub(crate) const fn units(&self) -> i64 {
+        match self {
+            Self::Units(units) => *units,
+            Self::Counts(_) => 0,
+        }
+    }
+
     /// Nothing was counted.
     pub(crate) fn is_nothing(&self) -> bool {
         match self {
@@ -99,6 +119,13 @@ impl Amount {
             Self::Counts(counts) => counts.count() == 0,
         }
     }
+}
+
+/// Whether a series that was `seen` last then has ended. If it came back with the same start, all of it would be told
+/// again; no series of ours stays away for a minute.
+pub(crate) fn is_over(seen: Timestamp, now: Timestamp) -> bool {
+    const LONGEST_S: f64 = 86_400.0;
+    now.since(seen).get() > LONGEST_S
 }
 
 /// What a series has told, up to when.

@@ -17,9 +17,9 @@ use std::sync::Arc;
 
 use prost::Message;
 use wattline_core::sample::Period;
-use wattline_core::{ExponentialHistogram, Instrument, Sample, Seconds, Timestamp};
+use wattline_core::{ExponentialHistogram, Instrument, Sample, Timestamp};
 
-use crate::series::{Amount, SeriesId, Told};
+use crate::series::{Amount, SeriesId, Told, is_over};
 
 /// Turns the snapshots of one destination into deltas. What it knows belongs to what was sent: it is saved with the
 /// request that was made of its answer, and restored with it.
@@ -42,9 +42,6 @@ struct Kept {
 pub struct Unreadable;
 
 impl Deltas {
-    /// A series that is not there for this long has ended. If it came back with the same start, all of it would be
-    /// told again; no series of ours stays away for a minute.
-    const FORGOTTEN_AFTER: Seconds = Seconds::new(86_400.0);
     /// Ended series are forgotten sooner when there are more series than this.
     const MOST: usize = 100_000;
 
@@ -92,10 +89,9 @@ impl Deltas {
 
     fn forget(&mut self, now: Option<Timestamp>) {
         let Some(now) = now else { return };
-        let keeps = |longest: Seconds| move |_: &SeriesId, kept: &mut Kept| now.since(kept.seen).get() <= longest.get();
-        self.series.retain(keeps(Self::FORGOTTEN_AFTER));
+        self.series.retain(|_, kept| !is_over(kept.seen, now));
         if self.series.len() > Self::MOST {
-            self.series.retain(keeps(Seconds::ZERO));
+            self.series.retain(|_, kept| kept.seen >= now);
         }
     }
 
