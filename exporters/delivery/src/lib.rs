@@ -1,9 +1,10 @@
 //! What all destinations share: how long data waits, what an answer means, when to try again and what a loss is
 //! called.
 //!
-//! Nothing here talks to a network, reads a clock or draws a random number: time and chance come in as arguments,
-//! so that every rule is tested without a server.
+//! Nothing here talks to a network, reads a clock or draws a random number, but the search for credentials in
+//! [`aws`]: time and chance come in as arguments, so that every rule is tested without a server.
 
+pub mod aws;
 pub mod backlog;
 pub mod backoff;
 pub mod reason;
@@ -13,6 +14,7 @@ pub mod split;
 pub mod temporality;
 pub mod verdict;
 pub mod view;
+pub mod words;
 
 pub use backlog::{Backlog, Limits, Lost, Pending, SnapshotNumber, Tally};
 pub use backoff::{Backoff, Chance};
