@@ -13,6 +13,7 @@ const KNOWS: &[(&str, &[&str])] = &[
     ("wattline-probe-intensity", &["wattline-core", "wattline-wire"]),
     ("wattline-probe-llm", &["wattline-core", "wattline-wire"]),
     ("wattline-export-delivery", &["wattline-core", "wattline-wire"]),
+    ("wattline-export-cloudwatch", &["wattline-core", "wattline-wire", "wattline-export-delivery"]),
     ("wattline-export-otlp", &["wattline-core", "wattline-wire", "wattline-export-delivery"]),
     ("wattline-export-prometheus", &["wattline-core", "wattline-wire", "wattline-export-delivery"]),
     ("wattline-export-file", &["wattline-core", "wattline-wire", "wattline-export-delivery"]),

@@ -2,8 +2,10 @@
 //! called.
 //!
 //! Nothing here talks to a network, reads a clock or draws a random number, but the search for credentials in
-//! [`aws`]: time and chance come in as arguments, so that every rule is tested without a server.
+//! [`aws`]: time and chance come in as arguments, so that every rule is tested without a server. Only [`appender`]
+//! writes.
 
+pub mod appender;
 pub mod aws;
 pub mod backlog;
 pub mod backoff;
