@@ -28,11 +28,13 @@ const ANSWER_BYTES_MAX: usize = 64 * 1024;
 const JSON: &str = "application/x-amz-json-1.1";
 
 #[derive(Serialize)]
-#[serde(rename_all = "camelCase")]
 struct Request<'a> {
-    log_group_name: &'a str,
-    log_stream_name: &'a str,
-    log_events: &'a [LogEvent<'a>],
+    #[serde(rename = "logGroupName")]
+    group: &'a str,
+    #[serde(rename = "logStreamName")]
+    stream: &'a str,
+    #[serde(rename = "logEvents")]
+    events: &'a [LogEvent<'a>],
 }
 
 #[derive(Clone, Copy, Serialize)]
@@ -43,10 +45,11 @@ struct LogEvent<'a> {
 
 /// Where a request wants its events to be.
 #[derive(Default, Deserialize)]
-#[serde(rename_all = "camelCase")]
 struct Place {
-    log_group_name: String,
-    log_stream_name: String,
+    #[serde(rename = "logGroupName")]
+    group: String,
+    #[serde(rename = "logStreamName")]
+    stream: String,
 }
 
 /// Puts events, which are in the order of their times, into as few requests as the rules allow.
@@ -77,7 +80,7 @@ fn request(group: &str, stream: &str, events: &[LogEvent<'_>], points: u64) -> O
     if events.is_empty() {
         return None;
     }
-    let request = Request { log_group_name: group, log_stream_name: stream, log_events: events };
+    let request = Request { group, stream, events };
     // Texts and numbers always have a form in JSON.
     serde_json::to_vec(&request).ok().map(|body| Body { bytes: body.into(), items: points })
 }
@@ -131,8 +134,7 @@ impl LogsTransport {
     /// The stream does not exist, or the group. A stream is made; a group is somebody's decision, because it is kept and
     /// paid for as its owner says.
     async fn put_in_new_stream(&self, grant: &Grant, body: Bytes) -> Verdict {
-        let Place { log_group_name: group, log_stream_name: stream } =
-            serde_json::from_slice(&body).unwrap_or_default();
+        let Place { group, stream } = serde_json::from_slice(&body).unwrap_or_default();
         let place = serde_json::json!({ "logGroupName": group, "logStreamName": stream });
         let made = match self.call(grant, "CreateLogStream", place.to_string().into()).await {
             Ok(made) => made,
@@ -208,11 +210,17 @@ struct Success {
 
 /// Positions among the events of the request.
 #[derive(Default, Deserialize)]
-#[serde(default, rename_all = "camelCase")]
+#[serde(default)]
 struct Rejected {
-    too_new_log_event_start_index: Option<usize>,
-    too_old_log_event_end_index: Option<usize>,
-    expired_log_event_end_index: Option<usize>,
+    /// The first one of those too far in the future, which are the last ones.
+    #[serde(rename = "tooNewLogEventStartIndex")]
+    too_new: Option<usize>,
+    /// The first one that is not too old.
+    #[serde(rename = "tooOldLogEventEndIndex")]
+    too_old: Option<usize>,
+    /// The first one that is not beyond the retention of the log group.
+    #[serde(rename = "expiredLogEventEndIndex")]
+    expired: Option<usize>,
 }
 
 impl Answer {
@@ -295,13 +303,11 @@ impl Answer {
     /// still a success.
     fn accepted(&self, request: &[u8]) -> Verdict {
         let success: Success = serde_json::from_slice(&self.body).unwrap_or_default();
-        let Rejected { too_new_log_event_start_index, too_old_log_event_end_index, expired_log_event_end_index } =
-            success.rejected_log_events_info;
-        if too_new_log_event_start_index.or(too_old_log_event_end_index).or(expired_log_event_end_index).is_none() {
+        let Rejected { too_new, too_old, expired } = success.rejected_log_events_info;
+        if too_new.or(too_old).or(expired).is_none() {
             return Verdict::Delivered { rejected: 0, message: String::new() };
         }
-        let until = too_old_log_event_end_index.max(expired_log_event_end_index).unwrap_or(0);
-        let from = too_new_log_event_start_index.unwrap_or(usize::MAX);
+        let (until, from) = (too_old.max(expired).unwrap_or(0), too_new.unwrap_or(usize::MAX));
         let rejected: u64 = points(request)
             .into_iter()
             .enumerate()

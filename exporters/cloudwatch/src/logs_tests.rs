@@ -25,6 +25,8 @@ fn pack(events: &[Event]) -> Vec<Body> {
     Packing::Requests { group: "/wattline".to_owned(), stream: "node-1".to_owned() }.pack(events)
 }
 
+const DAY_MS: u64 = 86_400_000;
+
 /// `CloudWatch` Logs as its reference describes it: one group, streams that are made, and a script of failures that
 /// come first.
 #[derive(Default)]
@@ -72,7 +74,6 @@ impl Fake {
         if !fits {
             return (400, json!({ "__type": "InvalidParameterException", "message": "too much" }));
         }
-        const DAY_MS: u64 = 86_400_000;
         let too_old = times.iter().filter(|&&at| at + 14 * DAY_MS < NOW_MS).count();
         let too_new = times.iter().filter(|&&at| at > NOW_MS + 2 * 3_600_000).count();
         let taken = &events[too_old..events.len() - too_new];
@@ -182,13 +183,13 @@ async fn what_is_too_old_or_too_new_is_counted_by_points() {
 async fn requests_are_as_large_as_the_rules_allow_and_no_larger() {
     let (fake, mut transport) = start(Fake::default()).await;
     fake.streams.lock().unwrap().push("node-1".to_owned());
-    let full = 1_048_576 / (1_000 + 26);
-    let mut events: Vec<Event> = (0..full + 1).map(|_| event(NOW_MS, 1_000)).collect();
+    let full: u64 = 1_048_576 / (1_000 + 26);
+    let mut events: Vec<Event> = (0..=full).map(|_| event(NOW_MS, 1_000)).collect();
     events.extend((0..10_001).map(|_| event(NOW_MS + 1, 77)));
     events.push(event(NOW_MS + 86_400_001, 77));
     let bodies = pack(&events);
     assert_eq!(bodies.iter().map(|body| body.items).sum::<u64>(), 2 * events.len() as u64);
-    assert_eq!(bodies[0].items, 2 * full as u64);
+    assert_eq!(bodies[0].items, 2 * full);
     for body in &bodies {
         let verdict = transport.send(body.bytes.clone()).await;
         assert!(matches!(verdict, Verdict::Delivered { .. }), "{verdict:?}");

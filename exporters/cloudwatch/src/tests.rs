@@ -2,7 +2,7 @@ use std::net::SocketAddr;
 use std::path::Path;
 
 use opentelemetry::metrics::MeterProvider as _;
-use opentelemetry_sdk::metrics::data::{AggregatedMetrics, MetricData};
+use opentelemetry_sdk::metrics::data::{AggregatedMetrics, MetricData, ScopeMetrics};
 use opentelemetry_sdk::metrics::{InMemoryMetricExporter, SdkMeterProvider};
 use serde_json::Value as Json;
 use tokio::io::AsyncReadExt as _;
@@ -144,7 +144,7 @@ fn counts(finished: &InMemoryMetricExporter, metric: &str, key: &str) -> Vec<(St
     let finished = finished.get_finished_metrics().unwrap();
     let mut counts = Vec::new();
     for one in
-        finished.last().unwrap().scope_metrics().flat_map(|scope| scope.metrics()).filter(|one| one.name() == metric)
+        finished.last().unwrap().scope_metrics().flat_map(ScopeMetrics::metrics).filter(|one| one.name() == metric)
     {
         let AggregatedMetrics::U64(MetricData::Sum(sum)) = one.data() else { panic!("{one:?}") };
         for point in sum.data_points() {

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use reqwest::Client;
-use rustls_platform_verifier::BuilderVerifierExt as _;
+use rustls_platform_verifier::BuilderVerifierExt;
 use wattline_export_delivery::Secret;
 use wattline_export_delivery::words::chain;
 
@@ -15,7 +15,7 @@ pub(crate) fn client(proxy: Option<&Secret>, timeout: Duration) -> Result<Client
     let provider = Arc::new(rustls::crypto::ring::default_provider());
     let tls = rustls::ClientConfig::builder_with_provider(provider)
         .with_safe_default_protocol_versions()
-        .and_then(|builder| builder.with_platform_verifier())
+        .and_then(BuilderVerifierExt::with_platform_verifier)
         .map_err(|error| ("endpoint", format!("needs the system's certificates, which cannot be used: {error}")))?;
     let mut builder = Client::builder()
         .tls_backend_preconfigured(tls.with_no_client_auth())
