@@ -8,6 +8,7 @@ use wattline_core::reading::{SourceHealth, SourceState};
 use wattline_core::{Envelope, HostRoot, Readings, Signal, Snapshot, Tick, queue};
 
 use crate::config::Config;
+use crate::costs::Costs;
 use crate::pipeline::{News, Pipeline};
 use crate::report::Report;
 use crate::state::{Keeper, StateDirectory};
@@ -33,6 +34,7 @@ pub struct Lasting {
     reports: Option<watch::Sender<Option<Report>>>,
     boot_id: Option<String>,
     keeper: Keeper,
+    costs: Costs,
     /// Something was taken in since the last snapshot.
     has_news: bool,
     counted: Counted,
@@ -62,6 +64,7 @@ impl Lasting {
             reports,
             boot_id: root.read("proc/sys/kernel/random/boot_id").ok().map(|id| id.trim().to_owned()),
             keeper: Keeper::default(),
+            costs: Costs::default(),
             has_news: false,
             counted: Counted::default(),
             config,
@@ -83,6 +86,7 @@ impl Lasting {
     /// Takes over a configuration.
     pub fn reconfigure(&mut self, config: Config) {
         self.pipeline.reconfigure(&config);
+        self.costs.forget();
         self.config = config;
     }
 
@@ -110,7 +114,10 @@ impl Lasting {
         self.count_losses();
         self.own.flush();
         let own = self.own.samples.borrow().clone();
-        snapshots.send_replace(Arc::new(self.pipeline.snapshot(clock::tick(), &own)));
+        let mut snapshot = self.pipeline.snapshot(clock::tick(), &own);
+        let costs = self.costs.samples(&self.config, &snapshot);
+        snapshot.samples.extend(costs);
+        snapshots.send_replace(Arc::new(snapshot));
         if let Some(reports) = &self.reports {
             reports.send_replace(Report::of(&self.pipeline));
         }

@@ -112,7 +112,7 @@ fn can_be_told(sample: &Sample) -> bool {
 const TIE: [&str; 4] = [key::SERVICE_NAME, key::SERVICE_INSTANCE_ID, key::HOST_ID, key::HOST_NAME];
 
 /// The attributes of a subject's Resource. An entity repeats of the machine only what ties it to the machine.
-fn resource_of(base: &[Attribute], subject: &Subject) -> Vec<Attribute> {
+pub fn resource_of(base: &[Attribute], subject: &Subject) -> Vec<Attribute> {
     if !subject.is_entity() {
         return base.to_vec();
     }

@@ -49,8 +49,6 @@ pub struct Event {
     pub text: String,
     /// Points in it.
     pub points: u64,
-    /// Metrics that `CloudWatch` makes of them: one for each point and set of dimensions.
-    pub metrics: u64,
 }
 
 /// What became of the samples.
@@ -68,15 +66,8 @@ pub struct Encoded {
 
 /// Encodes the samples of a snapshot whose counters and distributions are deltas: `CloudWatch` adds up what it gets.
 pub fn encode(form: &Form, snapshot: &Snapshot) -> Encoded {
-    let mut groups: BTreeMap<(u64, Vec<Attribute>), Vec<&Sample>> = BTreeMap::new();
-    for sample in &snapshot.samples {
-        let mut labels = labels(sample);
-        labels.retain(|label| !label.value.trim().is_empty());
-        labels.sort_unstable();
-        groups.entry((sample.period.at.unix_nanos() / 1_000_000, labels)).or_default().push(sample);
-    }
     let mut encoded = Encoded::default();
-    for ((at_ms, labels), samples) in groups {
+    for ((at_ms, labels), samples) in groups(snapshot) {
         let Some(frame) = Frame::new(form, at_ms, &labels, &snapshot.resource) else {
             encoded.without_dimensions.extend(samples.iter().map(|sample| sample.metric.name));
             continue;
@@ -86,11 +77,48 @@ pub fn encode(form: &Form, snapshot: &Snapshot) -> Encoded {
     encoded
 }
 
+/// How many metrics `CloudWatch` makes of a snapshot: one for each name and each different set of dimensions.
+pub fn metrics(form: &Form, snapshot: &Snapshot) -> u64 {
+    let mut metrics: BTreeSet<(&str, Vec<(&str, String)>)> = BTreeSet::new();
+    for ((_, labels), samples) in groups(snapshot) {
+        let members = members(form, &labels, &snapshot.resource);
+        for set in sets(form, &labels, &members) {
+            let values = set.iter().filter_map(|name| Some((*name, dimension(members.get(name)?))));
+            let values: Vec<(&str, String)> = values.collect();
+            metrics.extend(samples.iter().map(|sample| (sample.metric.name, values.clone())));
+        }
+    }
+    metrics.len() as u64
+}
+
+/// The points by their time in milliseconds and their labels, without those that say nothing.
+fn groups(snapshot: &Snapshot) -> BTreeMap<(u64, Vec<Attribute>), Vec<&Sample>> {
+    let mut groups: BTreeMap<(u64, Vec<Attribute>), Vec<&Sample>> = BTreeMap::new();
+    for sample in &snapshot.samples {
+        let mut labels = labels(sample);
+        labels.retain(|label| !label.value.trim().is_empty());
+        labels.sort_unstable();
+        groups.entry((sample.period.at.unix_nanos() / 1_000_000, labels)).or_default().push(sample);
+    }
+    groups
+}
+
+/// The members of an event beside its metrics: labels, which machine it is, and what else of it is a dimension.
+fn members<'a>(form: &Form, labels: &'a [Attribute], resource: &'a [Attribute]) -> BTreeMap<&'a str, &'a str> {
+    let mut members: BTreeMap<&str, &str> = labels.iter().map(|label| (label.key, label.value.as_str())).collect();
+    for attribute in resource.iter().filter(|attribute| !attribute.value.trim().is_empty()) {
+        let is_dimension = form.dimensions.iter().flatten().any(|name| name == attribute.key);
+        if is_dimension || MACHINE.contains(&attribute.key) {
+            members.entry(attribute.key).or_insert(&attribute.value);
+        }
+    }
+    members
+}
+
 /// What the events of one group of points have in common.
 struct Frame<'a> {
     form: &'a Form,
     at_ms: u64,
-    sets: u64,
     /// The member `_aws` up to its list of metrics.
     head: String,
     /// Labels and machine, each with a comma before it.
@@ -100,14 +128,7 @@ struct Frame<'a> {
 impl<'a> Frame<'a> {
     /// `None` when no set of dimensions fits.
     fn new(form: &'a Form, at_ms: u64, labels: &[Attribute], resource: &[Attribute]) -> Option<Self> {
-        let is_known = |name: &str| labels.iter().any(|label| label.key == name);
-        let mut members: BTreeMap<&str, &str> = labels.iter().map(|label| (label.key, label.value.as_str())).collect();
-        for attribute in resource.iter().filter(|attribute| !attribute.value.trim().is_empty()) {
-            let is_dimension = form.dimensions.iter().flatten().any(|name| name == attribute.key);
-            if !is_known(attribute.key) && (is_dimension || MACHINE.contains(&attribute.key)) {
-                members.insert(attribute.key, &attribute.value);
-            }
-        }
+        let members = members(form, labels, resource);
         let sets = sets(form, labels, &members);
         if sets.is_empty() {
             return None;
@@ -125,7 +146,7 @@ impl<'a> Frame<'a> {
         }
         write!(head, "\"Timestamp\":{at_ms},\"CloudWatchMetrics\":[{{\"Namespace\":{}", quoted(&form.namespace)).ok();
         write!(head, ",\"Dimensions\":{},\"Metrics\":[", list(dimensions.into_iter())).ok();
-        Some(Self { form, at_ms, sets: sets.len() as u64, head, members: text })
+        Some(Self { form, at_ms, head, members: text })
     }
 
     /// Puts the points into as few events as the rules allow.
@@ -142,7 +163,7 @@ impl<'a> Frame<'a> {
             }
             let points = definitions.len() as u64;
             let text = format!("{}{}]}}]}}{}{members}}}", self.head, definitions.join(","), self.members);
-            encoded.events.push(Event { at_ms: self.at_ms, text, points, metrics: points * self.sets });
+            encoded.events.push(Event { at_ms: self.at_ms, text, points });
             definitions.clear();
             members.clear();
         };
@@ -173,10 +194,7 @@ impl<'a> Frame<'a> {
 }
 
 /// The sets of dimensions whose labels are all there.
-fn sets<'a>(form: &'a Form, labels: &[Attribute], members: &BTreeMap<&str, &str>) -> Vec<Vec<&'a str>>
-where
-    Attribute: 'a,
-{
+fn sets<'a>(form: &'a Form, labels: &[Attribute], members: &BTreeMap<&str, &str>) -> Vec<Vec<&'a str>> {
     if form.dimensions.is_empty() {
         let own = labels.iter().map(|label| label.key);
         let machine = members.contains_key(key::HOST_NAME).then_some(key::HOST_NAME);

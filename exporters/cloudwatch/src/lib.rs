@@ -5,6 +5,7 @@
 //! counts what never is. What waits is bounded in bytes and age.
 
 mod config;
+pub mod cost;
 pub mod emf;
 mod logs;
 mod plan;
@@ -23,7 +24,6 @@ use wattline_core::{Envelope, Exporter, Feed, Signal, Snapshot, Telemetry, Tick,
 use wattline_export_delivery::{Deltas, DropReason, View};
 
 pub use config::{Config, OpenError, SinkKind};
-pub use plan::Preview;
 pub use sink::{Body, Packing};
 
 use plan::Plan;

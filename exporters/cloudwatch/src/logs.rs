@@ -19,7 +19,7 @@ use crate::sink::Body;
 
 /// The sizes of all events of a request together, each with [`EVENT_OVERHEAD`].
 const REQUEST_BYTES: usize = 1_048_576;
-const EVENT_OVERHEAD: usize = 26;
+pub(crate) const EVENT_OVERHEAD: usize = 26;
 const REQUEST_EVENTS: usize = 10_000;
 /// The events of a request lie within a day.
 const REQUEST_SPAN_MS: u64 = 24 * 3_600_000;

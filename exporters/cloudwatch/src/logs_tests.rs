@@ -18,7 +18,7 @@ fn now() -> Timestamp {
 fn event(at_ms: u64, bytes: usize) -> Event {
     let start = r#"{"_aws":{"CloudWatchMetrics":[{"Metrics":[{"Name":"a"},{"Name":"b"}]}]},"x":""#;
     let text = format!("{start}{}\"}}", "x".repeat(bytes.saturating_sub(start.len() + 2)));
-    Event { at_ms, text, points: 2, metrics: 2 }
+    Event { at_ms, text, points: 2 }
 }
 
 fn pack(events: &[Event]) -> Vec<Body> {

@@ -8,8 +8,8 @@ use wattline_export_delivery::appender::Appender;
 use wattline_export_delivery::aws::{Access, Settings};
 
 use crate::config::{Config, OpenError, Problem, SinkKind};
-use crate::emf::{Encoded, Form, encode};
-use crate::logs::LogsTransport;
+use crate::emf::{Encoded, Form, encode, metrics};
+use crate::logs::{EVENT_OVERHEAD, LogsTransport};
 use crate::sink::{Body, Packing, Sink};
 use crate::web;
 
@@ -142,29 +142,17 @@ fn filled(stream: &str, snapshot: &Snapshot) -> String {
     filled.chars().map(|c| if matches!(c, ':' | '*') || c.is_control() { '_' } else { c }).take(512).collect()
 }
 
-/// What one snapshot comes to at a destination, for the estimate of what it costs.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Preview {
-    /// Bytes of log events, as they are paid for.
-    pub bytes: u64,
-    /// Metrics that are told apart.
-    pub metrics: u64,
-}
-
-impl Preview {
-    /// Of what `config` makes of a snapshot when every sum has moved. Nothing is sent.
-    pub fn of(config: &Config, snapshot: &Snapshot) -> Result<Self, OpenError> {
-        let problem = |key: String, problem| OpenError { destination: config.name.clone(), key, problem };
-        config.check().map_err(|(key, text)| problem(key.to_owned(), text))?;
-        let mut view = View::new(&config.view, &config.name)
-            .map_err(|error| problem(format!("view.{}", error.key), error.problem))?;
-        let (encoded, _) = Maker::new(config).encode(&view.apply(snapshot));
-        let size = |event: &crate::emf::Event| event.text.len() as u64;
-        Ok(Self {
-            bytes: encoded.events.iter().map(size).sum(),
-            metrics: encoded.events.iter().map(|event| event.metrics).sum(),
-        })
-    }
+/// What one snapshot comes to at a destination when every sum has moved: bytes of log, with what is counted for each
+/// event beside its text, and the metrics that are told apart. Nothing is sent.
+pub(crate) fn preview(config: &Config, snapshot: &Snapshot) -> Result<(u64, u64), OpenError> {
+    let problem = |key: String, problem| OpenError { destination: config.name.clone(), key, problem };
+    config.check().map_err(|(key, text)| problem(key.to_owned(), text))?;
+    let view = View::new(&config.view, &config.name);
+    let mut view = view.map_err(|error| problem(format!("view.{}", error.key), error.problem))?;
+    let (viewed, maker) = (view.apply(snapshot), Maker::new(config));
+    let (encoded, _) = maker.encode(&viewed);
+    let bytes = encoded.events.iter().map(|event| (event.text.len() + EVENT_OVERHEAD) as u64).sum();
+    Ok((bytes, metrics(&maker.form, &viewed)))
 }
 
 #[cfg(test)]
