@@ -180,6 +180,8 @@ pub struct Exporters {
     pub otlp: Vec<wattline_export_otlp::Config>,
     /// Files of OTLP JSON lines.
     pub file: Vec<wattline_export_file::Config>,
+    /// Events in `CloudWatch`'s embedded metric format.
+    pub emf: Vec<wattline_export_cloudwatch::Config>,
 }
 
 /// The log.

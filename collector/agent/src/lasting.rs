@@ -8,6 +8,7 @@ use wattline_core::reading::{SourceHealth, SourceState};
 use wattline_core::{Envelope, HostRoot, Readings, Signal, Snapshot, Tick, queue};
 
 use crate::config::Config;
+use crate::costs::Costs;
 use crate::pipeline::{News, Pipeline};
 use crate::report::Report;
 use crate::state::{Found, Keeper};
@@ -33,6 +34,7 @@ pub struct Lasting {
     reports: Option<watch::Sender<Option<Report>>>,
     /// `None` where the ledger could not be opened.
     keeper: Option<Keeper>,
+    costs: Costs,
     /// Something was taken in since the last snapshot.
     has_news: bool,
     counted: Counted,
@@ -61,6 +63,7 @@ impl Lasting {
             settled: watch::Sender::new(None),
             reports,
             keeper: None,
+            costs: Costs::default(),
             has_news: false,
             counted: Counted::default(),
             config,
@@ -87,6 +90,7 @@ impl Lasting {
     /// Takes over a configuration.
     pub fn reconfigure(&mut self, config: Config) {
         self.pipeline.reconfigure(&config);
+        self.costs.forget();
         self.config = config;
     }
 
@@ -119,7 +123,9 @@ impl Lasting {
         self.count_losses();
         self.own.flush();
         let own = self.own.samples.borrow().clone();
-        let snapshot = self.pipeline.snapshot(clock::tick(), &own);
+        let mut snapshot = self.pipeline.snapshot(clock::tick(), &own);
+        let costs = self.costs.samples(&self.config, &snapshot);
+        snapshot.samples.extend(costs);
         self.keep(&snapshot, is_last).await;
         snapshots.send_replace(Arc::new(snapshot));
         if let Some(reports) = &self.reports {

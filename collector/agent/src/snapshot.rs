@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Result, bail};
-use wattline_core::{HostRoot, Probe, ReadError, Reading, Readings};
+use wattline_core::{HostRoot, Probe, ReadError, Reading, Readings, Snapshot};
 use wattline_probe_host::{HostProbe, ProcessScan, inventory};
 
 use crate::config::Config;
@@ -14,6 +14,11 @@ use crate::{clock, identity, live};
 
 /// Measures this machine for `window`, reading every process at every tick.
 pub fn measure(config: &Config, window: Duration) -> Result<Report> {
+    Ok(measured(config, window)?.0)
+}
+
+/// As [`measure`], with the figures that destinations would be told.
+pub fn measured(config: &Config, window: Duration) -> Result<(Report, Snapshot)> {
     let mut config = config.clone();
     // One window: it is settled by hand when the time is over.
     config.sampling.window = window + Duration::from_hours(1);
@@ -52,7 +57,7 @@ pub fn measure(config: &Config, window: Duration) -> Result<Report> {
     }
     pipeline.settle_now();
     match Report::of(&pipeline) {
-        Some(report) => Ok(report),
+        Some(report) => Ok((report, pipeline.snapshot(clock::tick(), &[]))),
         None => bail!("nothing could be read below {}: is it the root of a Linux host?", config.host.root.display()),
     }
 }
