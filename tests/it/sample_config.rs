@@ -35,7 +35,8 @@ fn the_sample_is_the_default() {
 #[test]
 fn every_commented_key_is_a_key() {
     let config = Config::parse(&all_keys()).unwrap();
-    assert_eq!((config.exporters.otlp.len(), config.exporters.file.len()), (1, 1));
+    let exporters = config.exporters;
+    assert_eq!((exporters.otlp.len(), exporters.cloudwatch.len(), exporters.file.len()), (1, 1, 1));
 }
 
 #[test]
@@ -45,11 +46,11 @@ fn every_key_is_in_the_sample() {
         text.lines().filter_map(|line| line.strip_prefix('[')?.trim_start_matches('[').split(']').next()).collect();
     for table in &tables {
         // The parser itself tells which keys a table has, when it meets one that does not exist.
-        let array = matches!(*table, "exporters.otlp" | "exporters.file");
+        let array = matches!(*table, "exporters.otlp" | "exporters.cloudwatch" | "exporters.file");
         let header = if array { format!("[[{table}]]") } else { format!("[{table}]") };
-        let header = match table.strip_prefix("exporters.otlp.") {
-            Some(_) => format!("[[exporters.otlp]]\n{header}"),
-            None => header,
+        let header = match table.rsplit_once('.') {
+            Some((outer @ ("exporters.otlp" | "exporters.cloudwatch"), _)) => format!("[[{outer}]]\n{header}"),
+            _ => header,
         };
         let error = Config::parse(&format!("{header}\nno_such_key = 1\n")).unwrap_err();
         let (_, expected) = error.split_once("expected ").unwrap_or_else(|| panic!("{table}: {error}"));

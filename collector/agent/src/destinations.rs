@@ -56,9 +56,9 @@ pub fn exporters_that_open(config: &Config, telemetry: &Telemetry) -> Vec<Box<dy
 }
 
 fn each(config: &Config, telemetry: &Telemetry) -> impl Iterator<Item = Result<Box<dyn Exporter>>> {
-    let otlp = config.exporters.otlp.iter().map(|destination| {
+    let otlp = config.exporters.all_otlp().map(|(table, destination)| {
         let context = Context { telemetry: telemetry.clone(), now: clock::wall, seed: clock::tick().at.nanos() };
-        let exporter = OtlpExporter::new(destination.clone(), context).context("exporters.otlp")?;
+        let exporter = OtlpExporter::new(destination, context).context(table)?;
         Ok(Box::new(exporter) as Box<dyn Exporter>)
     });
     let file = config.exporters.file.iter().map(|destination| {

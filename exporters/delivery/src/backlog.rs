@@ -54,6 +54,10 @@ pub struct Limits {
     pub request_bytes: usize,
     /// Points in one request of metrics; larger ones are cut.
     pub request_points: u64,
+    /// Spans in one request; larger ones are cut.
+    pub request_spans: u64,
+    /// Records in one request of logs; larger ones are cut.
+    pub request_records: u64,
 }
 
 /// Items that are gone, to be counted.
@@ -245,8 +249,12 @@ impl Backlog {
     }
 
     fn fits(&self, pending: &Pending) -> bool {
-        let few = pending.signal != Signal::Metrics || pending.items <= self.limits.request_points;
-        few && pending.body.len() <= self.limits.request_bytes
+        let items_max = match pending.signal {
+            Signal::Metrics => self.limits.request_points,
+            Signal::Traces => self.limits.request_spans,
+            Signal::Logs => self.limits.request_records,
+        };
+        pending.items <= items_max && pending.body.len() <= self.limits.request_bytes
     }
 
     fn return_first(&mut self, pending: Pending) {

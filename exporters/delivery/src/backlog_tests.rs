@@ -7,8 +7,15 @@ use prost::Message;
 
 use super::*;
 
-const LIMITS: Limits =
-    Limits { bytes: 10_000, age: Seconds::new(100.0), snapshots: 3, request_bytes: 2_000, request_points: 1_000 };
+const LIMITS: Limits = Limits {
+    bytes: 10_000,
+    age: Seconds::new(100.0),
+    snapshots: 3,
+    request_bytes: 2_000,
+    request_points: 1_000,
+    request_spans: 1_000,
+    request_records: 1_000,
+};
 
 fn second(seconds: u64) -> Instant {
     Instant::from_nanos(seconds * 1_000_000_000)

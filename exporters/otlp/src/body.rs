@@ -22,7 +22,7 @@ pub(crate) async fn compressed(body: Bytes, compression: Compression) -> io::Res
     work.await.map_err(io::Error::other)?
 }
 
-fn compress(body: &[u8], compression: Compression) -> io::Result<Vec<u8>> {
+pub(crate) fn compress(body: &[u8], compression: Compression) -> io::Result<Vec<u8>> {
     match compression {
         Compression::None => Ok(body.to_vec()),
         Compression::Gzip => {

@@ -5,6 +5,7 @@
 //! for the server, which tonic reports with the same status.
 
 use std::future::poll_fn;
+use std::time::Duration;
 
 use bytes::{BufMut, Bytes, BytesMut};
 use http::header::{CONTENT_TYPE, TE, USER_AGENT};
@@ -14,11 +15,15 @@ use tonic::Status;
 use tonic::body::Body;
 use tonic::client::GrpcService;
 use tonic::transport::{Channel, Endpoint};
+use tracing::{info, warn};
+use wattline_export_delivery::words::chain;
 use wattline_export_delivery::{DropReason, Redaction, Verdict, of_grpc};
 
-use crate::config::Compression;
-use crate::http::chain;
+use crate::client::{Stamps, stamps};
+use crate::config::{Compression, Config, Key, Tls};
 use crate::response::{RESPONSE_BYTES_MAX, accepted};
+use crate::secrets::HeaderFiles;
+use crate::tls::{Material, Problem};
 
 /// gRPC over HTTP2, "Length-Prefixed-Message": a flag and a length of four bytes.
 const PREFIX_BYTES: usize = 5;
@@ -28,19 +33,82 @@ type BoxError = Box<dyn std::error::Error + Send + Sync>;
 /// One signal's way to a gRPC endpoint.
 #[derive(Debug)]
 pub(crate) struct GrpcTransport {
-    pub(crate) endpoint: Endpoint,
-    pub(crate) uri: Uri,
+    setup: Setup,
+    stamps: Stamps,
+    endpoint: Endpoint,
+    uri: Uri,
+    call: Call,
+    /// Made on first use: a channel needs the runtime that it will run on.
+    channel: Option<Channel>,
+}
+
+/// What goes with each request.
+#[derive(Debug)]
+pub(crate) struct Call {
     pub(crate) headers: HeaderMap,
+    pub(crate) header_files: HeaderFiles,
     pub(crate) redaction: Redaction,
     pub(crate) compression: Compression,
-    /// Made on first use: a channel needs the runtime that it will run on.
-    pub(crate) channel: Option<Channel>,
+}
+
+/// What a connection is made of.
+#[derive(Debug)]
+struct Setup {
+    key: Key,
+    destination: String,
+    origin: String,
+    /// Certificates; `None` without TLS.
+    tls: Option<Tls>,
+    timeout: Duration,
+}
+
+impl Setup {
+    fn endpoint(&self) -> Result<Endpoint, Problem> {
+        let endpoint = Endpoint::from_shared(self.origin.clone())
+            .map_err(|_invalid| (self.key, "is not a URL that HTTP/2 can carry".to_owned()))?
+            .connect_timeout(self.timeout);
+        let Some(tls) = &self.tls else { return Ok(endpoint) };
+        endpoint.tls_config(Material::read(tls)?.for_grpc()?).map_err(|error| ("tls", chain(&error)))
+    }
+
+    fn stamps(&self) -> Stamps {
+        self.tls.as_ref().map(stamps).unwrap_or_default()
+    }
 }
 
 impl GrpcTransport {
-    /// Sends a compressed body once. The caller bounds the time.
+    pub(crate) fn new(
+        key: Key,
+        endpoint: &crate::endpoint::Endpoint,
+        config: &Config,
+        call: Call,
+    ) -> Result<Self, Problem> {
+        let problem = || (key, "is not a URL that HTTP/2 can carry".to_owned());
+        let url = endpoint.url().ok_or_else(problem)?;
+        let uri: Uri = url.as_str().parse().map_err(|_invalid| problem())?;
+        let tls = (url.scheme() == "https").then(|| config.tls.clone());
+        let (destination, origin) = (config.name.clone(), url.origin().ascii_serialization());
+        let setup = Setup { key, destination, origin, tls, timeout: config.timeout };
+        Ok(Self { stamps: setup.stamps(), endpoint: setup.endpoint()?, setup, uri, call, channel: None })
+    }
+
+    /// Sends a compressed body once, and once more when it was refused with a token that has been replaced meanwhile.
+    /// The caller bounds the time.
     pub(crate) async fn send(&mut self, body: Bytes) -> Verdict {
-        let Some(request) = self.request(body) else {
+        self.renew();
+        let verdict = self.attempt(body.clone()).await;
+        match verdict {
+            Verdict::Unauthorized { .. } if self.call.header_files.changed() => self.attempt(body).await,
+            verdict => verdict,
+        }
+    }
+
+    async fn attempt(&mut self, body: Bytes) -> Verdict {
+        let files = match self.call.header_files.headers() {
+            Ok(files) => files,
+            Err((key, problem)) => return Verdict::Unauthorized { cause: format!("{key} {problem}") },
+        };
+        let Some(request) = self.request(body, files) else {
             let cause = "the request is larger than a gRPC message can be".to_owned();
             return Verdict::TooLarge { cause };
         };
@@ -48,8 +116,28 @@ impl GrpcTransport {
             Ok(verdict) => verdict,
             Err(error) => {
                 self.forget_connection();
-                let cause = self.redaction.clean(&chain(error.as_ref()));
+                let cause = self.call.redaction.clean(&chain(error.as_ref()));
                 Verdict::Retry { after: None, cause }
+            }
+        }
+    }
+
+    /// New certificates mean a new connection; while they cannot be used the old one is.
+    fn renew(&mut self) {
+        let now = self.setup.stamps();
+        if now == self.stamps {
+            return;
+        }
+        self.stamps = now;
+        let destination = &self.setup.destination;
+        match self.setup.endpoint() {
+            Ok(endpoint) => {
+                info!(destination, "the certificates changed and are used from now on");
+                self.endpoint = endpoint;
+                self.channel = None;
+            }
+            Err((key, problem)) => {
+                warn!(destination, key, problem, "the certificates changed and cannot be used; the old ones are");
             }
         }
     }
@@ -60,10 +148,10 @@ impl GrpcTransport {
         self.channel = None;
     }
 
-    fn request(&self, body: Bytes) -> Option<Request<Body>> {
+    fn request(&self, body: Bytes, files: HeaderMap) -> Option<Request<Body>> {
         let length = u32::try_from(body.len()).ok()?;
         let mut framed = BytesMut::with_capacity(PREFIX_BYTES.saturating_add(body.len()));
-        framed.put_u8(u8::from(self.compression != Compression::None));
+        framed.put_u8(u8::from(self.call.compression != Compression::None));
         framed.put_u32(length);
         framed.put(body);
         let mut request = Request::new(Body::new(Full::new(framed.freeze())));
@@ -71,11 +159,12 @@ impl GrpcTransport {
         *request.uri_mut() = self.uri.clone();
         *request.version_mut() = Version::HTTP_2;
         let headers = request.headers_mut();
-        headers.clone_from(&self.headers);
+        headers.clone_from(&self.call.headers);
+        headers.extend(files);
         headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/grpc"));
         headers.insert(TE, HeaderValue::from_static("trailers"));
         headers.insert(USER_AGENT, HeaderValue::from_static(crate::USER_AGENT));
-        if let Some(encoding) = self.compression.header() {
+        if let Some(encoding) = self.call.compression.header() {
             headers.insert("grpc-encoding", HeaderValue::from_static(encoding));
         }
         Some(request)
@@ -116,6 +205,13 @@ impl GrpcTransport {
         })
     }
 
+    /// What servers like to repeat, the tokens of now included.
+    fn redaction(&self) -> Redaction {
+        let mut files = self.call.header_files.clone();
+        let tokens = files.headers().unwrap_or_default();
+        self.call.redaction.and(&Redaction::new(tokens.values().filter_map(|value| value.to_str().ok())))
+    }
+
     fn verdict(&self, status: &Status, message: &[u8]) -> Verdict {
         if status.code() == tonic::Code::Ok {
             // We announce no encodings, so that a compressed answer cannot be meant for us and is not looked at.
@@ -125,12 +221,12 @@ impl GrpcTransport {
             };
             return match accepted(payload) {
                 Verdict::Delivered { rejected, message } => {
-                    Verdict::Delivered { rejected, message: self.redaction.clean(&message) }
+                    Verdict::Delivered { rejected, message: self.redaction().clean(&message) }
                 }
                 other => other,
             };
         }
-        let words = self.redaction.clean(status.message());
+        let words = self.redaction().clean(status.message());
         let cause = format!("gRPC status {:?}: {words}", status.code());
         of_grpc(status.code() as i32, status.message(), status.details(), cause)
     }

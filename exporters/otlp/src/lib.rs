@@ -10,22 +10,27 @@
 //! is none.
 
 mod body;
+mod client;
+mod cloudwatch;
 mod collect;
 mod config;
 mod endpoint;
 mod environment;
 mod grpc;
 mod http;
+mod json;
 mod line;
 mod plan;
 mod response;
+mod secrets;
 mod shared;
 mod tls;
 
 use wattline_core::flow::Task;
 use wattline_core::{Exporter, Feed, Telemetry, Timestamp};
 
-pub use config::{Compression, Config, Key, Protocol, Retry, Tls};
+pub use cloudwatch::CloudWatch;
+pub use config::{Aws, Compression, Config, Key, Protocol, Retry, Tls};
 pub use endpoint::loops_back;
 pub use environment::EnvError;
 pub use plan::OpenError;

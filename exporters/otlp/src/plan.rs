@@ -1,16 +1,19 @@
 //! A configuration that has been checked: what runs later cannot meet a bad value.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use http::{HeaderMap, HeaderName, HeaderValue};
 use wattline_core::{Seconds, Signal, Timestamp};
 use wattline_export_delivery::{Limits, Redaction, Secret};
 
+use crate::client::HttpClient;
+use crate::cloudwatch::Target;
 use crate::config::{Compression, Config, Key, Protocol, Retry};
 use crate::endpoint::Endpoint;
-use crate::grpc::GrpcTransport;
+use crate::grpc::{Call, GrpcTransport};
 use crate::http::HttpTransport;
-use crate::tls::Material;
+use crate::secrets::HeaderFiles;
 
 /// Why a destination cannot be opened: one key of its configuration is wrong. The values of headers are not told.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -67,15 +70,25 @@ impl Plan {
     fn checked(config: Config, now: fn() -> Timestamp) -> Result<Self, (Key, String)> {
         check_quantities(&config)?;
         let routes = routes(&config, now)?;
-        let limits = Limits {
-            bytes: config.backlog_bytes,
-            age: Seconds::new(config.max_age.as_secs_f64()),
-            snapshots: config.max_snapshots,
-            request_bytes: config.max_bytes,
-            request_points: config.max_points,
-        };
+        let limits = limits(&config);
         let Config { name, timeout, interval, retry, grace, .. } = config;
         Ok(Self { name, routes, timeout, interval, limits, retry, grace })
+    }
+}
+
+fn limits(config: &Config) -> Limits {
+    let (points_max, items_max, bytes_max) = match config.aws {
+        None => (u64::MAX, u64::MAX, usize::MAX),
+        Some(_) => (Target::POINTS_MAX, Target::ITEMS_MAX, Target::BYTES_MAX),
+    };
+    Limits {
+        bytes: config.backlog_bytes,
+        age: Seconds::new(config.max_age.as_secs_f64()),
+        snapshots: config.max_snapshots,
+        request_bytes: config.max_bytes.min(bytes_max),
+        request_points: config.max_points.min(points_max),
+        request_spans: config.max_spans.min(items_max),
+        request_records: config.max_records.min(items_max),
     }
 }
 
@@ -99,8 +112,12 @@ fn check_quantities(config: &Config) -> Result<(), (Key, String)> {
     if config.signals.is_empty() {
         return Err(("signals", "is empty; leave it out to send all".to_owned()));
     }
-    if config.max_points == 0 {
-        return Err(("max_points", "is 0; nothing could be sent".to_owned()));
+    for (key, items) in
+        [("max_points", config.max_points), ("max_spans", config.max_spans), ("max_records", config.max_records)]
+    {
+        if items == 0 {
+            return Err((key, "is 0; nothing could be sent".to_owned()));
+        }
     }
     if config.max_snapshots == 0 {
         return Err(("max_snapshots", "is 0; nothing could wait".to_owned()));
@@ -113,41 +130,51 @@ fn check_quantities(config: &Config) -> Result<(), (Key, String)> {
         return Err(("backlog_bytes", problem));
     }
     if config.protocol == Protocol::Grpc && config.proxy.is_some() {
-        return Err(("proxy", "works with the protocol http/protobuf only".to_owned()));
+        return Err(("proxy", "works with the protocols over HTTP only".to_owned()));
     }
     Ok(())
 }
 
 fn routes(config: &Config, now: fn() -> Timestamp) -> Result<Vec<Route>, (Key, String)> {
-    let material = Material::read(&config.tls)?;
+    let aws = config.aws.as_ref().map(|aws| Target::new(config, aws, now)).transpose()?;
     let headers = headers(config)?;
+    let header_files = HeaderFiles::read(config)?;
+    if let Some(name) = header_files.names().find(|name| headers.contains_key(*name)) {
+        return Err(("headers", format!("sets {name}, which a file sets, too")));
+    }
     let redaction = redaction(config);
     let mut signals = config.signals.clone();
     signals.sort_unstable();
     signals.dedup();
-    let mut client: Option<reqwest::Client> = None;
+    let mut client: Option<Arc<HttpClient>> = None;
     let mut routes = Vec::new();
     for signal in signals {
-        let Some((key, text, as_is)) = config.endpoint_of(signal) else {
-            let problem = format!("is not set, and there is no {}_endpoint either", signal.as_str());
-            return Err(("endpoint", problem));
-        };
-        let endpoint = Endpoint::parse(text, as_is, signal, config.protocol, config.insecure)
-            .map_err(|problem| (key, problem.to_owned()))?;
-        let (headers, redaction, compression) = (headers.clone(), redaction.clone(), config.compression);
+        let (key, endpoint) = endpoint(config, signal)?;
+        let (mut headers, redaction, compression) = (headers.clone(), redaction.clone(), config.compression);
+        let header_files = header_files.clone();
         let transport = match config.protocol {
-            Protocol::Http => {
+            Protocol::Http | Protocol::Json => {
                 let client = match &client {
-                    Some(client) => client.clone(),
-                    None => client.insert(http_client(config, &material)?).clone(),
+                    Some(client) => Arc::clone(client),
+                    None => Arc::clone(client.insert(Arc::new(HttpClient::new(config)?))),
                 };
-                let url = endpoint.url().clone();
-                Transport::Http(Box::new(HttpTransport { client, url, headers, redaction, compression, now }))
+                headers.extend(aws.as_ref().map(|aws| aws.headers(signal)).unwrap_or_default());
+                Transport::Http(Box::new(HttpTransport {
+                    signal,
+                    client,
+                    endpoint: endpoint.clone(),
+                    headers,
+                    header_files,
+                    redaction,
+                    compression,
+                    json: config.protocol == Protocol::Json,
+                    aws: aws.clone(),
+                    now,
+                }))
             }
             Protocol::Grpc => {
-                let (uri, endpoint) = grpc_endpoint(key, &endpoint, config, &material)?;
-                let channel = None;
-                Transport::Grpc(Box::new(GrpcTransport { endpoint, uri, headers, redaction, compression, channel }))
+                let call = Call { headers, header_files, redaction, compression };
+                Transport::Grpc(Box::new(GrpcTransport::new(key, &endpoint, config, call)?))
             }
         };
         routes.push(Route { signal, endpoint, compression, transport });
@@ -155,8 +182,19 @@ fn routes(config: &Config, now: fn() -> Timestamp) -> Result<Vec<Route>, (Key, S
     Ok(routes)
 }
 
+/// The endpoint of `signal` and the key that names it.
+fn endpoint(config: &Config, signal: Signal) -> Result<(Key, Endpoint), (Key, String)> {
+    match (config.endpoint_of(signal), &config.aws) {
+        (Some((key, text, as_is)), _) => Endpoint::parse(text, as_is, signal, config.protocol, config.insecure)
+            .map(|endpoint| (key, endpoint))
+            .map_err(|problem| (key, problem.to_owned())),
+        (None, Some(aws)) => Ok(("region", Endpoint::of_aws(signal, aws.region.as_ref()))),
+        (None, None) => Err(("endpoint", format!("is not set, and there is no {}_endpoint either", signal.as_str()))),
+    }
+}
+
 /// Names that the protocol sets itself.
-fn is_reserved(name: &HeaderName) -> bool {
+pub(crate) fn is_reserved(name: &HeaderName) -> bool {
     let name = name.as_str();
     ["connection", "host", "te", "transfer-encoding", "user-agent"].contains(&name)
         || name.starts_with("content-")
@@ -183,46 +221,6 @@ fn redaction(config: &Config) -> Redaction {
     let proxy = config.proxy.as_ref().and_then(|proxy| reqwest::Url::parse(proxy.reveal()).ok());
     let password = proxy.as_ref().and_then(reqwest::Url::password);
     Redaction::new(config.headers.values().map(Secret::reveal).chain(password))
-}
-
-fn http_client(config: &Config, material: &Material) -> Result<reqwest::Client, (Key, String)> {
-    let mut builder = reqwest::Client::builder()
-        .tls_backend_preconfigured(material.for_http()?)
-        .user_agent(crate::USER_AGENT)
-        // The environment is the agent's to read.
-        .no_proxy()
-        // A redirect would carry our headers to a place that nobody configured.
-        .redirect(reqwest::redirect::Policy::none())
-        // A refused attempt is ours to count and to repeat.
-        .retry(reqwest::retry::never())
-        .referer(false)
-        // Below the idle limits of common servers and load balancers: one that hangs up just as we send, once every
-        // interval, would look like a failing destination.
-        .pool_idle_timeout(Duration::from_secs(30))
-        // A dead connection is noticed when its data stays unacknowledged.
-        .tcp_user_timeout(config.timeout);
-    if let Some(proxy) = &config.proxy {
-        let proxy = reqwest::Proxy::all(proxy.reveal()).map_err(|_secret| ("proxy", "is not a URL".to_owned()))?;
-        builder = builder.proxy(proxy);
-    }
-    builder.build().map_err(|error| ("tls", crate::http::chain(&error)))
-}
-
-fn grpc_endpoint(
-    key: Key,
-    endpoint: &Endpoint,
-    config: &Config,
-    material: &Material,
-) -> Result<(http::Uri, tonic::transport::Endpoint), (Key, String)> {
-    let uri: http::Uri =
-        endpoint.url().as_str().parse().map_err(|_invalid| (key, "is not a URL that HTTP/2 can carry".to_owned()))?;
-    let mut channel = tonic::transport::Endpoint::from_shared(endpoint.origin())
-        .map_err(|_invalid| (key, "is not a URL that HTTP/2 can carry".to_owned()))?
-        .connect_timeout(config.timeout);
-    if endpoint.is_tls() {
-        channel = channel.tls_config(material.for_grpc()?).map_err(|error| ("tls", crate::http::chain(&error)))?;
-    }
-    Ok((uri, channel))
 }
 
 #[cfg(test)]

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use super::*;
+use crate::config::Aws;
 
 fn good() -> Config {
     Config { endpoint: "http://collector:4318".to_owned(), ..Config::default() }
@@ -37,6 +38,13 @@ fn a_wrong_value_is_refused_under_its_key() {
     assert_eq!(wrong(Config { interval: Duration::ZERO, ..good() }), "interval");
     assert_eq!(wrong(Config { signals: Vec::new(), ..good() }), "signals");
     assert_eq!(wrong(Config { max_points: 0, ..good() }), "max_points");
+    assert_eq!(wrong(Config { max_spans: 0, ..good() }), "max_spans");
+    assert_eq!(wrong(Config { max_records: 0, ..good() }), "max_records");
+    assert_eq!(wrong(Config { bearer_token_file: Some("/no/such".into()), ..good() }), "bearer_token_file");
+    let files = |name: &str| [(name.to_owned(), "/dev/null".into())].into();
+    assert_eq!(wrong(Config { header_files: files("a"), ..good() }), "header_files");
+    assert_eq!(wrong(Config { header_files: files("te"), ..good() }), "header_files");
+    assert_eq!(wrong(Config { header_files: files("a b"), ..good() }), "header_files");
     assert_eq!(wrong(Config { max_bytes: 65 << 20, ..good() }), "max_bytes");
     assert_eq!(wrong(Config { backlog_bytes: 4 << 10, ..good() }), "backlog_bytes");
     assert_eq!(wrong(Config { max_age: Duration::ZERO, ..good() }), "max_age");
@@ -63,31 +71,37 @@ fn an_error_names_the_destination_and_no_secret() {
     assert!(!format!("{:?}", Plan::new(config, Timestamp::default).unwrap_err()).contains("s3cret"));
 }
 
+const EVERY_KEY: &str = r#"
+    name = "cloud"
+    endpoint = "https://a"
+    metrics_endpoint = "https://m"
+    traces_endpoint = "https://t"
+    logs_endpoint = "https://l"
+    protocol = "grpc"
+    headers = { x-key = "v" }
+    header_files = { x-other = "/other" }
+    bearer_token_file = "/token"
+    aws = { region = "eu-west-1", profile = "p", log_group = "g", log_stream = "s" }
+    compression = "zstd"
+    timeout = "3s"
+    interval = "15s"
+    signals = ["traces", "logs"]
+    max_points = 1000
+    max_spans = 2000
+    max_records = 3000
+    max_bytes = 1000000
+    backlog_bytes = 2000000
+    max_age = "2h"
+    max_snapshots = 3
+    grace = "1s"
+    retry = { initial = "2s", max = "1m", unauthorized = "5m" }
+    tls = { ca_file = "/ca", cert_file = "/cert", key_file = "/key" }
+    insecure = true
+    proxy = "http://proxy"
+"#;
+
 #[test]
 fn every_key_is_read_from_toml_and_an_unknown_one_is_refused() {
-    let text = r#"
-        name = "cloud"
-        endpoint = "https://a"
-        metrics_endpoint = "https://m"
-        traces_endpoint = "https://t"
-        logs_endpoint = "https://l"
-        protocol = "grpc"
-        headers = { x-key = "v" }
-        compression = "zstd"
-        timeout = "3s"
-        interval = "15s"
-        signals = ["traces", "logs"]
-        max_points = 1000
-        max_bytes = 1000000
-        backlog_bytes = 2000000
-        max_age = "2h"
-        max_snapshots = 3
-        grace = "1s"
-        retry = { initial = "2s", max = "1m", unauthorized = "5m" }
-        tls = { ca_file = "/ca", cert_file = "/cert", key_file = "/key" }
-        insecure = true
-        proxy = "http://proxy"
-    "#;
     let expected = Config {
         name: "cloud".to_owned(),
         endpoint: "https://a".to_owned(),
@@ -96,11 +110,21 @@ fn every_key_is_read_from_toml_and_an_unknown_one_is_refused() {
         logs_endpoint: Some("https://l".to_owned()),
         protocol: Protocol::Grpc,
         headers: [("x-key".to_owned(), Secret::new("v"))].into(),
+        header_files: [("x-other".to_owned(), "/other".into())].into(),
+        bearer_token_file: Some("/token".into()),
+        aws: Some(Aws {
+            region: Some("eu-west-1".parse().unwrap()),
+            profile: Some("p".to_owned()),
+            log_group: Some("g".to_owned()),
+            log_stream: Some("s".to_owned()),
+        }),
         compression: Compression::Zstd,
         timeout: Duration::from_secs(3),
         interval: Duration::from_secs(15),
         signals: vec![Signal::Traces, Signal::Logs],
         max_points: 1000,
+        max_spans: 2000,
+        max_records: 3000,
         max_bytes: 1_000_000,
         backlog_bytes: 2_000_000,
         max_age: Duration::from_hours(2),
@@ -119,9 +143,11 @@ fn every_key_is_read_from_toml_and_an_unknown_one_is_refused() {
         insecure: true,
         proxy: Some(Secret::new("http://proxy")),
     };
-    assert_eq!(toml::from_str::<Config>(text).unwrap(), expected);
+    assert_eq!(toml::from_str::<Config>(EVERY_KEY).unwrap(), expected);
     assert_eq!(toml::from_str::<Config>("").unwrap(), Config::default());
-    for unknown in ["endpont = 'x'", "[retry]\nfirst = '1s'", "[tls]\nca = 'x'"] {
+    for unknown in
+        ["endpont = 'x'", "[retry]\nfirst = '1s'", "[tls]\nca = 'x'", "aws = { regio = 'x' }", "aws = { region = 'x' }"]
+    {
         assert!(toml::from_str::<Config>(unknown).is_err(), "{unknown}");
     }
 }

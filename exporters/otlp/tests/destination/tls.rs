@@ -133,6 +133,65 @@ async fn grpc_with_mutual_tls_delivers() {
     assert_eq!(rig.finish().await, counts(&[("exported traces", 2)]));
 }
 
+/// Puts the files of `from` in place of those of `to`, one after the other as those who rotate do.
+fn rotate(to: &Certificates, from: &Certificates) {
+    for name in ["ca.pem", "cert.pem", "key.pem"] {
+        std::fs::rename(from.path(name), to.path(name)).unwrap();
+    }
+}
+
+#[tokio::test]
+async fn grpc_uses_certificates_that_were_rotated_without_a_restart() {
+    let (old, new) = (Certificates::make(), Certificates::make());
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let port = listener.local_addr().unwrap().port();
+    let (services, mut seen) = Services::new(|_| ok());
+    let tls = ServerTlsConfig::new()
+        .identity(Identity::from_pem(&new.cert, &new.key))
+        .client_ca_root(Certificate::from_pem(&new.ca));
+    let server = tonic::transport::Server::builder()
+        .tls_config(tls)
+        .unwrap()
+        .add_service(services.traces())
+        .serve_with_incoming(TcpIncoming::from(listener));
+    tokio::spawn(async move { server.await.unwrap() });
+    let grpc = Config { protocol: Protocol::Grpc, ..config(format!("localhost:{port}")) };
+    let rig = Rig::start(Config { tls: old.mutual(), ..grpc });
+    rig.relay(Signal::Traces, &spans(3), 3);
+    rig.told("fails and will be tried again").await;
+    rotate(&old, &new);
+    assert_eq!(seen.recv().await.unwrap().body, spans(3));
+    rig.told("the certificates changed and are used from now on").await;
+    assert_eq!(rig.finish().await, counts(&[("exported traces", 3)]));
+}
+
+#[tokio::test]
+async fn https_uses_authorities_that_were_rotated_without_a_restart() {
+    let (old, new) = (Certificates::make(), Certificates::make());
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let port = listener.local_addr().unwrap().port();
+    let tls = old.mutual();
+    let rig = Rig::start(Config { tls, compression: Compression::None, ..config(format!("https://localhost:{port}")) });
+    rig.relay(Signal::Traces, &spans(3), 3);
+    let acceptor = new.acceptor();
+    let (connection, _) = listener.accept().await.unwrap();
+    assert!(acceptor.accept(connection).await.is_err(), "the old authority has not signed this server");
+    rotate(&old, &new);
+    let mut connection = loop {
+        let (connection, _) = listener.accept().await.unwrap();
+        if let Ok(connection) = acceptor.accept(connection).await {
+            break connection;
+        }
+    };
+    let mut request = Vec::new();
+    while !request.ends_with(&spans(3)) {
+        assert!(connection.read_buf(&mut request).await.unwrap() > 0, "{}", String::from_utf8_lossy(&request));
+    }
+    connection.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n").await.unwrap();
+    connection.flush().await.unwrap();
+    assert_eq!(rig.finish().await, counts(&[("exported traces", 3)]));
+}
+
 #[test]
 fn what_is_wrong_with_a_certificate_names_its_key() {
     let certificates = Certificates::make();
