@@ -6,6 +6,7 @@ pub mod cli;
 pub mod clock;
 pub mod cloud;
 pub mod config;
+pub mod connect;
 pub mod destinations;
 pub mod doctor;
 pub mod env;

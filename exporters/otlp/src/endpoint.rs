@@ -73,6 +73,10 @@ impl Endpoint {
         }
     }
 
+    pub(crate) fn is_tls(&self) -> bool {
+        self.url().is_none_or(|url| url.scheme() == "https")
+    }
+
     /// True when a request would arrive at a listener on `own`.
     fn arrives_at(&self, own: SocketAddr) -> bool {
         let Self::At(url) = self else { return false };

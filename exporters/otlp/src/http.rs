@@ -25,6 +25,8 @@ use crate::secrets::HeaderFiles;
 const REFUSAL_BYTES_MAX: usize = 8 * 1024;
 const PROTOBUF: &str = "application/x-protobuf";
 const JSON: &str = "application/json";
+/// What is said of an answer for people: whoever sends it has most likely not seen an OTLP request.
+pub(crate) const WEB_PAGE: &str = "the answer is a web page";
 
 /// One signal's way to an HTTP endpoint.
 #[derive(Debug)]
@@ -162,10 +164,11 @@ impl HttpTransport {
 
 async fn success(response: Response, redaction: &Redaction) -> Verdict {
     // Servers that answer in plain words have taken the request nevertheless.
-    let (is_protobuf, is_json) = (is(&response, PROTOBUF), is(&response, JSON));
+    let (is_protobuf, is_json, is_page) = (is(&response, PROTOBUF), is(&response, JSON), is(&response, "text/html"));
     let verdict = match read(response, RESPONSE_BYTES_MAX).await {
         Ok(Read::Whole(body)) if is_protobuf => accepted(&body),
         Ok(Read::Whole(body)) if is_json => accepted_json(&body),
+        Ok(Read::Whole(_)) if is_page => Verdict::Delivered { rejected: 0, message: WEB_PAGE.to_owned() },
         Ok(Read::Whole(_)) => of_http(200, None, String::new()),
         Ok(Read::Cut(_)) => Verdict::Refused {
             reason: DropReason::ResponseTooLarge,

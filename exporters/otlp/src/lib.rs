@@ -25,6 +25,7 @@ mod response;
 mod secrets;
 mod shared;
 mod tls;
+mod trial;
 
 use wattline_core::flow::Task;
 use wattline_core::{Exporter, Feed, Telemetry, Timestamp};
@@ -34,6 +35,7 @@ pub use config::{Aws, Compression, Config, Key, Protocol, Retry, Tls};
 pub use endpoint::loops_back;
 pub use environment::EnvError;
 pub use plan::OpenError;
+pub use trial::{Fault, FaultKind, Trial, try_out};
 
 use plan::Plan;
 

@@ -130,7 +130,7 @@ impl Line {
 }
 
 impl Transport {
-    async fn send(&mut self, body: Bytes) -> Verdict {
+    pub(crate) async fn send(&mut self, body: Bytes) -> Verdict {
         match self {
             Self::Http(transport) => transport.send(body).await,
             Self::Grpc(transport) => transport.send(body).await,

@@ -13,4 +13,5 @@ mod journal;
 mod json;
 mod rig;
 mod tls;
+mod trial;
 mod web;

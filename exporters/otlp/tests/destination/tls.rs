@@ -20,7 +20,7 @@ use crate::grpc::{Services, ok};
 use crate::rig::{Rig, config, counts, spans};
 
 /// An authority, and a certificate for `localhost` that it signed, as files.
-struct Certificates {
+pub(crate) struct Certificates {
     directory: TempDir,
     ca: String,
     cert: String,
@@ -28,7 +28,7 @@ struct Certificates {
 }
 
 impl Certificates {
-    fn make() -> Self {
+    pub(crate) fn make() -> Self {
         let ca_key = KeyPair::generate().unwrap();
         let mut params = CertificateParams::new(Vec::new()).unwrap();
         params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
@@ -47,7 +47,7 @@ impl Certificates {
         self.directory.path().join(name)
     }
 
-    fn trusting(&self) -> Tls {
+    pub(crate) fn trusting(&self) -> Tls {
         Tls { ca_file: Some(self.path("ca.pem")), ..Tls::default() }
     }
 
@@ -56,7 +56,7 @@ impl Certificates {
         Tls { cert_file, key_file, ..self.trusting() }
     }
 
-    fn acceptor(&self) -> TlsAcceptor {
+    pub(crate) fn acceptor(&self) -> TlsAcceptor {
         let provider = Arc::new(rustls::crypto::ring::default_provider());
         let chain = CertificateDer::pem_slice_iter(self.cert.as_bytes()).map(Result::unwrap).collect();
         let key = PrivateKeyDer::from_pem_slice(self.key.as_bytes()).unwrap();
