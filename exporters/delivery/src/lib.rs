@@ -15,6 +15,7 @@ pub mod secret;
 pub mod series;
 pub mod split;
 pub mod spool;
+pub mod telling;
 pub mod temporality;
 pub mod verdict;
 pub mod view;
@@ -28,6 +29,7 @@ pub use secret::{Redaction, Secret};
 pub use spool::{Keeping, Limits, Lost, Order, Pending, Pushed, SnapshotNumber, Spool, Taken, Tally};
 pub use wattline_ledger::{Durability, Place};
 
+pub use telling::{Telling, Temporality};
 pub use temporality::Deltas;
 pub use verdict::{Verdict, of_grpc, of_http, retry_after};
 pub use view::{View, ViewConfig, ViewError};

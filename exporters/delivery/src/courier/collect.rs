@@ -91,8 +91,10 @@ impl<'a> Collector<'a> {
     }
 
     async fn push_snapshot(&mut self, encoding: Encoding, state: Option<Vec<u8>>) {
-        let Encoding { requests, skipped, is_cumulative } = encoding;
-        self.shared.lose(Signal::Metrics, skipped, DropReason::Encoding);
+        let Encoding { requests, lost, is_cumulative } = encoding;
+        for (reason, samples) in lost {
+            self.shared.lose(Signal::Metrics, samples, reason);
+        }
         let snapshot = is_cumulative.then_some(SnapshotNumber(self.number));
         self.number = self.number.saturating_add(1);
         let pending = |(body, items)| Pending { signal: Signal::Metrics, body, items, snapshot };

@@ -45,6 +45,11 @@ impl Line {
 
     /// Sends until the feed has ended and nothing is left, or time is up.
     pub(super) async fn run(mut self, shared: &Shared) {
+        self.send_all(shared).await;
+        self.route.transport.close();
+    }
+
+    async fn send_all(&mut self, shared: &Shared) {
         while let Some(taken) = shared.next(self.route.signal).await {
             let verdict = tokio::select! {
                 verdict = self.attempt(&taken) => verdict,

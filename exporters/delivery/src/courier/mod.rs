@@ -21,6 +21,7 @@ use self::collect::Collector;
 use self::line::Line;
 use self::shared::Shared;
 use crate::pack::Compression;
+use crate::reason::DropReason;
 use crate::spool::Keeping;
 use crate::verdict::Verdict;
 
@@ -93,6 +94,9 @@ pub trait Transport: Send {
     /// Called when an attempt took too long: the connection may be dead without either side knowing. The next attempt
     /// connects anew.
     fn forget_connection(&mut self) {}
+
+    /// Called at the end: what was sent should survive what comes then.
+    fn close(&mut self) {}
 }
 
 /// An attempt on its way.
@@ -118,8 +122,8 @@ pub trait Encode: Send + Sync + 'static {
 pub struct Encoding {
     /// Requests that are not empty: the body, not compressed, and the points in it.
     pub requests: Vec<(Bytes, u64)>,
-    /// Samples that are in no request, because the destination takes none like them.
-    pub skipped: u64,
+    /// Samples that are in no request, because the destination takes none like them: why, and how many.
+    pub lost: Vec<(DropReason, u64)>,
     /// Whether these are sums since the beginning: then the next snapshot says all that this one says but the moments
     /// between, and this one may go where there is no room for both.
     pub is_cumulative: bool,
