@@ -5,6 +5,7 @@ use wattline_core::reading::CloudInstance;
 use wattline_core::{HostRoot, Inventory};
 
 use crate::config::Machine;
+use crate::role::Role;
 use crate::telemetry;
 
 /// The process id of this agent as the measured host counts it. In a container it differs from the one that the agent
@@ -72,10 +73,22 @@ pub fn configured(inventory: Inventory, machine: &Machine) -> Inventory {
 }
 
 /// What describes the machine and the agent on it, on every Resource.
-pub fn resource(inventory: &Inventory) -> Vec<Attribute> {
+///
+/// A machine holds one agent that measures it, which is known by the machine. Others may be many: they are known by
+/// their role and the name of the host that they see, in a pod its own, and by the process.
+pub fn resource(inventory: &Inventory, role: Role) -> Vec<Attribute> {
     let Inventory { host_name, host_id, arch, cloud, .. } = inventory;
     let id = host_id.as_deref().or(host_name.as_deref()).unwrap_or("unknown");
-    let mut resource = telemetry::service_attributes(id);
+    let mut resource = match role {
+        Role::Node => telemetry::service_attributes(id),
+        Role::Sidecar | Role::Gateway => {
+            let name = host_name.as_deref().unwrap_or(id);
+            let (role, process) = (role.as_str(), std::process::id());
+            let mut attributes = telemetry::service_attributes(&format!("{name}/{role}/{process}"));
+            attributes.push(Attribute::new(key::WATTLINE_ROLE, role));
+            attributes
+        }
+    };
     let mut push = |key, value: &Option<String>| {
         resource.extend(value.as_ref().map(|value| Attribute::new(key, Text::from(value.clone()))));
     };

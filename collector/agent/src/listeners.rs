@@ -11,6 +11,7 @@ use wattline_probe_llm::otlp::{self, BindError, Bound};
 
 use crate::admin::Door;
 use crate::config::{ADMIN_DEFAULT, Admin, Config};
+use crate::role::Role;
 
 /// The listeners of a configuration, open.
 #[derive(Debug)]
@@ -25,7 +26,7 @@ impl Listeners {
     /// Opens what is configured. A taken port is an error where it was configured, and a loud warning where it is
     /// only the default. A destination that is one of these listeners is an error.
     pub fn open(config: &Config) -> Result<Self> {
-        let (otlp, off) = bind_otlp(config.probes.otlp.clone(), is_taken_default)?;
+        let (otlp, off) = bind_otlp(config.probes.otlp.clone(), is_bearable(config.role))?;
         for error in off {
             warn!(
                 %error,
@@ -70,7 +71,7 @@ impl Listeners {
                 *enabled = !held_socket(held, listen);
             }
         }
-        let (bound, _off) = bind_otlp(trial, is_taken_default)?;
+        let (bound, _off) = bind_otlp(trial, is_bearable(config.role))?;
         own.extend(ports_of(&bound));
         refuse_loops(config, &own)?;
         let mut listen = config.admin.listen.to_string();
@@ -179,6 +180,11 @@ fn listener_of(error: &BindError) -> Option<(Protocol, &str)> {
     Some((listener, address))
 }
 
+/// An agent that measures nothing is of no use without its listeners.
+fn is_bearable(role: Role) -> impl Fn(&BindError) -> bool {
+    move |error| role.measures() && is_taken_default(error)
+}
+
 fn is_taken_default(error: &BindError) -> bool {
     let default = otlp::Config::default();
     matches!(error, BindError::Open(OpenError::AddressInUse { .. }))
@@ -243,5 +249,13 @@ mod tests {
         config.probes.otlp.grpc = otlp::GrpcConfig { enabled: true, listen: "127.0.0.1:0".to_owned() };
         assert!(Listeners::open(&config).is_err());
         assert_eq!(Listeners::open_what_opens(&config).places().len(), 1);
+    }
+
+    #[test]
+    fn a_default_port_that_is_taken_is_bearable_only_for_who_measures() {
+        let address = otlp::Config::default().http.listen;
+        let taken: BindError = OpenError::AddressInUse { key: "probes.otlp.http.listen", address }.into();
+        let bearable = [Role::Node, Role::Sidecar, Role::Gateway].map(|role| is_bearable(role)(&taken));
+        assert_eq!(bearable, [true, false, false]);
     }
 }

@@ -17,6 +17,7 @@ use wattline_model::inference::{self, InferenceBooks, LocalAddresses, TokenPrice
 
 use crate::config::{self, Config};
 use crate::meaning::Meaning;
+use crate::role::Role;
 use crate::{identity, report, telemetry};
 
 /// What became of readings.
@@ -33,6 +34,7 @@ pub enum News {
 /// All state.
 #[derive(Debug)]
 pub struct Pipeline {
+    role: Role,
     own_pid: Option<u32>,
     host: HostModel,
     inference: InferenceBooks,
@@ -54,6 +56,7 @@ impl Pipeline {
     /// Empty books.
     pub fn new(config: &Config, own_pid: Option<u32>) -> Self {
         let mut pipeline = Self {
+            role: config.role,
             own_pid,
             host: HostModel::new(settings(config, own_pid)),
             inference: InferenceBooks::default(),
@@ -166,13 +169,15 @@ impl Pipeline {
 
     /// All figures as they stand, with `own` telling about the agent itself.
     pub fn snapshot(&self, tick: Tick, own: &[Sample]) -> Snapshot {
-        let mut samples = self.host.samples(tick.wall);
-        samples.extend(self.inference.samples(tick.wall));
-        self.meaning.samples(self.started.unwrap_or(tick.wall), tick.wall, &mut samples);
+        let mut samples = self.inference.samples(tick.wall);
+        if self.role.measures() {
+            samples.extend(self.host.samples(tick.wall));
+            self.meaning.samples(self.started.unwrap_or(tick.wall), tick.wall, &mut samples);
+        }
         self.health_samples(tick, &mut samples);
         samples.extend_from_slice(own);
         samples.extend(telemetry::own_use(tick, self.started.unwrap_or(tick.wall)));
-        Snapshot { tick, resource: identity::resource(self.host.inventory()), samples }
+        Snapshot { tick, resource: identity::resource(self.host.inventory(), self.role), samples }
     }
 
     /// Takes over a new configuration. Books stay.

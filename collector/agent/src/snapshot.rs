@@ -14,6 +14,9 @@ use crate::{clock, identity, live};
 
 /// Measures this machine for `window`, reading every process at every tick.
 pub fn measure(config: &Config, window: Duration) -> Result<Report> {
+    if !config.role.measures() {
+        bail!("a snapshot measures a machine, and role = \"{}\" measures none", config.role.as_str());
+    }
     let mut config = config.clone();
     // One window: it is settled by hand when the time is over.
     config.sampling.window = window + Duration::from_hours(1);
