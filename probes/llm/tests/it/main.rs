@@ -13,6 +13,8 @@ mod http;
 #[cfg(test)]
 mod lifecycle;
 #[cfg(test)]
+mod relay;
+#[cfg(test)]
 mod sdk;
 #[cfg(test)]
 mod support;
