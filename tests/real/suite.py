@@ -12,6 +12,7 @@ import host_load
 import program
 import prometheus
 import python_sdk
+import relay
 from checks import Checks
 
 SCENES = {
@@ -20,6 +21,7 @@ SCENES = {
     "collector": collector.play,
     "prometheus": prometheus.play,
     "python_sdk": python_sdk.play,
+    "relay": relay.play,
 }
 
 
