@@ -15,6 +15,7 @@ const KNOWS: &[(&str, &[&str])] = &[
     ("wattline-probe-intensity", &["wattline-core", "wattline-wire"]),
     ("wattline-probe-llm", &["wattline-core", "wattline-wire", "wattline-listen"]),
     ("wattline-export-delivery", &["wattline-core", "wattline-ledger", "wattline-wire"]),
+    ("wattline-export-cloudwatch", DESTINATION),
     ("wattline-export-otlp", DESTINATION),
     ("wattline-export-prometheus", DESTINATION),
     ("wattline-export-file", DESTINATION),

@@ -5,6 +5,9 @@ use std::path::Path;
 
 use wattline::config::Config;
 
+/// The tables that may be repeated.
+const ARRAYS: [&str; 3] = ["exporters.otlp", "exporters.file", "exporters.emf"];
+
 fn sample() -> String {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap().join("deploy/wattline.toml");
     fs::read_to_string(path).unwrap()
@@ -35,7 +38,8 @@ fn the_sample_is_the_default() {
 #[test]
 fn every_commented_key_is_a_key() {
     let config = Config::parse(&all_keys()).unwrap();
-    assert_eq!((config.exporters.otlp.len(), config.exporters.file.len()), (1, 1));
+    let exporters = config.exporters;
+    assert_eq!((exporters.otlp.len(), exporters.file.len(), exporters.emf.len()), (1, 1, 1));
 }
 
 #[test]
@@ -45,12 +49,10 @@ fn every_key_is_in_the_sample() {
         text.lines().filter_map(|line| line.strip_prefix('[')?.trim_start_matches('[').split(']').next()).collect();
     for table in &tables {
         // The parser itself tells which keys a table has, when it meets one that does not exist.
-        let array = matches!(*table, "exporters.otlp" | "exporters.file");
+        let array = ARRAYS.contains(table);
         let header = if array { format!("[[{table}]]") } else { format!("[{table}]") };
-        let header = match table.strip_prefix("exporters.otlp.") {
-            Some(_) => format!("[[exporters.otlp]]\n{header}"),
-            None => header,
-        };
+        let around = ARRAYS.iter().find(|array| table.strip_prefix(**array).is_some_and(|rest| rest.starts_with('.')));
+        let header = around.map_or_else(|| header.clone(), |array| format!("[[{array}]]\n{header}"));
         let error = Config::parse(&format!("{header}\nno_such_key = 1\n")).unwrap_err();
         let (_, expected) = error.split_once("expected ").unwrap_or_else(|| panic!("{table}: {error}"));
         let keys: Vec<&str> = expected.split('`').skip(1).step_by(2).collect();

@@ -3,8 +3,8 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use clap::{ArgGroup, Args, Parser, Subcommand};
-use wattline_core::Timestamp;
+use clap::{ArgGroup, Args, Parser, Subcommand, ValueEnum};
+use wattline_core::{Seconds, Timestamp};
 
 const EXAMPLES: &str = "\
 Examples:
@@ -26,6 +26,12 @@ Examples:
   wattline footprint --instance m7i.xlarge --region eu-west-1 --hours 730 --utilization 0.3
   wattline footprint --cpu 'AMD EPYC 9654' --threads 192 --memory 768 --region DE --hours 24
   wattline footprint --tokens anthropic/claude-sonnet-4-5:1200:300 --calls 10000";
+
+const REPORT_EXAMPLES: &str = "\
+Examples:
+  wattline report                                     the last day, by what ran
+  wattline report --since 7days --by model            a week of language model calls
+  wattline report --since 2026-11-01 --until 2026-12-01 --by device --format csv > november.csv";
 
 /// Observability for the energy, carbon and cost of generative AI.
 #[derive(Debug, Parser)]
@@ -94,6 +100,9 @@ pub enum Command {
     /// Compute energy, carbon, water and cost of a machine or of model calls from the tables, without measuring.
     #[command(after_help = FOOTPRINT_EXAMPLES)]
     Footprint(FootprintArgs),
+    /// Tell what the books came to over a time: energy, carbon, cost and tokens by what they were for.
+    #[command(after_help = REPORT_EXAMPLES)]
+    Report(ReportArgs),
     /// Print the metric table: every name that wattline emits.
     #[command(after_help = "Example:\n  wattline metrics --markdown > metrics.md")]
     Metrics {
@@ -185,6 +194,104 @@ pub struct FootprintArgs {
     /// Print JSON.
     #[arg(long)]
     pub json: bool,
+}
+
+/// What `wattline report` is asked.
+#[derive(Clone, Debug, Args)]
+pub struct ReportArgs {
+    /// From when: so long ago (24h, 7days), a day, or a time such as 2026-11-28T12:00:00Z.
+    #[arg(long, value_name = "WHEN", default_value = "24h", value_parser = moment)]
+    pub since: Moment,
+
+    /// Until when; by default now.
+    #[arg(long, value_name = "WHEN", value_parser = moment)]
+    pub until: Option<Moment>,
+
+    /// What the rows stand for.
+    #[arg(long, value_enum, default_value_t = By::Workload)]
+    pub by: By,
+
+    /// How the report is written.
+    #[arg(long, value_enum, default_value_t = Format::Text)]
+    pub format: Format,
+
+    /// Print JSON: the same as --format json.
+    #[arg(long, conflicts_with = "format")]
+    pub json: bool,
+
+    /// The most rows to list in text and Markdown; what is beyond is summed up in one.
+    #[arg(long, value_name = "N", default_value_t = 30, value_parser = clap::value_parser!(u32).range(1..))]
+    pub top: u32,
+}
+
+/// What the rows of a report stand for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum By {
+    /// What ran on this machine.
+    Workload,
+    /// The kinds of device of this machine.
+    Device,
+    /// What this machine's energy was doing: active, reserved, idle, unattributed.
+    State,
+    /// How this machine's energy is known.
+    Method,
+    /// Language models that were called.
+    Model,
+    /// Who sells these models.
+    Provider,
+    /// Services that called models.
+    Service,
+    /// Agents that called models.
+    Agent,
+    /// Operations: chat, embeddings.
+    Operation,
+}
+
+/// How a report is written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Format {
+    /// For a terminal.
+    Text,
+    /// For programs.
+    Json,
+    /// For spreadsheets.
+    Csv,
+    /// For a page.
+    Markdown,
+}
+
+/// A point in time, given as such or by how long ago it was.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Moment {
+    /// So long before now.
+    Ago(Duration),
+    /// Then.
+    At(Timestamp),
+}
+
+impl Moment {
+    /// The point in time, where it is `now`.
+    pub fn of(self, now: Timestamp) -> Timestamp {
+        match self {
+            Self::Ago(ago) => now.back(Seconds::new(ago.as_secs_f64())),
+            Self::At(at) => at,
+        }
+    }
+}
+
+fn moment(text: &str) -> Result<Moment, String> {
+    if let Some(date) = day(text) {
+        return Ok(Moment::At(date.begin));
+    }
+    if let Ok(at) = humantime::parse_rfc3339_weak(text)
+        && let Ok(since) = at.duration_since(std::time::UNIX_EPOCH)
+    {
+        let nanos = u64::try_from(since.as_nanos()).map_err(|_late| "that is too far away".to_owned())?;
+        return Ok(Moment::At(Timestamp::from_unix_nanos(nanos)));
+    }
+    humantime::parse_duration(text).map(Moment::Ago).map_err(|_unreadable| {
+        "write how long ago (24h, 7days), a day (2026-11-28) or a time (2026-11-28T12:00:00Z)".to_owned()
+    })
 }
 
 /// A day, or a whole year.

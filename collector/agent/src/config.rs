@@ -26,6 +26,8 @@ pub struct Config {
     pub host: Host,
     /// What survives a restart.
     pub state: State,
+    /// The books over time.
+    pub ledger: Ledger,
     /// What the machine is, where nothing on it tells.
     pub machine: Machine,
     /// How often to look.
@@ -77,6 +79,20 @@ impl State {
     pub fn directory(&self) -> PathBuf {
         let systemd = || env::get("STATE_DIRECTORY").map(PathBuf::from);
         self.directory.clone().or_else(systemd).unwrap_or_else(|| PathBuf::from("/var/lib/wattline"))
+    }
+}
+
+/// The books over time.
+#[derive(Clone, Debug, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Ledger {
+    /// About how many bytes the ledger may take on disk; the oldest minutes go first.
+    pub max_bytes: u64,
+}
+
+impl Default for Ledger {
+    fn default() -> Self {
+        Self { max_bytes: 256 << 20 }
     }
 }
 
@@ -167,6 +183,8 @@ pub struct Exporters {
     pub otlp: Vec<wattline_export_otlp::Config>,
     /// Files of OTLP JSON lines.
     pub file: Vec<wattline_export_file::Config>,
+    /// Events in `CloudWatch`'s embedded metric format.
+    pub emf: Vec<wattline_export_cloudwatch::Config>,
 }
 
 /// The log.

@@ -9,6 +9,7 @@ use tokio::task::{JoinHandle, JoinSet};
 use tokio_util::sync::CancellationToken;
 use tracing::error;
 use wattline_core::{Envelope, Exporter, Feed, Readings, Snapshot, Telemetry, queue};
+use wattline_export_cloudwatch::EmfExporter;
 use wattline_export_delivery::Context;
 use wattline_export_file::FileExporter;
 use wattline_export_otlp::OtlpExporter;
@@ -68,7 +69,13 @@ fn each(config: &Config, telemetry: &Telemetry) -> impl Iterator<Item = Result<B
         let exporter = FileExporter::new(destination.clone(), telemetry.clone()).context("exporters.file")?;
         Ok(Box::new(exporter) as Box<dyn Exporter>)
     });
-    otlp.chain(file)
+    let emf = config.exporters.emf.iter().map(|destination| {
+        let (now, seed) = (clock::wall, clock::tick().at.nanos());
+        let context = wattline_export_cloudwatch::Context { telemetry: telemetry.clone(), now, seed };
+        let exporter = EmfExporter::new(destination.clone(), context).context("exporters.emf")?;
+        Ok(Box::new(exporter) as Box<dyn Exporter>)
+    });
+    otlp.chain(file).chain(emf)
 }
 
 /// The destinations, running: each is a task, with a queue of its own for relayed telemetry.

@@ -6,7 +6,7 @@ use std::path::Path;
 use rustix::fs::{Access, access};
 use serde::Serialize;
 use wattline_core::reading::{SourceHealth, SourceState};
-use wattline_core::{DeviceKind, HostRoot, Method, Probe, Readings, Telemetry};
+use wattline_core::{DeviceKind, HostRoot, Method, Probe, Readings, Snapshot, Telemetry};
 use wattline_listen::{Guard, Listener, OpenError, TlsConfig};
 use wattline_model::grid;
 use wattline_model::grid::live::LiveValue;
@@ -17,7 +17,7 @@ use wattline_probe_llm::otlp;
 use crate::config::{ADMIN_DEFAULT, Config};
 use crate::factors::Table;
 use crate::report::{Carbon, Embodied, Report};
-use crate::{admin, clock, destinations, live, pid_file, snapshot, telemetry};
+use crate::{admin, clock, costs, destinations, live, pid_file, snapshot, telemetry};
 
 /// What works and what does not.
 #[derive(Debug, Serialize)]
@@ -102,7 +102,7 @@ pub fn examine(config: &Config) -> anyhow::Result<Findings> {
             host: inventory.host_name.unwrap_or_else(|| "a machine without a name".to_owned()),
             energy: Vec::new(),
             sources: cloud.collect(),
-            agent: agent(config),
+            agent: agent(config, &Snapshot::default()),
             tables: [token_prices()].into_iter().chain(factor_tables()).collect(),
             measures: false,
         });
@@ -111,7 +111,7 @@ pub fn examine(config: &Config) -> anyhow::Result<Findings> {
     sources.extend(cloud);
     let live = config.carbon.live.as_ref();
     sources.extend(live.map(|live| live_intensity(live, config.carbon.intensity.is_some())));
-    let report = snapshot::measure(config, std::time::Duration::from_secs(1))?;
+    let (report, told) = snapshot::measured(config, std::time::Duration::from_secs(1))?;
     sources.extend(
         report
             .host
@@ -134,7 +134,7 @@ pub fn examine(config: &Config) -> anyhow::Result<Findings> {
         host: format!("{}: {}", report.host.name, report.host.description),
         energy,
         sources,
-        agent: agent(config),
+        agent: agent(config, &told),
         tables: tables(&report),
         measures: true,
     })
@@ -175,7 +175,7 @@ fn live_intensity(config: &wattline_probe_intensity::Config, is_overruled: bool)
     }
 }
 
-fn agent(config: &Config) -> Vec<Line> {
+fn agent(config: &Config, told: &Snapshot) -> Vec<Line> {
     let mut lines = vec![Line::up("role", config.role.describe())];
     let is_running = config.admin.enabled
         && if config.admin.tls == TlsConfig::default() {
@@ -221,6 +221,8 @@ fn agent(config: &Config) -> Vec<Line> {
         Err(error) => lines.push(Line::failed("destinations", format!("{error:#}"), "correct the key")),
     }
     lines.push(relay(&config.relay));
+    let bills = costs::bills(config, told);
+    lines.extend(bills.iter().map(|(name, bill)| Line::up(format!("{name} bills"), costs::words(bill))));
     lines.push(state_directory(&config.state.directory()));
     if let Some(limit) = telemetry::descriptor_limit() {
         lines.push(Line::up("open files", format!("up to {limit}")));

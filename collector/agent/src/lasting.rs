@@ -8,9 +8,10 @@ use wattline_core::reading::{SourceHealth, SourceState};
 use wattline_core::{Envelope, HostRoot, Readings, Signal, Snapshot, Tick, queue};
 
 use crate::config::Config;
+use crate::costs::Costs;
 use crate::pipeline::{News, Pipeline};
 use crate::report::Report;
-use crate::state::{Keeper, StateDirectory};
+use crate::state::{Found, Keeper};
 use crate::telemetry::OwnTelemetry;
 use crate::{clock, identity};
 
@@ -31,8 +32,9 @@ pub struct Lasting {
     /// The tick of the last settlement; `None` before the first. Where no machine is measured, that of the last pulse.
     pub settled: watch::Sender<Option<Tick>>,
     reports: Option<watch::Sender<Option<Report>>>,
-    boot_id: Option<String>,
-    keeper: Keeper,
+    /// `None` where the ledger could not be opened.
+    keeper: Option<Keeper>,
+    costs: Costs,
     /// Something was taken in since the last snapshot.
     has_news: bool,
     counted: Counted,
@@ -60,40 +62,46 @@ impl Lasting {
             logs,
             settled: watch::Sender::new(None),
             reports,
-            boot_id: root.read("proc/sys/kernel/random/boot_id").ok().map(|id| id.trim().to_owned()),
-            keeper: Keeper::default(),
+            keeper: None,
+            costs: Costs::default(),
             has_news: false,
             counted: Counted::default(),
             config,
         }
     }
 
-    /// Goes on from the raw counters that an earlier agent has kept in this boot.
+    /// Goes on with the books that an earlier agent has kept.
     pub fn restore(&mut self) {
-        let Some(boot_id) = &self.boot_id else { return };
-        let state = StateDirectory::new(self.config.state.directory());
-        match state.load(boot_id) {
-            Ok(counters) => self.pipeline.resume(&counters),
-            Err(error) => {
-                warn!(path = %state.path().display(), %error, "the kept counters cannot be read; starting anew");
+        match Keeper::open(&self.config, &mut self.pipeline, clock::tick().at) {
+            Ok((keeper, found)) => {
+                match found {
+                    Found::Nothing => {}
+                    Found::Books => info!(path = %keeper.path().display(), "going on with the books"),
+                    Found::Other(why) => {
+                        warn!(path = %keeper.path().display(), why, "all figures begin anew; reports keep what was booked");
+                    }
+                }
+                self.keeper = Some(keeper);
             }
+            Err(error) => self.tell_state(SourceState::Failed { what: format!("{error:#}") }),
         }
     }
 
     /// Takes over a configuration.
     pub fn reconfigure(&mut self, config: Config) {
         self.pipeline.reconfigure(&config);
+        self.costs.forget();
         self.config = config;
     }
 
     /// Takes in what a source saw. True when a snapshot is due.
-    pub async fn take(&mut self, readings: &Readings) -> bool {
+    pub fn take(&mut self, readings: &Readings) -> bool {
         self.has_news = true;
         match self.pipeline.ingest(readings) {
             News::Gathered => false,
             News::Opened => true,
             News::Settled => {
-                self.has_settled(readings.tick).await;
+                self.settled.send_replace(Some(readings.tick));
                 true
             }
         }
@@ -109,13 +117,22 @@ impl Lasting {
         self.has_news || !settles
     }
 
-    /// Publishes the figures as they stand.
-    pub fn publish(&mut self, snapshots: &watch::Sender<Arc<Snapshot>>) {
+    /// Publishes the figures as they stand. They are written down before anybody sees them: an agent that is killed
+    /// would book them again.
+    pub async fn publish(&mut self, snapshots: &watch::Sender<Arc<Snapshot>>) {
+        self.publish_and_keep(snapshots, false).await;
+    }
+
+    async fn publish_and_keep(&mut self, snapshots: &watch::Sender<Arc<Snapshot>>, is_last: bool) {
         self.has_news = false;
         self.count_losses();
         self.own.flush();
         let own = self.own.samples.borrow().clone();
-        snapshots.send_replace(Arc::new(self.pipeline.snapshot(clock::tick(), &own)));
+        let mut snapshot = self.pipeline.snapshot(clock::tick(), &own);
+        let costs = self.costs.samples(&self.config, &snapshot);
+        snapshot.samples.extend(costs);
+        self.keep(&snapshot, is_last).await;
+        snapshots.send_replace(Arc::new(snapshot));
         if let Some(reports) = &self.reports {
             reports.send_replace(Report::of(&self.pipeline));
         }
@@ -124,27 +141,19 @@ impl Lasting {
     /// Settles the open window and publishes all there is.
     pub async fn last_snapshot(&mut self, snapshots: &watch::Sender<Arc<Snapshot>>) {
         if self.pipeline.settle_now() {
-            self.has_settled(clock::tick()).await;
+            self.settled.send_replace(Some(clock::tick()));
         }
-        self.publish(snapshots);
+        self.publish_and_keep(snapshots, true).await;
     }
 
-    /// What is settled is written down before anybody sees it: an agent that is killed would book it again. What is
-    /// read after a settlement is not in any book yet, and is not written down.
-    async fn has_settled(&mut self, tick: Tick) {
-        self.settled.send_replace(Some(tick));
-        let Some(boot_id) = self.boot_id.clone() else { return };
-        let counters = self.pipeline.raw_counters();
-        if counters.is_empty() {
-            return;
-        }
-        let state = StateDirectory::new(self.config.state.directory());
-        let path = state.path().display().to_string();
-        let state = match self.keeper.keep(state, boot_id, counters).await {
+    async fn keep(&mut self, snapshot: &Snapshot, is_last: bool) {
+        let Some(keeper) = &mut self.keeper else { return };
+        let path = keeper.path().display().to_string();
+        let kept = keeper.keep(self.pipeline.save(), &snapshot.samples, snapshot.tick.wall, is_last).await;
+        self.tell_state(match kept {
             Ok(()) => SourceState::Up { found: path },
-            Err(error) => SourceState::Failed { what: format!("writing to {path}: {error}") },
-        };
-        self.tell_state(state);
+            Err(error) => SourceState::Failed { what: format!("{error:#}") },
+        });
     }
 
     /// Says when keeping begins to fail and when it works again; `wattline.probe.up` tells between.
@@ -156,11 +165,11 @@ impl Lasting {
         match &state {
             SourceState::Failed { what } if !was_failing => {
                 warn!(
-                    "raw counters cannot be kept: {what}; what is drawn around a restart will be missing or booked \
-                     twice; set state.directory"
+                    "the books cannot be kept: {what}; figures begin anew at the next start, and reports lack them; set \
+                     state.directory"
                 );
             }
-            SourceState::Up { found } if was_failing => info!(path = found, "raw counters are kept again"),
+            SourceState::Up { found } if was_failing => info!(path = found, "the books are kept again"),
             _ => {}
         }
         self.pipeline.note(SourceHealth { part: STATE, state });
@@ -228,13 +237,13 @@ mod tests {
         let mut lasting = lasting(folder.path(), logs);
         let (snapshots, shown) = watch::channel(Arc::default());
         for second in [5, 5, 4] {
-            lasting.take(&load(second)).await;
+            lasting.take(&load(second));
         }
         for _ in 0..4 {
             records.offer(envelope()).ok();
         }
         for _ in 0..2 {
-            lasting.publish(&snapshots);
+            lasting.publish(&snapshots).await;
             assert_eq!(dropped(&shown.borrow()), ["log_queue_full 3", "stale_reading 2"]);
         }
     }
@@ -278,9 +287,9 @@ mod tests {
         let mut lasting = lasting(folder.path(), logs);
         let (snapshots, shown) = watch::channel(Arc::default());
         for second in 1..=30 {
-            lasting.take(&busy(second)).await;
+            lasting.take(&busy(second));
         }
-        lasting.publish(&snapshots);
+        lasting.publish(&snapshots).await;
         let name = metrics::WATTLINE_ENERGY.descriptor().name;
         let own = shown.borrow().samples.iter().find(|sample| sample.metric.name == name).and_then(Sample::number);
         assert!(own.is_some_and(|joules| joules > 10.0), "{own:?} J of its own, of 290");

@@ -1,11 +1,14 @@
 //! The agent: configuration, commands, scheduler, pipeline, admin endpoint. The only crate that knows all others,
 //! what time it is, and the environment.
 
+pub mod account;
 pub mod admin;
+pub mod bookkeeping;
 pub mod cli;
 pub mod clock;
 pub mod cloud;
 pub mod config;
+pub mod costs;
 pub mod destinations;
 pub mod doctor;
 pub mod env;

@@ -9,7 +9,9 @@ use clap::Parser;
 use tokio::sync::watch;
 use wattline::cli::{Cli, Command, Common};
 use wattline::config::{Config, Sampling};
-use wattline::{clock, doctor, factors, footprint, identity, log, metric_table, pid_file, run, screen, snapshot};
+use wattline::{
+    account, clock, doctor, factors, footprint, identity, log, metric_table, pid_file, run, screen, snapshot,
+};
 use wattline_core::{HostRoot, queue};
 use wattline_probe_host::inventory::{self, CloudConfig};
 
@@ -105,6 +107,11 @@ fn execute(cli: Cli) -> Result<ExitCode, Failure> {
         Command::Footprint(args) => {
             let answer = footprint::answer(&args, &config, clock::wall()).map_err(|error| usage(&error))?;
             print(&if args.json { serde_json::to_string_pretty(&answer)? + "\n" } else { answer.text() })?;
+            Ok(ExitCode::SUCCESS)
+        }
+        Command::Report(args) => {
+            let period = account::period(&args, clock::wall()).map_err(|error| usage(&error))?;
+            print(&account::account(&config, period, args.by)?.written(&args)?)?;
             Ok(ExitCode::SUCCESS)
         }
         Command::Metrics { .. } => Ok(ExitCode::SUCCESS),

@@ -5,15 +5,16 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use serde::{Deserialize, Serialize};
 use wattline_core::attribute::{Attribute, key};
 use wattline_core::reading::{SourceHealth, SourceState};
 use wattline_core::sample::Period;
 use wattline_core::{
-    Inventory, Ratio, Reading, Readings, Sample, Seconds, Snapshot, Subject, Tick, Timestamp, metrics,
+    Instant, Inventory, Ratio, Reading, Readings, Sample, Seconds, Snapshot, Subject, Tick, Timestamp, metrics,
 };
 use wattline_model::grid::Grid;
-use wattline_model::host::{HostModel, RawCounter, Settings};
-use wattline_model::inference::{self, InferenceBooks, LocalAddresses, TokenPrices};
+use wattline_model::host::{HostModel, RawCounter, SavedBooks, Settings};
+use wattline_model::inference::{self, InferenceBooks, LocalAddresses, SavedInferences, TokenPrices};
 
 use crate::config::{self, Config};
 use crate::meaning::Meaning;
@@ -29,6 +30,15 @@ pub enum News {
     Opened,
     /// They settled a window.
     Settled,
+}
+
+/// The books and the raw counters that they stand on, as of the last settlement.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+pub struct Saved {
+    /// The raw counters.
+    pub counters: Vec<RawCounter>,
+    host: SavedBooks,
+    inference: SavedInferences,
 }
 
 /// All state.
@@ -74,14 +84,19 @@ impl Pipeline {
         pipeline
     }
 
-    /// Goes on from the raw counters of an earlier agent in this boot.
-    pub fn resume(&mut self, counters: &[RawCounter]) {
-        self.host.resume(counters);
+    /// What the next agent needs to go on with the books.
+    pub fn save(&self) -> Saved {
+        let counters = self.host.raw_counters();
+        Saved { counters, host: self.host.books().save(), inference: self.inference.save() }
     }
 
-    /// The raw counters, to be kept.
-    pub fn raw_counters(&self) -> Vec<RawCounter> {
-        self.host.raw_counters()
+    /// Goes on with the books of an earlier agent on this machine, at `now`. Its raw counters are of this boot, or not
+    /// here.
+    pub fn restore(&mut self, saved: Saved, now: Instant) {
+        let Saved { counters, host, inference } = saved;
+        self.host.restore(host, now);
+        self.host.resume(&counters);
+        self.inference = InferenceBooks::restored(inference);
     }
 
     /// Learns what the machine is. What the cloud has told before stays where `inventory` says nothing of it.

@@ -133,13 +133,14 @@ async fn round(parts: Parts, path: Option<&Path>, lasting: &mut Lasting, signals
     let (relay, relayed) = relay_queue();
     let has_destination = !exporters.is_empty();
     let graces = config.exporters.otlp.iter().map(|destination| destination.grace);
+    let graces = graces.chain(config.exporters.emf.iter().map(|destination| destination.grace));
     let grace = graces.max().unwrap_or_default();
     let destinations = Destinations::start(exporters, &watched, relayed, &telemetry, grace);
     let mut flow = Flow { inbox, snapshots, destinations };
     lasting.pulse();
     if lasting.settled.borrow().is_some() {
         // After a reload the figures are there at once, and where there is nothing to settle.
-        lasting.publish(&flow.snapshots);
+        lasting.publish(&flow.snapshots).await;
     }
     let outlet = Outlet { readings, relay: has_destination.then_some(relay) };
     let mut sources = start_sources(listeners, content, outlet, watched, lasting, &stop);
@@ -252,7 +253,7 @@ impl Flow {
                     }
                     let mut is_due = false;
                     for readings in batch.drain(..) {
-                        is_due |= lasting.take(&readings).await;
+                        is_due |= lasting.take(&readings);
                     }
                     is_due
                 }
@@ -263,7 +264,7 @@ impl Flow {
                 _ = overdue.tick() => lasting.pulse(),
             };
             if is_due {
-                lasting.publish(&self.snapshots);
+                lasting.publish(&self.snapshots).await;
                 overdue.reset();
             }
         }

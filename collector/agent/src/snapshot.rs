@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Result, bail};
-use wattline_core::{HostRoot, Probe, ReadError, Reading, Readings};
+use wattline_core::{HostRoot, Probe, ReadError, Reading, Readings, Snapshot};
 use wattline_probe_host::{HostProbe, ProcessScan, inventory};
 
 use crate::config::Config;
@@ -14,6 +14,11 @@ use crate::{clock, identity, live};
 
 /// Measures this machine for `window`, reading every process at every tick.
 pub fn measure(config: &Config, window: Duration) -> Result<Report> {
+    Ok(measured(config, window)?.0)
+}
+
+/// As [`measure`], with the figures that destinations would be told.
+pub fn measured(config: &Config, window: Duration) -> Result<(Report, Snapshot)> {
     if !config.role.measures() {
         bail!("a snapshot measures a machine, and role = \"{}\" measures none", config.role.as_str());
     }
@@ -55,7 +60,7 @@ pub fn measure(config: &Config, window: Duration) -> Result<Report> {
     }
     pipeline.settle_now();
     match Report::of(&pipeline) {
-        Some(report) => Ok(report),
+        Some(report) => Ok((report, pipeline.snapshot(clock::tick(), &[]))),
         None => bail!("nothing could be read below {}: is it the root of a Linux host?", config.host.root.display()),
     }
 }

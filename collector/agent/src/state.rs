@@ -1,178 +1,302 @@
-//! What survives a restart: the raw counters as last settled, with the boot they belong to.
+//! What survives a restart: the books, and the raw counters that they stand on.
+//!
+//! Both are written in one transaction of the ledger before anybody sees the figures, so that an agent that is killed
+//! goes on from figures that are at least as new as any that was seen: no counter goes back, and no joule is booked
+//! twice.
 
 use std::fs;
-use std::io::{self, Write};
-use std::path::{Path, PathBuf};
-
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use anyhow::{Context as _, Result, bail};
 use serde::{Deserialize, Serialize};
 use tokio::task::JoinHandle;
-use wattline_core::reading::{EnergySource, Scope};
-use wattline_core::{Device, DeviceKind, Instant, Timestamp};
-use wattline_model::host::RawCounter;
+use wattline_core::{HostRoot, Instant, Sample, Timestamp};
+use wattline_ledger::{Commit, Ledger};
 
-const FILE: &str = "counters.json";
-/// A file of a few hundred bytes that takes longer is on a disk that hangs.
+use crate::bookkeeping::{observations, totals};
+use crate::config::Config;
+use crate::pipeline::{Pipeline, Saved};
+
+/// The name of the ledger's file in the state directory.
+pub const LEDGER: &str = "ledger.db";
+/// The file that is there while the ledger has all that was published.
+const SURE: &str = "ledger.sure";
+/// The state in the ledger.
+const BOOKS: &str = "books";
+/// A commit that takes longer is on a disk that hangs.
 const PATIENCE: Duration = Duration::from_secs(1);
 
-/// The state directory.
-#[derive(Clone, Debug)]
-pub struct StateDirectory(PathBuf);
-
+/// The books as they are kept, with what they are of.
 #[derive(Debug, Serialize, Deserialize)]
 struct Kept {
-    boot_id: String,
-    counters: Vec<KeptCounter>,
+    machine: Identity,
+    saved: Saved,
 }
 
-#[derive(Debug, Serialize, Deserialize)]
-struct KeptCounter {
-    kind: String,
-    id: String,
-    source: String,
-    raw_uj: u64,
-    at: Instant,
-    wall: Timestamp,
+/// Which machine, and which boot of it: books go on on the same machine only, and raw counters in the same boot.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+struct Identity {
+    machine_id: Option<String>,
+    boot_id: Option<String>,
 }
 
-impl StateDirectory {
-    /// A directory that may not exist yet.
-    pub fn new(path: impl Into<PathBuf>) -> Self {
-        Self(path.into())
-    }
-
-    /// Where it is.
-    pub fn path(&self) -> &Path {
-        &self.0
-    }
-
-    /// The counters kept in this boot. None after a reboot, and none where nothing was kept.
-    pub fn load(&self, boot_id: &str) -> io::Result<Vec<RawCounter>> {
-        #[expect(clippy::disallowed_methods, reason = "state is the agent's own file")]
-        let text = match fs::read_to_string(self.0.join(FILE)) {
-            Ok(text) => text,
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
-            Err(error) => return Err(error),
-        };
-        let kept: Kept = serde_json::from_str(&text)?;
-        if kept.boot_id != boot_id {
-            return Ok(Vec::new());
-        }
-        Ok(kept.counters.into_iter().filter_map(KeptCounter::raw).collect())
-    }
-
-    /// Keeps the counters, whole or not at all. They mean nothing after a reboot, so that the disk need not have them
-    /// when this returns: whoever reads them in this boot reads what was written.
-    pub fn save(&self, boot_id: &str, counters: &[RawCounter]) -> io::Result<()> {
-        fs::create_dir_all(&self.0)?;
-        let counters = counters.iter().filter_map(KeptCounter::of).collect();
-        let text = serde_json::to_vec(&Kept { boot_id: boot_id.to_owned(), counters })?;
-        let fresh = self.0.join(format!("{FILE}.new"));
-        fs::File::create(&fresh)?.write_all(&text)?;
-        fs::rename(fresh, self.0.join(FILE))
+impl Identity {
+    fn of(root: &HostRoot) -> Self {
+        let read = |path| root.read(path).ok().map(|text| text.trim().to_owned()).filter(|text| !text.is_empty());
+        Self { machine_id: read("etc/machine-id"), boot_id: read("proc/sys/kernel/random/boot_id") }
     }
 }
 
-/// Writes to the state directory on another thread, one write at a time: a disk that hangs holds up nobody.
-#[derive(Debug, Default)]
+/// Keeps the books, on another thread and one write at a time: a disk that hangs holds up nobody.
+#[derive(Debug)]
 pub struct Keeper {
-    writing: Option<JoinHandle<io::Result<()>>>,
+    ledger: Arc<Mutex<Ledger>>,
+    directory: PathBuf,
+    machine: Identity,
+    writing: Option<JoinHandle<Result<()>>>,
+    /// The ledger has all that was published, and the file says so.
+    is_sure: bool,
+    /// The minute in which totals were last booked.
+    minute: Option<u64>,
+}
+
+/// What a keeper found when it opened the ledger.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub enum Found {
+    /// Nothing: the books begin.
+    #[default]
+    Nothing,
+    /// Books that go on.
+    Books,
+    /// Books that cannot go on, and why. All figures begin anew; what was booked before stays in reports.
+    Other(String),
 }
 
 impl Keeper {
-    /// Keeps the counters, and waits a moment for it.
-    pub async fn keep(&mut self, state: StateDirectory, boot_id: String, counters: Vec<RawCounter>) -> io::Result<()> {
-        // A second write beside a hanging one would write into the same file.
+    /// Opens the ledger of a configuration and lets `pipeline` go on with the books in it.
+    pub fn open(config: &Config, pipeline: &mut Pipeline, now: Instant) -> Result<(Self, Found)> {
+        let directory = config.state.directory();
+        let ledger = Ledger::open(&directory.join(LEDGER), config.ledger.max_bytes)?;
+        let machine = Identity::of(&HostRoot::new(&config.host.root));
+        let kept = ledger.state(BOOKS)?;
+        let is_sure = fs::exists(directory.join(SURE)).unwrap_or(false);
+        let found = match kept {
+            _ if ledger.damaged().is_some() => {
+                Found::Other("the ledger was damaged, is set aside as ledger.db.damaged and begun anew".to_owned())
+            }
+            None => Found::Nothing,
+            Some(_) if !is_sure => Found::Other("the last figures could not be written down before the end".to_owned()),
+            Some((_, state)) => match restored(&state, &machine, pipeline, now) {
+                Ok(()) => Found::Books,
+                Err(error) => Found::Other(format!("{error:#}")),
+            },
+        };
+        // Books that do not go on are not sure until the new ones are written over them.
+        let is_sure = is_sure && found == Found::Books;
+        let (writing, minute) = (None, None);
+        Ok((Self { ledger: Arc::new(Mutex::new(ledger)), directory, machine, writing, is_sure, minute }, found))
+    }
+
+    /// Where the ledger is.
+    pub fn path(&self) -> PathBuf {
+        self.directory.join(LEDGER)
+    }
+
+    /// Writes the books down, and waits a moment for it. The totals of `samples` are booked when a minute is over, and
+    /// at the last time.
+    pub async fn keep(&mut self, saved: Saved, samples: &[Sample], at: Timestamp, is_last: bool) -> Result<()> {
+        // A second write beside a hanging one would only wait for it.
         if self.writing.as_ref().is_some_and(|writing| !writing.is_finished()) {
-            return Err(io::ErrorKind::TimedOut.into());
+            self.say_sure(false);
+            bail!("the disk does not answer");
         }
-        let writing = self.writing.insert(tokio::task::spawn_blocking(move || state.save(&boot_id, &counters)));
-        let outcome = tokio::time::timeout(PATIENCE, &mut *writing).await;
-        outcome.map_err(|_elapsed| io::ErrorKind::TimedOut)??
+        let minute = wattline_ledger::Span::Minute.begin(at);
+        let books_now = is_last || self.minute != Some(minute);
+        let mut commit = Commit { at, ..Commit::default() };
+        if books_now {
+            commit.totals = totals(samples);
+            commit.observations = observations(samples);
+        }
+        let (ledger, kept) = (Arc::clone(&self.ledger), Kept { machine: self.machine.clone(), saved });
+        let writing = self.writing.insert(tokio::task::spawn_blocking(move || {
+            commit.states.push((BOOKS, packed(&kept)?));
+            Ok(ledger.lock().unwrap_or_else(PoisonError::into_inner).commit(&commit)?)
+        }));
+        let outcome = match tokio::time::timeout(PATIENCE, &mut *writing).await {
+            Ok(Ok(outcome)) => outcome,
+            Ok(Err(panicked)) => Err(panicked.into()),
+            Err(_elapsed) => Err(anyhow::anyhow!("the disk does not answer")),
+        };
+        self.say_sure(outcome.is_ok());
+        if outcome.is_ok() && books_now {
+            self.minute = Some(minute);
+        }
+        outcome
+    }
+
+    /// Lets the next agent know whether what is in the ledger is all that was published. To remove a file needs no
+    /// room on a disk that is full.
+    fn say_sure(&mut self, is_sure: bool) {
+        if is_sure == self.is_sure {
+            return;
+        }
+        let path = self.directory.join(SURE);
+        let outcome = if is_sure { fs::write(&path, []) } else { fs::remove_file(&path) };
+        if outcome.is_ok() {
+            self.is_sure = is_sure;
+        }
     }
 }
 
-const KINDS: [DeviceKind; 3] = [DeviceKind::Cpu, DeviceKind::Memory, DeviceKind::Enclosure];
-const SOURCES: [EnergySource; 3] = [EnergySource::Rapl, EnergySource::Hwmon, EnergySource::AcpiMeter];
+/// The state as it is written: JSON, which a later version can read, compressed.
+fn packed(kept: &Kept) -> Result<Vec<u8>> {
+    Ok(zstd::bulk::compress(&serde_json::to_vec(kept)?, 1)?)
+}
 
-impl KeptCounter {
-    /// Only devices are kept: a view that overlaps has no row.
-    fn of(counter: &RawCounter) -> Option<Self> {
-        let (kind, id) = match &counter.scope {
-            Scope::Device(device) => (device.kind.as_str(), device.id.to_string()),
-            Scope::Machine => ("machine", String::new()),
-            Scope::Overlapping(_) => return None,
-        };
-        Some(Self {
-            kind: kind.to_owned(),
-            id,
-            source: counter.source.as_str().to_owned(),
-            raw_uj: counter.raw_uj,
-            at: counter.at,
-            wall: counter.wall,
-        })
+fn restored(state: &[u8], machine: &Identity, pipeline: &mut Pipeline, now: Instant) -> Result<()> {
+    let text = zstd::decode_all(state).context("the books in the ledger cannot be read")?;
+    let Kept { machine: before, mut saved } =
+        serde_json::from_slice(&text).context("the books in the ledger are of another version of wattline")?;
+    if before.machine_id != machine.machine_id {
+        bail!("the books in the ledger are of another machine, from which this one was copied");
     }
-
-    fn raw(self) -> Option<RawCounter> {
-        let Self { kind, id, source, raw_uj, at, wall } = self;
-        let scope = if kind == "machine" {
-            Scope::Machine
-        } else {
-            Scope::Device(Device::new(KINDS.into_iter().find(|known| known.as_str() == kind)?, id))
-        };
-        let source = SOURCES.into_iter().find(|known| known.as_str() == source)?;
-        Some(RawCounter { scope, source, raw_uj, at, wall })
+    if before.boot_id != machine.boot_id || machine.boot_id.is_none() {
+        // Counters of another boot mean nothing.
+        saved.counters.clear();
     }
+    pipeline.restore(saved, now);
+    Ok(())
 }
 
 #[cfg(test)]
 mod tests {
+    use wattline_core::reading::{CpuReading, CpuTimes, EnergyReading, EnergySource, Scope};
+    use wattline_core::{Device, DeviceKind, Reading, Readings, Tick, metrics};
+
     use super::*;
 
-    fn counter() -> RawCounter {
-        RawCounter {
-            scope: Scope::Device(Device::new(DeviceKind::Cpu, "package-0")),
-            source: EnergySource::Rapl,
-            raw_uj: 123_456,
-            at: Instant::from_nanos(9),
-            wall: Timestamp::from_unix_nanos(10),
+    fn config(root: &std::path::Path) -> Config {
+        let mut config = Config::default();
+        config.host.root = root.to_owned();
+        config.state.directory = Some(root.join("state"));
+        config
+    }
+
+    fn tick(second: u64) -> Tick {
+        let nanos = second * 1_000_000_000;
+        Tick { at: Instant::from_nanos(nanos), wall: Timestamp::from_unix_nanos(1_700_000_000_000_000_000 + nanos) }
+    }
+
+    /// A machine with one package of 10 W, busy all the time.
+    fn measure(pipeline: &mut Pipeline, seconds: std::ops::Range<u64>) {
+        for second in seconds {
+            let mut readings = Readings::new("host", tick(second));
+            let total = CpuTimes { user_ns: second * 1_000_000_000, ..CpuTimes::default() };
+            readings.items.extend([
+                Reading::Energy(EnergyReading {
+                    scope: Scope::Device(Device::new(DeviceKind::Cpu, "package-0")),
+                    source: EnergySource::Rapl,
+                    counter_uj: second * 10_000_000,
+                    range: None,
+                }),
+                Reading::Cpu(CpuReading { total, per_cpu: Vec::new(), online: 1 }),
+            ]);
+            pipeline.ingest(&readings);
         }
     }
 
-    #[test]
-    fn counters_come_back_in_the_same_boot_only() {
-        let directory = tempfile::tempdir().unwrap();
-        let state = StateDirectory::new(directory.path().join("deep/state"));
-        assert!(state.load("boot-a").unwrap().is_empty());
-        state.save("boot-a", &[counter()]).unwrap();
-        assert_eq!(state.load("boot-a").unwrap(), vec![counter()]);
-        assert!(state.load("boot-b").unwrap().is_empty(), "counters of another boot mean nothing");
+    fn energy(pipeline: &Pipeline) -> f64 {
+        let samples = pipeline.snapshot(tick(9_999), &[]).samples;
+        let rows = samples.iter().filter(|sample| std::ptr::eq(sample.metric, metrics::HW_ENERGY.descriptor()));
+        rows.filter(|row| row.subject.identity().iter().any(|label| &*label.value == "package-0"))
+            .filter_map(Sample::number)
+            .sum()
+    }
+
+    async fn keep(keeper: &mut Keeper, pipeline: &Pipeline, second: u64) -> Result<()> {
+        let samples = pipeline.snapshot(tick(second), &[]).samples;
+        keeper.keep(pipeline.save(), &samples, tick(second).wall, false).await
     }
 
     #[tokio::test]
-    async fn a_disk_that_hangs_holds_up_nobody() {
-        let directory = tempfile::tempdir().unwrap();
-        let fresh = directory.path().join(format!("{FILE}.new"));
-        // Opening a pipe to write waits for somebody who reads.
-        rustix::fs::mknodat(rustix::fs::CWD, &fresh, rustix::fs::FileType::Fifo, rustix::fs::Mode::RUSR, 0).unwrap();
-        let state = StateDirectory::new(directory.path());
-        let mut keeper = Keeper::default();
-        for _ in 0..2 {
-            let kept = keeper.keep(state.clone(), "a".to_owned(), vec![counter()]).await;
-            assert_eq!(kept.unwrap_err().kind(), io::ErrorKind::TimedOut);
-        }
-        let _reader = fs::OpenOptions::new().read(true).open(&fresh).unwrap();
-        keeper.writing.take().unwrap().await.unwrap().unwrap();
-        let kept = keeper.keep(state.clone(), "a".to_owned(), vec![counter()]).await;
-        assert!(kept.is_ok(), "{kept:?}");
+    async fn the_next_agent_goes_on_with_books_and_counters() {
+        let root = tempfile::tempdir().unwrap();
+        fs::create_dir_all(root.path().join("proc/sys/kernel/random")).unwrap();
+        fs::write(root.path().join("proc/sys/kernel/random/boot_id"), "boot-a").unwrap();
+        let config = config(root.path());
+        let mut first = Pipeline::new(&config, None);
+        let (mut keeper, found) = Keeper::open(&config, &mut first, tick(0).at).unwrap();
+        assert_eq!(found, Found::Nothing);
+        measure(&mut first, 1..32);
+        keep(&mut keeper, &first, 32).await.unwrap();
+        drop(keeper);
+
+        let mut second = Pipeline::new(&config, None);
+        let (mut keeper, found) = Keeper::open(&config, &mut second, tick(40).at).unwrap();
+        assert_eq!(found, Found::Books);
+        measure(&mut second, 45..61);
+        // Three windows by the first, fourteen seconds between the two, and one window by the second.
+        assert!((energy(&second) - 10.0 * (30.0 + 14.0 + 10.0)).abs() < 1e-9, "{} J", energy(&second));
+        keep(&mut keeper, &second, 61).await.unwrap();
+        drop(keeper);
+
+        fs::write(root.path().join("proc/sys/kernel/random/boot_id"), "boot-b").unwrap();
+        let before = energy(&second);
+        let mut third = Pipeline::new(&config, None);
+        Keeper::open(&config, &mut third, tick(1).at).unwrap();
+        measure(&mut third, 1..12);
+        assert!((energy(&third) - before - 100.0).abs() < 1e-9, "{} J after {before}", energy(&third));
     }
 
-    #[test]
-    fn a_torn_file_is_an_error_and_not_a_panic() {
-        let directory = tempfile::tempdir().unwrap();
-        let state = StateDirectory::new(directory.path());
-        fs::write(directory.path().join(FILE), "{\"boot_id\": \"a\", \"coun").unwrap();
-        assert!(state.load("a").is_err());
+    #[tokio::test]
+    async fn a_machine_that_was_copied_begins_its_own_books() {
+        let root = tempfile::tempdir().unwrap();
+        fs::create_dir(root.path().join("etc")).unwrap();
+        fs::write(root.path().join("etc/machine-id"), "one").unwrap();
+        let config = config(root.path());
+        let mut pipeline = Pipeline::new(&config, None);
+        let (mut keeper, _) = Keeper::open(&config, &mut pipeline, tick(0).at).unwrap();
+        measure(&mut pipeline, 1..32);
+        keep(&mut keeper, &pipeline, 32).await.unwrap();
+        drop(keeper);
+        fs::write(root.path().join("etc/machine-id"), "two").unwrap();
+        let mut copy = Pipeline::new(&config, None);
+        let (_keeper, found) = Keeper::open(&config, &mut copy, tick(40).at).unwrap();
+        assert!(matches!(&found, Found::Other(why) if why.contains("another machine")), "{found:?}");
+        assert!(energy(&copy).abs() < 1e-9);
+    }
+
+    #[tokio::test]
+    async fn a_disk_that_hangs_holds_up_nobody_and_figures_that_it_lacks_begin_anew() {
+        let root = tempfile::tempdir().unwrap();
+        let config = config(root.path());
+        let mut pipeline = Pipeline::new(&config, None);
+        let (mut keeper, _) = Keeper::open(&config, &mut pipeline, tick(0).at).unwrap();
+        measure(&mut pipeline, 1..32);
+        keep(&mut keeper, &pipeline, 32).await.unwrap();
+        let ledger = Arc::clone(&keeper.ledger);
+        let (hung, release) = (std::sync::mpsc::sync_channel::<()>(0), std::sync::mpsc::sync_channel::<()>(0));
+        let disk = std::thread::spawn(move || {
+            let _held = ledger.lock().unwrap();
+            hung.0.send(()).unwrap();
+            release.1.recv().ok();
+        });
+        hung.1.recv().unwrap();
+        measure(&mut pipeline, 32..50);
+        for _ in 0..2 {
+            let error = keep(&mut keeper, &pipeline, 50).await.unwrap_err().to_string();
+            assert!(error.contains("does not answer"), "{error}");
+        }
+        let mut next = Pipeline::new(&config, None);
+        let (_, found) = Keeper::open(&config, &mut next, tick(60).at).unwrap();
+        assert!(matches!(&found, Found::Other(why) if why.contains("could not be written down")), "{found:?}");
+        release.0.send(()).unwrap();
+        disk.join().unwrap();
+        keeper.writing.take().unwrap().await.unwrap().unwrap();
+        keep(&mut keeper, &pipeline, 50).await.unwrap();
+        let (_, found) = Keeper::open(&config, &mut next, tick(60).at).unwrap();
+        assert_eq!(found, Found::Books);
     }
 }

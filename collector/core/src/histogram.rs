@@ -132,6 +132,49 @@ impl ExponentialHistogram {
         self.max = self.max.max(other.max);
     }
 
+    /// A histogram of known counts whose smallest and largest value are not known. `None` when the parts cannot belong
+    /// together: more buckets than [`Self::MAX_BUCKETS`], a scale that is never used, a sum that is not a finite number
+    /// or counts beyond `u64`.
+    pub fn from_counts(scale: i32, offset: i32, counts: Vec<u64>, zero_count: u64, sum: f64) -> Option<Self> {
+        let fits = counts.len() <= Self::MAX_BUCKETS && (Self::LAST_SCALE..=Self::FIRST_SCALE).contains(&scale);
+        // No finite value has a bucket further out.
+        let near = i64::from(offset).abs() <= 1 << 18;
+        let count = counts.iter().try_fold(zero_count, |sum, &count| sum.checked_add(count))?;
+        (fits && near && sum.is_finite()).then_some(Self {
+            scale,
+            offset,
+            counts,
+            zero_count,
+            count,
+            sum,
+            min: f64::INFINITY,
+            max: f64::NEG_INFINITY,
+        })
+    }
+
+    /// What was counted since the histogram stood at `earlier`, at the coarser of the two scales. `None` when it never
+    /// stood there: something was counted less often now than then.
+    ///
+    /// The smallest and the largest value since then are not known, unless nothing had been counted before.
+    pub fn since(&self, earlier: &Self) -> Option<Self> {
+        if earlier.count == 0 {
+            return Some(self.clone());
+        }
+        let scale = self.scale.min(earlier.scale);
+        let (mut rest, earlier) = (self.at_scale(scale), earlier.at_scale(scale));
+        rest.count = rest.count.checked_sub(earlier.count)?;
+        rest.zero_count = rest.zero_count.checked_sub(earlier.zero_count)?;
+        for (index, &count) in (earlier.offset..).zip(&earlier.counts).filter(|(_, count)| **count > 0) {
+            let slot = usize::try_from(i64::from(index) - i64::from(rest.offset)).ok()?;
+            let own = rest.counts.get_mut(slot)?;
+            *own = own.checked_sub(count)?;
+        }
+        rest.trim();
+        rest.sum = (rest.sum - earlier.sum).max(0.0);
+        (rest.min, rest.max) = (f64::INFINITY, f64::NEG_INFINITY);
+        Some(rest)
+    }
+
     /// The same counts at a coarser scale.
     #[must_use]
     pub fn at_scale(&self, scale: i32) -> Self {
@@ -172,14 +215,23 @@ impl ExponentialHistogram {
         self.sum
     }
 
-    /// The smallest value, if there is one.
+    /// The smallest value, if there is one and it is known.
     pub fn min(&self) -> Option<f64> {
-        (self.count > 0).then_some(self.min)
+        self.min.is_finite().then_some(self.min)
     }
 
-    /// The largest value, if there is one.
+    /// The largest value, if there is one and it is known.
     pub fn max(&self) -> Option<f64> {
-        (self.count > 0).then_some(self.max)
+        self.max.is_finite().then_some(self.max)
+    }
+
+    /// Leaves out the empty buckets at both ends.
+    fn trim(&mut self) {
+        let last = self.counts.iter().rposition(|&count| count > 0).map_or(0, |last| last + 1);
+        self.counts.truncate(last);
+        let first = self.counts.iter().take_while(|&&count| count == 0).count();
+        self.counts.drain(..first);
+        self.offset += i32::try_from(first).unwrap_or(0);
     }
 
     /// Extends the buckets to hold `index`; false when that would take too many.
@@ -258,6 +310,12 @@ mod tests {
         ((index * base_log).exp2(), ((index + 1.0) * base_log).exp2())
     }
 
+    /// The buckets that hold something, by their index.
+    fn trimmed(mut histogram: ExponentialHistogram) -> (i32, Vec<u64>) {
+        histogram.trim();
+        (if histogram.counts.is_empty() { 0 } else { histogram.offset }, histogram.counts)
+    }
+
     proptest! {
         #[test]
         fn every_value_is_counted_once_in_its_bucket(values in prop::collection::vec(prop_oneof![0.0..1e9f64, 1e-6..1.0f64, Just(0.0)], 1..300)) {
@@ -286,6 +344,46 @@ mod tests {
             prop_assert_eq!(one.count(), both.count());
             prop_assert_eq!(one.max(), both.max());
         }
+    }
+
+    proptest! {
+        #[test]
+        fn what_came_since_makes_the_whole_again(before in prop::collection::vec(0.0..1e7f64, 0..60), after in prop::collection::vec(prop_oneof![1e-3..1e9f64, Just(0.0)], 0..60)) {
+            let mut earlier = ExponentialHistogram::new();
+            for &value in &before { earlier.record(value); }
+            let mut later = earlier.clone();
+            for &value in &after { later.record(value); }
+            let rest = later.since(&earlier).unwrap();
+            prop_assert_eq!(rest.count(), after.len() as u64);
+            prop_assert_eq!(rest.counts().iter().sum::<u64>() + rest.zero_count(), rest.count());
+            let mut whole = earlier.clone();
+            whole.merge(&rest);
+            let scale = whole.scale().min(later.scale());
+            prop_assert_eq!(trimmed(whole.at_scale(scale)), trimmed(later.at_scale(scale)));
+            prop_assert_eq!((whole.count(), whole.zero_count()), (later.count(), later.zero_count()));
+            prop_assert!((whole.sum() - later.sum()).abs() <= later.sum() * 1e-12);
+            // Backwards there is nothing to tell, unless nothing came.
+            prop_assert_eq!(earlier.since(&later).is_some(), after.is_empty());
+        }
+
+        #[test]
+        fn counts_that_were_kept_are_the_same_again(values in prop::collection::vec(0.0..1e9f64, 0..200)) {
+            let mut histogram = ExponentialHistogram::new();
+            for &value in &values { histogram.record(value); }
+            let (counts, zeros) = (histogram.counts().to_vec(), histogram.zero_count());
+            let kept = ExponentialHistogram::from_counts(histogram.scale(), histogram.offset(), counts, zeros, histogram.sum()).unwrap();
+            prop_assert_eq!((kept.min(), kept.max(), kept.count()), (None, None, histogram.count()));
+            prop_assert_eq!(histogram.since(&kept).unwrap().count(), 0);
+        }
+    }
+
+    #[test]
+    fn counts_that_no_histogram_has_are_refused() {
+        assert!(ExponentialHistogram::from_counts(7, 0, vec![1], 0, 1.0).is_none());
+        assert!(ExponentialHistogram::from_counts(0, i32::MIN, vec![1], 0, 1.0).is_none());
+        assert!(ExponentialHistogram::from_counts(0, 0, vec![1; 161], 0, 1.0).is_none());
+        assert!(ExponentialHistogram::from_counts(0, 0, vec![1], 0, f64::NAN).is_none());
+        assert!(ExponentialHistogram::from_counts(0, 0, vec![u64::MAX], 1, 1.0).is_none());
     }
 
     #[test]

@@ -184,6 +184,10 @@ metrics! {
     WATTLINE_TABLE_AGE: Gauge<Seconds> = "wattline.table.age" [WATTLINE_TABLE, WATTLINE_TABLE_VERSION];
     /// Series on the books.
     WATTLINE_SERIES: UpDownCounter<Count> = "wattline.series" in "{series}" [];
+    /// What a destination bills in a month for what it is told now: an estimate at list prices.
+    WATTLINE_DESTINATION_COST: Gauge<Usd> = "wattline.destination.cost.usd" [WATTLINE_DESTINATION];
+    /// Workloads that a destination is told of as `other`, because it is told of the largest only.
+    WATTLINE_FOLDED: Gauge<Count> = "wattline.workloads.folded" in "{workload}" [WATTLINE_DESTINATION];
 }
 
 /// The line of the table with this name.

@@ -146,7 +146,7 @@ pub struct CloudInstance {
 }
 
 /// Where an energy figure comes from.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, serde::Serialize, serde::Deserialize)]
 pub enum EnergySource {
     /// Running average power limit, through the powercap tree.
     Rapl,
@@ -168,7 +168,7 @@ impl EnergySource {
 }
 
 /// What an energy or power reading covers.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, serde::Serialize, serde::Deserialize)]
 pub enum Scope {
     /// One device: a row on the books.
     Device(Device),

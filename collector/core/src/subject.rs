@@ -19,6 +19,17 @@ pub enum Subject {
     Inference(InferenceKey),
     /// The agent itself.
     Wattline,
+    /// Subjects that a destination does not tell apart.
+    Merged(Merged),
+}
+
+/// What is left of subjects without some of the labels that told them apart.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Merged {
+    /// The labels that are left.
+    pub identity: Vec<Attribute>,
+    /// They were devices or workloads, which have a Resource of their own.
+    pub is_entity: bool,
 }
 
 /// A part of the machine with an energy row of its own. Devices are disjoint: no joule is in two of them.
@@ -165,6 +176,17 @@ impl Subject {
             }
             Self::Workload(workload) => workload_identity(workload),
             Self::Inference(call) => inference_identity(call),
+            Self::Merged(merged) => merged.identity.clone(),
+        }
+    }
+
+    /// Whether the subject has a Resource of its own. The others are about the agent or the machine, which the
+    /// machine's Resource describes; the service that called a model is not the service that sends this.
+    pub const fn is_entity(&self) -> bool {
+        match self {
+            Self::Device(_) | Self::Workload(_) => true,
+            Self::Host | Self::Inference(_) | Self::Wattline => false,
+            Self::Merged(merged) => merged.is_entity,
         }
     }
 

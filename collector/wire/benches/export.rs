@@ -18,7 +18,7 @@ use wattline_core::attribute::key;
 use wattline_core::sample::Period;
 use wattline_core::subject::{Container, Pod};
 use wattline_core::{Attribute, Device, DeviceKind, Instrument, Sample, Subject, Timestamp, Value, Workload, metrics};
-use wattline_wire::metrics::{Layout, Limit, encode_as};
+use wattline_wire::metrics::{Layout, Limit, Temporality, encode_as};
 
 const ENTITIES: usize = 250;
 const POINTS: usize = 20;
@@ -171,13 +171,14 @@ fn export(criterion: &mut Criterion) {
         ("250 pods x 4 metrics x 5 states", Layout::Complete, five_points_a_metric(pod)),
     ];
     for (shape, layout, samples) in &shapes {
-        let encoded = encode_as(*layout, &base, samples, ONE_REQUEST);
+        let encoded = encode_as(*layout, Temporality::Cumulative, &base, samples, ONE_REQUEST);
         let bytes: usize = encoded.requests.iter().map(|request| request.body.len()).sum();
         let per_point = bytes as f64 / samples.len() as f64;
         println!("{shape}, {layout:?}: {} points, {bytes} bytes, {per_point:.1} bytes a point", samples.len());
         for (name, limit) in [("one request", ONE_REQUEST), ("1,000 points a request", CLOUDWATCH)] {
             criterion.bench_function(&format!("{shape}, {layout:?}, {name}"), |bencher| {
-                bencher.iter(|| encode_as(*layout, black_box(&base), black_box(samples), limit));
+                bencher
+                    .iter(|| encode_as(*layout, Temporality::Cumulative, black_box(&base), black_box(samples), limit));
             });
         }
         criterion.bench_function(&format!("{shape}, {layout:?}, prost"), |bencher| {

@@ -54,18 +54,37 @@ pub enum Layout {
     Lean,
 }
 
-/// Encodes samples, completely described.
-pub fn encode(resource: &[Attribute], samples: &[Sample], limit: Limit) -> Encoded {
-    encode_as(Layout::Complete, resource, samples, limit)
+/// What the points of counters and histograms count.
+///
+/// Source: OpenTelemetry specification, metrics data model, "Temporality".
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Temporality {
+    /// All since the start of the series, as the books have it.
+    #[default]
+    Cumulative,
+    /// What came since the point before.
+    Delta,
 }
 
-/// Encodes samples in a layout.
-pub fn encode_as(layout: Layout, resource: &[Attribute], samples: &[Sample], limit: Limit) -> Encoded {
+/// Encodes cumulative samples, completely described.
+pub fn encode(resource: &[Attribute], samples: &[Sample], limit: Limit) -> Encoded {
+    encode_as(Layout::Complete, Temporality::Cumulative, resource, samples, limit)
+}
+
+/// Encodes samples in a layout. Samples are what `temporality` says: nothing is converted here.
+pub fn encode_as(
+    layout: Layout,
+    temporality: Temporality,
+    resource: &[Attribute],
+    samples: &[Sample],
+    limit: Limit,
+) -> Encoded {
     let emitted: Vec<&Sample> = samples.iter().filter(|sample| can_be_told(sample)).collect();
     let skipped = (samples.len() - emitted.len()) as u64;
     let ordered = Ordered::new(&emitted);
     let identities: Vec<Identity> = ordered.subjects.iter().map(|subject| Identity::new(layout, subject)).collect();
-    let mut encoder = Encoder::new(layout, limit);
+    let mut encoder = Encoder::new(layout, temporality, limit);
     let mut entity = None;
     for place in &ordered.places {
         let (Some(sample), Some(identity)) = (emitted.get(place.sample), identities.get(place.subject)) else {
@@ -89,21 +108,12 @@ fn can_be_told(sample: &Sample) -> bool {
     }
 }
 
-/// Whether the subject has a Resource of its own. The others are about the agent or the machine, which the base
-/// resource describes; the service that called a model is not the service that sends this.
-fn is_entity(subject: &Subject) -> bool {
-    match subject {
-        Subject::Device(_) | Subject::Workload(_) => true,
-        Subject::Host | Subject::Inference(_) | Subject::Wattline => false,
-    }
-}
-
 /// What ties an entity to its machine and to the agent that measured it.
 const TIE: [&str; 4] = [key::SERVICE_NAME, key::SERVICE_INSTANCE_ID, key::HOST_ID, key::HOST_NAME];
 
 /// The attributes of a subject's Resource. An entity repeats of the machine only what ties it to the machine.
-fn resource_of(base: &[Attribute], subject: &Subject) -> Vec<Attribute> {
-    if !is_entity(subject) {
+pub fn resource_of(base: &[Attribute], subject: &Subject) -> Vec<Attribute> {
+    if !subject.is_entity() {
         return base.to_vec();
     }
     let mut attributes = subject.identity();
@@ -126,7 +136,7 @@ const HISTOGRAM_ATTRIBUTES: u8 = 1;
 impl Identity {
     fn new(layout: Layout, subject: &Subject) -> Self {
         let mut identity = Self { keys: Vec::new(), on_numbers: Vec::new(), on_histograms: Vec::new() };
-        if layout == Layout::Lean && is_entity(subject) {
+        if layout == Layout::Lean && subject.is_entity() {
             return identity;
         }
         for Attribute { key, value } in subject.identity() {
@@ -143,6 +153,7 @@ impl Identity {
 /// metric then begin again in the next one.
 struct Encoder {
     layout: Layout,
+    temporality: Temporality,
     limit: Limit,
     requests: Vec<Request>,
     body: Vec<u8>,
@@ -160,7 +171,7 @@ impl Encoder {
     /// Keys and lengths of the five open messages, and what ends a metric: the most that closing them adds.
     const CLOSING: usize = 5 * (1 + write::LONGEST_LENGTH) + 4;
 
-    fn new(layout: Layout, limit: Limit) -> Self {
+    fn new(layout: Layout, temporality: Temporality, limit: Limit) -> Self {
         let mut name_and_version = Vec::new();
         write::bytes(&mut name_and_version, 1, b"wattline");
         write::bytes(&mut name_and_version, 2, env!("CARGO_PKG_VERSION").as_bytes());
@@ -168,6 +179,7 @@ impl Encoder {
         write::bytes(&mut scope, 1, &name_and_version);
         Self {
             layout,
+            temporality,
             limit,
             requests: Vec::new(),
             body: Vec::new(),
@@ -225,7 +237,7 @@ impl Encoder {
 
     fn end_metric(&mut self) {
         let Some(metric) = self.metric.filter(|_| !self.points.is_empty()) else { return };
-        let (field, ending) = kind(metric.instrument);
+        let (field, ending) = kind(metric.instrument, self.temporality);
         let data = self.points.len() + ending.len();
         write::header(&mut self.metrics, 2, self.metric_header.len() + write::bytes_len(data));
         self.metrics.extend_from_slice(&self.metric_header);
@@ -262,15 +274,20 @@ impl Encoder {
     }
 }
 
-/// The field of a metric's data, and the fields that follow its points: temporality cumulative, and whether a sum
-/// only grows.
-const fn kind(instrument: Instrument) -> (u8, &'static [u8]) {
+/// The field of a metric's data, and the fields that follow its points: the temporality, and whether a sum only grows.
+///
+/// An up-down counter is always cumulative, also where deltas are preferred: what it tells is how much there is now.
+/// Source: OpenTelemetry specification, "OpenTelemetry Protocol Exporter", temporality preference `delta`.
+const fn kind(instrument: Instrument, temporality: Temporality) -> (u8, &'static [u8]) {
+    const DELTA: u8 = 1;
     const CUMULATIVE: u8 = 2;
-    match instrument {
-        Instrument::Gauge => (5, &[]),
-        Instrument::UpDownCounter => (7, &[2 << 3, CUMULATIVE]),
-        Instrument::Counter => (7, &[2 << 3, CUMULATIVE, 3 << 3, 1]),
-        Instrument::Histogram => (10, &[2 << 3, CUMULATIVE]),
+    match (instrument, temporality) {
+        (Instrument::Gauge, _) => (5, &[]),
+        (Instrument::UpDownCounter, _) => (7, &[2 << 3, CUMULATIVE]),
+        (Instrument::Counter, Temporality::Cumulative) => (7, &[2 << 3, CUMULATIVE, 3 << 3, 1]),
+        (Instrument::Counter, Temporality::Delta) => (7, &[2 << 3, DELTA, 3 << 3, 1]),
+        (Instrument::Histogram, Temporality::Cumulative) => (10, &[2 << 3, CUMULATIVE]),
+        (Instrument::Histogram, Temporality::Delta) => (10, &[2 << 3, DELTA]),
     }
 }
 

@@ -2,16 +2,23 @@
 //! called.
 //!
 //! The rules (when to try again, what an answer means, what is cut, kept and let go of) talk to no network and read no
-//! clock: time and chance come in as arguments. The [`courier`] puts them together.
+//! clock: time and chance come in as arguments. The [`courier`] puts them together, and the search for credentials in
+//! [`aws`] asks whom it must.
 
+pub mod appender;
+pub mod aws;
 pub mod backoff;
 pub mod courier;
 pub mod pack;
 pub mod reason;
 pub mod secret;
+pub mod series;
 pub mod split;
 pub mod spool;
+pub mod temporality;
 pub mod verdict;
+pub mod view;
+pub mod words;
 
 pub use backoff::{Backoff, Chance};
 pub use courier::{Context, Destination, Encode, Encoding, Retry, Route, Sending, Transport};
@@ -21,4 +28,6 @@ pub use secret::{Redaction, Secret};
 pub use spool::{Keeping, Limits, Lost, Order, Pending, Pushed, SnapshotNumber, Spool, Taken, Tally};
 pub use wattline_ledger::{Durability, Place};
 
+pub use temporality::Deltas;
 pub use verdict::{Verdict, of_grpc, of_http, retry_after};
+pub use view::{View, ViewConfig, ViewError};

@@ -3,7 +3,6 @@
 //! For machines without a network, for debugging, and for collectors that read files. What a failing disk costs is
 //! said once, counted, and made good as soon as the disk works again; a file never ends in half a line.
 
-mod appender;
 mod config;
 mod lines;
 mod writer;

@@ -3,8 +3,8 @@
 use std::io;
 
 use wattline_core::{Signal, Telemetry};
+use wattline_export_delivery::appender::Appender;
 
-use crate::appender::Appender;
 use crate::config::Config;
 use crate::lines::{self, Line, Piece};
 

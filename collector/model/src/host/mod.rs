@@ -51,7 +51,7 @@ impl Default for Settings {
 }
 
 /// A raw counter as it was last read, to be kept over a restart of the agent.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, serde::Serialize, serde::Deserialize)]
 pub struct RawCounter {
     /// What it covers.
     pub scope: Scope,

@@ -5,8 +5,6 @@ use std::ptr;
 
 use wattline_core::{Sample, Subject};
 
-use super::is_entity;
-
 /// Where one sample goes; places sort in the order in which points are written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct Place {
@@ -35,7 +33,7 @@ impl<'a> Ordered<'a> {
         let mut places: Vec<Place> = Vec::with_capacity(samples.len());
         for (position, sample) in samples.iter().enumerate() {
             let subject = subjects.of(&sample.subject);
-            let entity = if is_entity(&sample.subject) { subject + 1 } else { 0 };
+            let entity = if sample.subject.is_entity() { subject + 1 } else { 0 };
             places.push(Place { entity, metric: metrics.of(sample.metric), subject, sample: position });
         }
         places.sort_unstable();

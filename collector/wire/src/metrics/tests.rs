@@ -315,11 +315,45 @@ fn lean_leaves_out_what_the_resource_says_and_nothing_else() {
         ),
         table::INFERENCE_ENERGY.sample(&Arc::new(call()), vec![], period(), Joules::new(3.0)),
     ];
-    let told = read(&encode_as(Layout::Lean, &base(), &samples, NO_LIMIT).requests[0].body);
+    let told = read(&encode_as(Layout::Lean, Temporality::Cumulative, &base(), &samples, NO_LIMIT).requests[0].body);
     assert!(told[0].attributes.contains(&("gen_ai.request.model".into(), "a-model".into())));
     assert_eq!(told[1].attributes, [("energy.state".to_owned(), "active".to_owned())]);
     assert!(told[1].resource.contains(&("container.id".into(), "0123456789abcdef".into())));
     assert_eq!(told[0].metric.2, "");
+}
+
+#[test]
+fn growth_is_told_as_delta_and_what_there_is_stays_cumulative() {
+    let host = Arc::new(Subject::Host);
+    let samples: Vec<Sample> =
+        [Instrument::Counter, Instrument::UpDownCounter, Instrument::Gauge, Instrument::Histogram]
+            .into_iter()
+            .map(|instrument| {
+                let metric = table::ALL.iter().find(|metric| metric.instrument == instrument).unwrap();
+                let value = match instrument {
+                    Instrument::Histogram => Value::Histogram(Arc::default()),
+                    _ => Value::Number(1.0),
+                };
+                Sample { metric, subject: Arc::clone(&host), attributes: vec![], period: period(), value }
+            })
+            .collect();
+    let temporalities = |temporality| -> Vec<(i32, bool)> {
+        let encoded = encode_as(Layout::Complete, temporality, &base(), &samples, NO_LIMIT);
+        let message = ExportMetricsServiceRequest::decode(&*encoded.requests[0].body).unwrap();
+        let metrics =
+            message.resource_metrics.into_iter().flat_map(|one| one.scope_metrics).flat_map(|one| one.metrics);
+        let mut told: Vec<_> = metrics
+            .filter_map(|metric| match metric.data.unwrap() {
+                Data::Sum(sum) => Some((sum.aggregation_temporality, sum.is_monotonic)),
+                Data::ExponentialHistogram(histogram) => Some((histogram.aggregation_temporality, true)),
+                _ => None,
+            })
+            .collect();
+        told.sort_unstable();
+        told
+    };
+    assert_eq!(temporalities(Temporality::Cumulative), [(2, false), (2, true), (2, true)]);
+    assert_eq!(temporalities(Temporality::Delta), [(1, true), (1, true), (2, false)]);
 }
 
 #[test]

@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 
 /// Appends lines. After an error it may be tried again at any time: it opens the file anew.
 #[derive(Debug)]
-pub(crate) struct Appender {
+pub struct Appender {
     target: Target,
     rotate_bytes: u64,
     keep: u32,
@@ -26,14 +26,14 @@ enum Target {
 
 impl Appender {
     /// Opens nothing yet. `path` is `-` for standard output; `rotate_bytes` is 0 for never.
-    pub(crate) fn new(path: &str, rotate_bytes: u64, keep: u32) -> Self {
+    pub fn new(path: &str, rotate_bytes: u64, keep: u32) -> Self {
         let target = if path == "-" { Target::Stdout } else { Target::Path(path.into()) };
         Self { target, rotate_bytes, keep, open: None, torn: false }
     }
 
     /// Appends a line, which ends with a line break. When this fails the file ends as it did before, or, where it
     /// cannot be cut (a pipe, a device), the next line begins after a line break.
-    pub(crate) fn append(&mut self, line: &[u8]) -> io::Result<()> {
+    pub fn append(&mut self, line: &[u8]) -> io::Result<()> {
         let file = match self.open.take().filter(|file| self.is_current(file)) {
             Some(file) => file,
             None => self.reopen()?,
@@ -45,7 +45,7 @@ impl Appender {
     }
 
     /// Makes what was written survive a power cut, where there is a file that can.
-    pub(crate) fn sync(&self) -> io::Result<()> {
+    pub fn sync(&self) -> io::Result<()> {
         match (&self.target, &self.open) {
             (Target::Path(_), Some(file)) if file.metadata()?.is_file() => file.sync_data(),
             _ => Ok(()),
