@@ -10,12 +10,13 @@ use tokio_util::sync::CancellationToken;
 use tracing::error;
 use wattline_core::{Envelope, Exporter, Feed, Readings, Snapshot, Telemetry, queue};
 use wattline_export_cloudwatch::EmfExporter;
-use wattline_export_delivery::Context;
+use wattline_export_delivery::{Context, Secret};
 use wattline_export_file::FileExporter;
 use wattline_export_otlp::OtlpExporter;
+use wattline_probe_llm::otlp;
 
-use crate::clock;
 use crate::config::Config;
+use crate::{clock, identity};
 
 /// Bytes of relayed telemetry that wait for being handed on, and again for each destination to take them. A
 /// destination takes them into a backlog of its own, so that little waits here for long.
@@ -62,7 +63,9 @@ fn each(config: &Config, telemetry: &Telemetry) -> impl Iterator<Item = Result<B
         let spools = Some(config.state.directory().join("spool"));
         let seed = clock::tick().at.nanos();
         let context = Context { telemetry: telemetry.clone(), now: clock::wall, seed, spools };
-        let exporter = OtlpExporter::new(destination.clone(), context).context("exporters.otlp")?;
+        let mut destination = destination.clone();
+        destination.headers.insert(otlp::VIA.to_owned(), Secret::new(identity::own_mark()));
+        let exporter = OtlpExporter::new(destination, context).context("exporters.otlp")?;
         Ok(Box::new(exporter) as Box<dyn Exporter>)
     });
     let file = config.exporters.file.iter().map(|destination| {

@@ -1,10 +1,11 @@
 //! The listeners, opened before anything runs, so that a conflict is known at once.
 
-use std::net::{SocketAddr, ToSocketAddrs};
+use std::net::{IpAddr, SocketAddr, ToSocketAddrs};
 use std::sync::Arc;
 
 use anyhow::{Result, bail};
 use tracing::{error, warn};
+use wattline_core::HostRoot;
 use wattline_export_otlp::loops_back;
 use wattline_listen::{Guard, GuardError, Listener, OpenError, Place};
 use wattline_probe_llm::otlp::{self, BindError, Bound};
@@ -195,15 +196,39 @@ fn is_taken_default(error: &BindError) -> bool {
         }
 }
 
-/// A destination that is this agent's own receiver would get everything back for ever.
+/// A destination that is this agent's own receiver would get everything back for ever. One that only a name or an address
+/// of another network leads back is found when its first request comes.
 fn refuse_loops(config: &Config, own: &[SocketAddr]) -> Result<()> {
-    match config.exporters.otlp.iter().find_map(|destination| loops_back(destination, own)) {
+    let own = with_every_address(own, &local_addresses(&HostRoot::new("/")));
+    match config.exporters.otlp.iter().find_map(|destination| loops_back(destination, &own)) {
         Some(endpoint) => bail!(
             "exporters.otlp: the endpoint {endpoint} is this agent's own receiver; name your collector's address, or \
              give probes.otlp another port"
         ),
         None => Ok(()),
     }
+}
+
+/// `own`, and what listens on all addresses once for each of `local`.
+fn with_every_address(own: &[SocketAddr], local: &[IpAddr]) -> Vec<SocketAddr> {
+    let on_all = own.iter().filter(|address| address.ip().is_unspecified());
+    let each = on_all.flat_map(|address| local.iter().map(|ip| SocketAddr::new(*ip, address.port())));
+    own.iter().copied().chain(each).collect()
+}
+
+/// The addresses of this agent's own network: those of IPv4 as the routing table tells them, a line with the address and
+/// behind it one that says that it is local, and those of IPv6.
+fn local_addresses(root: &HostRoot) -> Vec<IpAddr> {
+    let routes = root.read("proc/net/fib_trie").unwrap_or_default();
+    let lines = routes.lines().zip(routes.lines().skip(1)).filter(|(_, next)| next.contains("/32 host LOCAL"));
+    let four = lines.filter_map(|(line, _)| line.trim().strip_prefix("|-- ")?.parse().ok());
+    let interfaces = root.read("proc/net/if_inet6").unwrap_or_default();
+    let six = interfaces.lines().filter_map(|line| u128::from_str_radix(line.split_whitespace().next()?, 16).ok());
+    let mut local: Vec<IpAddr> = four.chain(six.map(|bits| IpAddr::V6(bits.into()))).collect();
+    // The routing table holds each address more than once.
+    local.sort_unstable();
+    local.dedup();
+    local
 }
 
 #[cfg(test)]
@@ -239,6 +264,25 @@ mod tests {
         config.exporters.otlp.push(wattline_export_otlp::Config { endpoint, ..Default::default() });
         let error = Listeners::rehearse(&config, &[Place::Tcp(address)]).unwrap_err().to_string();
         assert!(error.contains("own receiver"), "{error}");
+    }
+
+    #[test]
+    fn an_address_of_the_machine_is_our_own_where_we_listen_on_all() {
+        let folder = tempfile::tempdir().unwrap();
+        std::fs::create_dir_all(folder.path().join("proc/net")).unwrap();
+        let routes = "Main:\n  +-- 0.0.0.0/0 3 0 5\n     |-- 0.0.0.0\n        /0 universe UNICAST\n     |-- 10.0.0.7\n        \
+                      /32 host LOCAL\n     |-- 10.0.0.255\n        /32 link BROADCAST\nLocal:\n     |-- 10.0.0.7\n        \
+                      /32 host LOCAL\n";
+        std::fs::write(folder.path().join("proc/net/fib_trie"), routes).unwrap();
+        let interfaces = "fe800000000000000000000000000001 02 40 20 80 eth0\n";
+        std::fs::write(folder.path().join("proc/net/if_inet6"), interfaces).unwrap();
+        let local = local_addresses(&HostRoot::new(folder.path()));
+        assert_eq!(local, ["10.0.0.7", "fe80::1"].map(|address| address.parse::<IpAddr>().unwrap()));
+
+        let address = |text: &str| text.parse::<SocketAddr>().unwrap();
+        let own = with_every_address(&[address("0.0.0.0:4318"), address("127.0.0.1:4317")], &local);
+        let expected = ["0.0.0.0:4318", "127.0.0.1:4317", "10.0.0.7:4318", "[fe80::1]:4318"].map(address);
+        assert_eq!(own, expected);
     }
 
     #[test]

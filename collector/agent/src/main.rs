@@ -139,7 +139,7 @@ fn start(common: &Common, mut config: Config) -> Result<ExitCode, Failure> {
     let (records, logs) = queue::bounded(LOG_QUEUE);
     let level = common.log.as_deref().unwrap_or(&config.log.level);
     let (inventory, _no_cloud_asked) = inventory::read(&HostRoot::new(&config.host.root), &CloudConfig::never());
-    let resource = identity::resource(&inventory, config.role);
+    let resource = identity::resource(&inventory, config.role, &config.state.directory());
     let (_provider, warnings) =
         log::start(level, config.log.format, screen, records, &resource).map_err(Failure::Usage)?;
     let runtime = tokio::runtime::Builder::new_multi_thread()

@@ -3,6 +3,7 @@
 //! A plain struct. Production, replay and tests run the same code, and time is part of what goes in.
 
 use std::collections::BTreeMap;
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
@@ -45,6 +46,8 @@ pub struct Saved {
 #[derive(Debug)]
 pub struct Pipeline {
     role: Role,
+    /// Where the books are kept.
+    state: PathBuf,
     own_pid: Option<u32>,
     host: HostModel,
     inference: InferenceBooks,
@@ -67,6 +70,7 @@ impl Pipeline {
     pub fn new(config: &Config, own_pid: Option<u32>) -> Self {
         let mut pipeline = Self {
             role: config.role,
+            state: config.state.directory(),
             own_pid,
             host: HostModel::new(settings(config, own_pid)),
             inference: InferenceBooks::default(),
@@ -192,7 +196,7 @@ impl Pipeline {
         self.health_samples(tick, &mut samples);
         samples.extend_from_slice(own);
         samples.extend(telemetry::own_use(tick, self.started.unwrap_or(tick.wall)));
-        Snapshot { tick, resource: identity::resource(self.host.inventory(), self.role), samples }
+        Snapshot { tick, resource: identity::resource(self.host.inventory(), self.role, &self.state), samples }
     }
 
     /// Takes over a new configuration. Books stay.

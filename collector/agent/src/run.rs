@@ -33,7 +33,7 @@ use crate::listeners::Listeners;
 use crate::pid_file::PidFile;
 use crate::reload::{Fresh, rehearse};
 use crate::report::Report;
-use crate::{admin, clock, cloud, live, scheduler};
+use crate::{admin, clock, cloud, identity, live, scheduler};
 
 /// How many readings the pipeline takes at once.
 const BATCH: usize = 64;
@@ -67,8 +67,7 @@ pub async fn run(
 ) -> Result<()> {
     let mut signals = Signals::listen()?;
     let root = HostRoot::new(&config.host.root);
-    let is_node = config.role.measures();
-    let _lease = (is_node && config.host.lease).then(|| Lease::take(&root)).transpose()?;
+    let _lease = (config.role.measures() && config.host.lease).then(|| Lease::take(&root)).transpose()?;
     let state = config.state.directory();
     let _pid_file = PidFile::write(&state)
         .inspect_err(
@@ -77,9 +76,7 @@ pub async fn run(
         .ok();
     let mut lasting = Lasting::new(config, logs, reports);
     lasting.pipeline.describe(&inventory);
-    if is_node {
-        lasting.restore();
-    }
+    lasting.restore();
     let telemetry = lasting.own.telemetry.clone();
     let mut parts = Parts {
         listeners: Listeners::open(&lasting.config)?,
@@ -208,7 +205,8 @@ fn start_sources(
     if let Some(bound) = otlp.filter(|bound| bound.addresses() != otlp::Addresses { grpc: None, http: None }) {
         let addresses = bound.addresses();
         info!(grpc = ?addresses.grpc, http = ?addresses.http, "listening for OTLP");
-        let receiver = Box::new(OtlpReceiver::new(bound, telemetry.clone(), Arc::new(clock::tick), content));
+        let receiver =
+            Box::new(OtlpReceiver::new(bound, telemetry.clone(), Arc::new(clock::tick), content, identity::own_mark()));
         sources.spawn(receiver.run(outlet, stop.clone()));
     }
     if let Some(door) = admin {

@@ -2,6 +2,9 @@
 
 use std::fs;
 use std::path::Path;
+use std::time::Duration;
+
+use rustix::process::Signal;
 
 use crate::support::*;
 
@@ -84,4 +87,26 @@ fn an_agent_that_neither_measures_nor_listens_is_refused() {
     let error = text(&refused.stderr);
     assert_eq!(refused.status.code(), Some(2), "{error}");
     assert!(error.contains("role = gateway: ") && error.contains("probes.otlp.http.enabled"), "{error}");
+}
+
+#[test]
+fn a_gateway_relays_what_a_node_has_booked_and_does_not_book_it_again() {
+    let (folder, _) = configured("");
+    let path = beside(folder.path(), "gateway", &format!("{TO_STDOUT}[admin]\nenabled = false\n"));
+    let mut gateway = Running::start(&["--config", &path]);
+    let onward = gateway.http();
+    let more = format!("{TO_STDOUT}[admin]\nenabled = false\n[[exporters.otlp]]\nendpoint = \"http://{onward}\"\n");
+    let path = beside(folder.path(), "sidecar", &more);
+    let mut sidecar = Running::start(&["--config", &path]);
+    let http = sidecar.http();
+    assert!(answer(send(http, CALL.len(), CALL)).starts_with("HTTP/1.1 200"));
+    sidecar.wait_for_figure(Figure("inference.calls", &[]), 1.0);
+    gateway.wait_in_output("the span", |line| line.contains("gpt-4o").then_some(()));
+    // What no agent has booked is booked here, and is the only call.
+    assert!(answer(send(onward, CALL.len(), CALL)).starts_with("HTTP/1.1 200"));
+    gateway.wait_for_figure(Figure("inference.calls", &[]), 1.0);
+    assert_eq!(sidecar.stop(), Some(0));
+    gateway.signal(Signal::TERM);
+    assert!(gateway.end_within(Duration::from_secs(60)).success());
+    assert_eq!(Figure("inference.calls", &[]).of(&gateway.last_snapshot()), Some(1.0));
 }

@@ -13,6 +13,8 @@ mod http;
 #[cfg(test)]
 mod lifecycle;
 #[cfg(test)]
+mod loops;
+#[cfg(test)]
 mod relay;
 #[cfg(test)]
 mod sdk;
