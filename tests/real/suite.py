@@ -12,6 +12,7 @@ import host_load
 import program
 import prometheus
 import python_sdk
+import relay
 import signatures
 from checks import Checks
 
@@ -21,6 +22,7 @@ SCENES = {
     "collector": collector.play,
     "prometheus": prometheus.play,
     "python_sdk": python_sdk.play,
+    "relay": relay.play,
     "signatures": signatures.play,
 }
 

@@ -21,6 +21,7 @@ use wattline_export_prometheus::Scrape;
 use wattline_listen::{Connections, Guard, Limits, Listener};
 
 use crate::clock;
+use crate::role::Role;
 
 /// A settlement older than this many windows means that measuring has stopped.
 const STALE_WINDOWS: u32 = 5;
@@ -41,6 +42,7 @@ pub struct Door {
 struct Admin {
     settled: watch::Receiver<Option<Tick>>,
     scrape: Scrape,
+    role: Role,
     stale_after: Duration,
     started: Instant,
 }
@@ -51,12 +53,18 @@ pub async fn serve(
     telemetry: Telemetry,
     snapshots: watch::Receiver<Arc<Snapshot>>,
     settled: watch::Receiver<Option<Tick>>,
+    role: Role,
     window: Duration,
     stop: CancellationToken,
 ) {
     let Door { listener, guard } = door;
-    let admin =
-        Admin { settled, scrape: Scrape { snapshots }, stale_after: window * STALE_WINDOWS, started: clock::tick().at };
+    let admin = Admin {
+        settled,
+        role,
+        scrape: Scrape { snapshots },
+        stale_after: window * STALE_WINDOWS,
+        started: clock::tick().at,
+    };
     let router = Router::new()
         .route("/metrics", get(metrics))
         .route_layer(middleware::from_fn_with_state(Arc::clone(&guard), admitted))
@@ -90,10 +98,12 @@ async fn health(State(admin): State<Admin>) -> (StatusCode, String) {
     // An agent whose window a reload has shortened gets the time of a new one.
     let since = settled.map_or(admin.started, |at| at.max(admin.started));
     let age = clock::tick().at.since(since).get();
+    let (doing, sign) =
+        if admin.role.measures() { (MEASURING, "the last settlement") } else { (RECEIVING, "the last pulse") };
     if age <= admin.stale_after.as_secs_f64() {
-        (StatusCode::OK, format!("{MEASURING} the last settlement is {age:.1} s old\n"))
+        (StatusCode::OK, format!("{doing}: {sign} is {age:.1} s old\n"))
     } else {
-        (StatusCode::SERVICE_UNAVAILABLE, format!("measuring has stopped: the last settlement is {age:.1} s old\n"))
+        (StatusCode::SERVICE_UNAVAILABLE, format!("{doing} has stopped: {sign} is {age:.1} s old\n"))
     }
 }
 
@@ -107,11 +117,13 @@ async fn ready(State(admin): State<Admin>) -> (StatusCode, &'static str) {
 }
 
 /// How the answer of a wattline that measures begins.
-const MEASURING: &str = "measuring:";
+const MEASURING: &str = "measuring";
+/// And of one that only receives.
+const RECEIVING: &str = "receiving";
 /// The longest that a running agent may take to answer.
 const PATIENCE: Duration = Duration::from_millis(500);
 
-/// Whether a wattline that measures answers at `address`.
+/// Whether a wattline that is at work answers at `address`.
 pub fn is_served(address: SocketAddr) -> bool {
     let ask = || -> std::io::Result<String> {
         let mut stream = TcpStream::connect_timeout(&address, PATIENCE)?;
@@ -122,7 +134,8 @@ pub fn is_served(address: SocketAddr) -> bool {
         stream.take(ANSWER_LIMIT).read_to_string(&mut answer)?;
         Ok(answer)
     };
-    ask().is_ok_and(|answer| answer.split("\r\n\r\n").nth(1).is_some_and(|body| body.starts_with(MEASURING)))
+    let is_at_work = |body: &str| body.split(':').next().is_some_and(|word| [MEASURING, RECEIVING].contains(&word));
+    ask().is_ok_and(|answer| answer.split("\r\n\r\n").nth(1).is_some_and(is_at_work))
 }
 
 /// The most that is read of an answer.

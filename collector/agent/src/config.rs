@@ -7,6 +7,7 @@ use std::time::Duration;
 use serde::Deserialize;
 
 use crate::env;
+use crate::role::Role;
 
 mod meaning;
 
@@ -19,6 +20,8 @@ pub const ADMIN_DEFAULT: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(Ipv4A
 #[derive(Clone, Debug, Default, PartialEq, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Config {
+    /// What this agent is there for.
+    pub role: Role,
     /// The measured host.
     pub host: Host,
     /// What survives a restart.
@@ -321,6 +324,14 @@ impl Config {
         self.carbon.validate()?;
         self.cost.validate()?;
         check(self.limits.workloads > 0, "limits.workloads", || "0".to_owned(), "at least 1")?;
+        let otlp = &self.probes.otlp;
+        check(
+            self.role.measures() || otlp.grpc.enabled || otlp.http.enabled,
+            "role",
+            || self.role.as_str().to_owned(),
+            "a role that measures, or probes.otlp.grpc.enabled or probes.otlp.http.enabled: without them there is nothing \
+             to do",
+        )?;
         let Admin { enabled, listen, bearer_token_file, tls, plaintext_beyond_loopback } = &self.admin;
         let is_guarded = *plaintext_beyond_loopback || tls.is_enough_beyond_loopback(bearer_token_file.is_some());
         check(

@@ -10,12 +10,13 @@ use tokio_util::sync::CancellationToken;
 use tracing::error;
 use wattline_core::{Envelope, Exporter, Feed, Readings, Snapshot, Telemetry, queue};
 use wattline_export_cloudwatch::EmfExporter;
-use wattline_export_delivery::Context;
+use wattline_export_delivery::{Context, Secret};
 use wattline_export_file::FileExporter;
 use wattline_export_otlp::OtlpExporter;
+use wattline_probe_llm::otlp;
 
-use crate::clock;
 use crate::config::Config;
+use crate::{clock, identity};
 
 /// Bytes of relayed telemetry that wait for being handed on, and again for each destination to take them. A
 /// destination takes them into a backlog of its own, so that little waits here for long.
@@ -64,7 +65,11 @@ fn context(config: &Config, telemetry: &Telemetry) -> Context {
 }
 
 fn each(config: &Config, telemetry: &Telemetry) -> impl Iterator<Item = Result<Box<dyn Exporter>>> {
-    let otlp = config.exporters.all_otlp().map(|(table, destination)| {
+    let otlp = config.exporters.all_otlp().map(|(table, mut destination)| {
+        // Amazon sends nothing back.
+        if destination.aws.is_none() {
+            destination.headers.insert(otlp::VIA.to_owned(), Secret::new(identity::own_mark()));
+        }
         let exporter = OtlpExporter::new(destination, context(config, telemetry)).context(table)?;
         Ok(Box::new(exporter) as Box<dyn Exporter>)
     });

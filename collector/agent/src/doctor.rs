@@ -34,6 +34,8 @@ pub struct Findings {
     pub agent: Vec<Line>,
     /// The tables in use.
     pub tables: Vec<Line>,
+    #[serde(skip)]
+    measures: bool,
 }
 
 /// How one device's energy is known.
@@ -92,9 +94,21 @@ impl From<SourceHealth> for Line {
 /// Opens every source, listener and destination once.
 pub fn examine(config: &Config) -> anyhow::Result<Findings> {
     let root = HostRoot::new(&config.host.root);
+    let (inventory, cloud) = inventory::read(&root, &config.probes.cloud);
+    let cloud = cloud.into_iter().map(Line::from);
+    if !config.role.measures() {
+        return Ok(Findings {
+            version: env!("CARGO_PKG_VERSION"),
+            host: inventory.host_name.unwrap_or_else(|| "a machine without a name".to_owned()),
+            energy: Vec::new(),
+            sources: cloud.collect(),
+            agent: agent(config, &Snapshot::default()),
+            tables: [token_prices()].into_iter().chain(factor_tables()).collect(),
+            measures: false,
+        });
+    }
     let mut sources: Vec<Line> = read_once(config, &root).into_iter().map(Line::from).collect();
-    let (_, cloud) = inventory::read(&root, &config.probes.cloud);
-    sources.extend(cloud.into_iter().map(Line::from));
+    sources.extend(cloud);
     let live = config.carbon.live.as_ref();
     sources.extend(live.map(|live| live_intensity(live, config.carbon.intensity.is_some())));
     let (report, told) = snapshot::measured(config, std::time::Duration::from_secs(1))?;
@@ -122,6 +136,7 @@ pub fn examine(config: &Config) -> anyhow::Result<Findings> {
         sources,
         agent: agent(config, &told),
         tables: tables(&report),
+        measures: true,
     })
 }
 
@@ -161,7 +176,7 @@ fn live_intensity(config: &wattline_probe_intensity::Config, is_overruled: bool)
 }
 
 fn agent(config: &Config, told: &Snapshot) -> Vec<Line> {
-    let mut lines = Vec::new();
+    let mut lines = vec![Line::up("role", config.role.describe())];
     let is_running = config.admin.enabled
         && if config.admin.tls == TlsConfig::default() {
             admin::is_served(config.admin.listen)
@@ -311,7 +326,7 @@ fn tables(report: &Report) -> Vec<Line> {
         Line::up("PUE", format!("{pue:.2} ({pue_source})")),
         embodied(report.carbon.embodied.as_ref()),
         rent(report),
-        Line::up("token prices", wattline_model::inference::PRICE_LIST),
+        token_prices(),
     ];
     let doubt = report.host.doubt.as_ref().map(|doubt| {
         Line::failed(
@@ -320,9 +335,16 @@ fn tables(report: &Report) -> Vec<Line> {
             "correct machine.instance_type, or set carbon.embodied_kg and cost.instance",
         )
     });
+    doubt.into_iter().chain(used).chain(factor_tables()).collect()
+}
+
+fn token_prices() -> Line {
+    Line::up("token prices", wattline_model::inference::PRICE_LIST)
+}
+
+fn factor_tables() -> impl Iterator<Item = Line> {
     let now = clock::wall();
-    let tables = grid::tables().into_iter().map(|table| Line::up(table.name, Table::of(table, now).line()));
-    doubt.into_iter().chain(used).chain(tables).collect()
+    grid::tables().into_iter().map(move |table| Line::up(table.name, Table::of(table, now).line()))
 }
 
 impl Findings {
@@ -333,7 +355,24 @@ impl Findings {
 
     /// As a page for a terminal.
     pub fn text(&self) -> String {
-        let mut page = format!("wattline {} on {}\n\nENERGY\n", self.version, self.host);
+        let mut page = format!("wattline {} on {}\n", self.version, self.host);
+        if self.measures {
+            self.write_energy(&mut page);
+        }
+        for (title, lines) in [("SOURCES", &self.sources), ("AGENT", &self.agent), ("TABLES", &self.tables)] {
+            writeln!(page, "\n{title}").ok();
+            for Line { name, state, detail, remedy } in lines {
+                writeln!(page, "  {state:<7} {name:<24} {detail}").ok();
+                if let Some(remedy) = remedy {
+                    writeln!(page, "  {:<7} {:<24} -> {remedy}", "", "").ok();
+                }
+            }
+        }
+        page
+    }
+
+    fn write_energy(&self, page: &mut String) {
+        page.push_str("\nENERGY\n");
         for Energy { device, method, model, factor } in &self.energy {
             writeln!(
                 page,
@@ -349,15 +388,5 @@ impl Findings {
         {
             page.push_str("  No meter of the processor can be read here, so its energy is modelled and says so.\n");
         }
-        for (title, lines) in [("SOURCES", &self.sources), ("AGENT", &self.agent), ("TABLES", &self.tables)] {
-            writeln!(page, "\n{title}").ok();
-            for Line { name, state, detail, remedy } in lines {
-                writeln!(page, "  {state:<7} {name:<24} {detail}").ok();
-                if let Some(remedy) = remedy {
-                    writeln!(page, "  {:<7} {:<24} -> {remedy}", "", "").ok();
-                }
-            }
-        }
-        page
     }
 }

@@ -1,16 +1,31 @@
 //! Who is measured, and who measures: the machine's description and the agent's place in it.
 
+use std::hash::{BuildHasher, Hasher, RandomState};
+use std::path::Path;
+use std::sync::LazyLock;
+
 use wattline_core::attribute::{Attribute, Text, key};
 use wattline_core::reading::CloudInstance;
 use wattline_core::{HostRoot, Inventory};
 
 use crate::config::Machine;
+use crate::role::Role;
 use crate::telemetry;
 
 /// The process id of this agent as the measured host counts it. In a container it differs from the one that the agent
 /// itself is told. `None` where the root is not that of the machine the agent runs on.
 pub fn own_pid(root: &HostRoot) -> Option<u32> {
     root.link("proc/self").ok()?.to_str()?.parse().ok()
+}
+
+/// What this process calls itself to other agents of its kind, so that what it has sent is known when it comes back.
+/// Drawn once.
+pub fn own_mark() -> &'static str {
+    static MARK: LazyLock<String> = LazyLock::new(|| {
+        // The standard library's seed of hash maps is the system's random number.
+        format!("{:016x}", RandomState::new().build_hasher().finish())
+    });
+    &MARK
 }
 
 /// `fresh`, with what `known` tells of the cloud where `fresh` does not: a metadata service that fails to answer
@@ -72,10 +87,23 @@ pub fn configured(inventory: Inventory, machine: &Machine) -> Inventory {
 }
 
 /// What describes the machine and the agent on it, on every Resource.
-pub fn resource(inventory: &Inventory) -> Vec<Attribute> {
+///
+/// A machine holds one agent that measures it, which is known by the machine. Others may be many: they are known by
+/// the name of the host that they see, in a pod its own, by their role, and by the directory of their books, which no
+/// two share.
+pub fn resource(inventory: &Inventory, role: Role, state: &Path) -> Vec<Attribute> {
     let Inventory { host_name, host_id, arch, cloud, .. } = inventory;
     let id = host_id.as_deref().or(host_name.as_deref()).unwrap_or("unknown");
-    let mut resource = telemetry::service_attributes(id);
+    let mut resource = match role {
+        Role::Node => telemetry::service_attributes(id),
+        Role::Sidecar | Role::Gateway => {
+            let name = host_name.as_deref().unwrap_or(id);
+            let (role, state) = (role.as_str(), state.display());
+            let mut attributes = telemetry::service_attributes(&format!("{name}/{role}{state}"));
+            attributes.push(Attribute::new(key::WATTLINE_ROLE, role));
+            attributes
+        }
+    };
     let mut push = |key, value: &Option<String>| {
         resource.extend(value.as_ref().map(|value| Attribute::new(key, Text::from(value.clone()))));
     };

@@ -29,7 +29,7 @@ pub struct Lasting {
     pub own: OwnTelemetry,
     /// The agent's own log records, on their way to the destinations.
     pub logs: queue::Receiver<Envelope>,
-    /// The tick of the last settlement; `None` before the first.
+    /// The tick of the last settlement; `None` before the first. Where no machine is measured, that of the last pulse.
     pub settled: watch::Sender<Option<Tick>>,
     reports: Option<watch::Sender<Option<Report>>>,
     /// `None` where the ledger could not be opened.
@@ -107,9 +107,14 @@ impl Lasting {
         }
     }
 
-    /// Whether something was taken in that no snapshot shows yet.
-    pub const fn has_news(&self) -> bool {
-        self.has_news
+    /// Notes that the pipeline is at work although no window was settled. True when a snapshot is due: something was
+    /// taken in that none shows yet, or no machine is measured, so that no settlement will ever make one.
+    pub fn pulse(&mut self) -> bool {
+        let settles = self.config.role.measures();
+        if !settles {
+            self.settled.send_replace(Some(clock::tick()));
+        }
+        self.has_news || !settles
     }
 
     /// Publishes the figures as they stand. They are written down before anybody sees them: an agent that is killed

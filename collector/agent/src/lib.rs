@@ -28,6 +28,7 @@ pub mod pipeline;
 pub mod place;
 pub mod reload;
 pub mod report;
+pub mod role;
 pub mod run;
 pub mod scheduler;
 pub mod screen;

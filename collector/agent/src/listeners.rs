@@ -1,16 +1,18 @@
 //! The listeners, opened before anything runs, so that a conflict is known at once.
 
-use std::net::{SocketAddr, ToSocketAddrs};
+use std::net::{IpAddr, SocketAddr, ToSocketAddrs};
 use std::sync::Arc;
 
 use anyhow::{Result, bail};
 use tracing::{error, warn};
+use wattline_core::HostRoot;
 use wattline_export_otlp::loops_back;
 use wattline_listen::{Guard, GuardError, Listener, OpenError, Place};
 use wattline_probe_llm::otlp::{self, BindError, Bound};
 
 use crate::admin::Door;
 use crate::config::{ADMIN_DEFAULT, Admin, Config};
+use crate::role::Role;
 
 /// The listeners of a configuration, open.
 #[derive(Debug)]
@@ -25,7 +27,7 @@ impl Listeners {
     /// Opens what is configured. A taken port is an error where it was configured, and a loud warning where it is
     /// only the default. A destination that is one of these listeners is an error.
     pub fn open(config: &Config) -> Result<Self> {
-        let (otlp, off) = bind_otlp(config.probes.otlp.clone(), is_taken_default)?;
+        let (otlp, off) = bind_otlp(config.probes.otlp.clone(), is_bearable(config.role))?;
         for error in off {
             warn!(
                 %error,
@@ -70,7 +72,7 @@ impl Listeners {
                 *enabled = !held_socket(held, listen);
             }
         }
-        let (bound, _off) = bind_otlp(trial, is_taken_default)?;
+        let (bound, _off) = bind_otlp(trial, is_bearable(config.role))?;
         own.extend(ports_of(&bound));
         refuse_loops(config, &own)?;
         let mut listen = config.admin.listen.to_string();
@@ -179,6 +181,11 @@ fn listener_of(error: &BindError) -> Option<(Protocol, &str)> {
     Some((listener, address))
 }
 
+/// An agent that measures nothing is of no use without its listeners.
+fn is_bearable(role: Role) -> impl Fn(&BindError) -> bool {
+    move |error| role.measures() && is_taken_default(error)
+}
+
 fn is_taken_default(error: &BindError) -> bool {
     let default = otlp::Config::default();
     matches!(error, BindError::Open(OpenError::AddressInUse { .. }))
@@ -189,9 +196,11 @@ fn is_taken_default(error: &BindError) -> bool {
         }
 }
 
-/// A destination that is this agent's own receiver would get everything back for ever.
+/// A destination that is this agent's own receiver would get everything back for ever. One that only a name or an address
+/// of another network leads back is found when its first request comes.
 fn refuse_loops(config: &Config, own: &[SocketAddr]) -> Result<()> {
-    let back = |(table, destination)| loops_back(&destination, own).map(|endpoint| (table, endpoint));
+    let own = with_every_address(own, &local_addresses(&HostRoot::new("/")));
+    let back = |(table, destination)| loops_back(&destination, &own).map(|endpoint| (table, endpoint));
     match config.exporters.all_otlp().find_map(back) {
         Some((table, endpoint)) => bail!(
             "{table}: the endpoint {endpoint} is this agent's own receiver; name your collector's address, or \
@@ -199,6 +208,28 @@ fn refuse_loops(config: &Config, own: &[SocketAddr]) -> Result<()> {
         ),
         None => Ok(()),
     }
+}
+
+/// `own`, and what listens on all addresses once for each of `local`.
+fn with_every_address(own: &[SocketAddr], local: &[IpAddr]) -> Vec<SocketAddr> {
+    let on_all = own.iter().filter(|address| address.ip().is_unspecified());
+    let each = on_all.flat_map(|address| local.iter().map(|ip| SocketAddr::new(*ip, address.port())));
+    own.iter().copied().chain(each).collect()
+}
+
+/// The addresses of this agent's own network: those of IPv4 as the routing table tells them, a line with the address and
+/// behind it one that says that it is local, and those of IPv6.
+fn local_addresses(root: &HostRoot) -> Vec<IpAddr> {
+    let routes = root.read("proc/net/fib_trie").unwrap_or_default();
+    let lines = routes.lines().zip(routes.lines().skip(1)).filter(|(_, next)| next.contains("/32 host LOCAL"));
+    let four = lines.filter_map(|(line, _)| line.trim().strip_prefix("|-- ")?.parse().ok());
+    let interfaces = root.read("proc/net/if_inet6").unwrap_or_default();
+    let six = interfaces.lines().filter_map(|line| u128::from_str_radix(line.split_whitespace().next()?, 16).ok());
+    let mut local: Vec<IpAddr> = four.chain(six.map(|bits| IpAddr::V6(bits.into()))).collect();
+    // The routing table holds each address more than once.
+    local.sort_unstable();
+    local.dedup();
+    local
 }
 
 #[cfg(test)]
@@ -237,6 +268,25 @@ mod tests {
     }
 
     #[test]
+    fn an_address_of_the_machine_is_our_own_where_we_listen_on_all() {
+        let folder = tempfile::tempdir().unwrap();
+        std::fs::create_dir_all(folder.path().join("proc/net")).unwrap();
+        let routes = "Main:\n  +-- 0.0.0.0/0 3 0 5\n     |-- 0.0.0.0\n        /0 universe UNICAST\n     |-- 10.0.0.7\n        \
+                      /32 host LOCAL\n     |-- 10.0.0.255\n        /32 link BROADCAST\nLocal:\n     |-- 10.0.0.7\n        \
+                      /32 host LOCAL\n";
+        std::fs::write(folder.path().join("proc/net/fib_trie"), routes).unwrap();
+        let interfaces = "fe800000000000000000000000000001 02 40 20 80 eth0\n";
+        std::fs::write(folder.path().join("proc/net/if_inet6"), interfaces).unwrap();
+        let local = local_addresses(&HostRoot::new(folder.path()));
+        assert_eq!(local, ["10.0.0.7", "fe80::1"].map(|address| address.parse::<IpAddr>().unwrap()));
+
+        let address = |text: &str| text.parse::<SocketAddr>().unwrap();
+        let own = with_every_address(&[address("0.0.0.0:4318"), address("127.0.0.1:4317")], &local);
+        let expected = ["0.0.0.0:4318", "127.0.0.1:4317", "10.0.0.7:4318", "[fe80::1]:4318"].map(address);
+        assert_eq!(own, expected);
+    }
+
+    #[test]
     fn what_cannot_be_opened_is_off_and_the_rest_is_on() {
         let taken = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
         let _holder = TcpListener::bind(taken).unwrap();
@@ -244,5 +294,13 @@ mod tests {
         config.probes.otlp.grpc = otlp::GrpcConfig { enabled: true, listen: "127.0.0.1:0".to_owned() };
         assert!(Listeners::open(&config).is_err());
         assert_eq!(Listeners::open_what_opens(&config).places().len(), 1);
+    }
+
+    #[test]
+    fn a_default_port_that_is_taken_is_bearable_only_for_who_measures() {
+        let address = otlp::Config::default().http.listen;
+        let taken: BindError = OpenError::AddressInUse { key: "probes.otlp.http.listen", address }.into();
+        let bearable = [Role::Node, Role::Sidecar, Role::Gateway].map(|role| is_bearable(role)(&taken));
+        assert_eq!(bearable, [true, false, false]);
     }
 }

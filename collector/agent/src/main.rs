@@ -138,14 +138,15 @@ fn try_destinations(config: &Config, json: bool) -> Result<ExitCode, Failure> {
 fn start(common: &Common, mut config: Config) -> Result<ExitCode, Failure> {
     // Whoever asks for a log, or for figures on standard output, gets these and no screen.
     let is_wanted_for_figures = config.exporters.file.iter().any(|destination| destination.path == "-");
-    let screen = std::io::stdout().is_terminal() && !is_wanted_for_figures && common.log.is_none();
+    let screen =
+        config.role.measures() && std::io::stdout().is_terminal() && !is_wanted_for_figures && common.log.is_none();
     if screen && config.sampling == Sampling::default() {
         config.sampling.window = SCREEN_WINDOW;
     }
     let (records, logs) = queue::bounded(LOG_QUEUE);
     let level = common.log.as_deref().unwrap_or(&config.log.level);
     let (inventory, _no_cloud_asked) = inventory::read(&HostRoot::new(&config.host.root), &CloudConfig::never());
-    let resource = identity::resource(&inventory);
+    let resource = identity::resource(&inventory, config.role, &config.state.directory());
     let (_provider, warnings) =
         log::start(level, config.log.format, screen, records, &resource).map_err(Failure::Usage)?;
     let runtime = tokio::runtime::Builder::new_multi_thread()

@@ -3,6 +3,7 @@
 //! A plain struct. Production, replay and tests run the same code, and time is part of what goes in.
 
 use std::collections::BTreeMap;
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
@@ -18,6 +19,7 @@ use wattline_model::inference::{self, InferenceBooks, LocalAddresses, SavedInfer
 
 use crate::config::{self, Config};
 use crate::meaning::Meaning;
+use crate::role::Role;
 use crate::{identity, report, telemetry};
 
 /// What became of readings.
@@ -43,6 +45,9 @@ pub struct Saved {
 /// All state.
 #[derive(Debug)]
 pub struct Pipeline {
+    role: Role,
+    /// Where the books are kept.
+    state: PathBuf,
     own_pid: Option<u32>,
     host: HostModel,
     inference: InferenceBooks,
@@ -64,6 +69,8 @@ impl Pipeline {
     /// Empty books.
     pub fn new(config: &Config, own_pid: Option<u32>) -> Self {
         let mut pipeline = Self {
+            role: config.role,
+            state: config.state.directory(),
             own_pid,
             host: HostModel::new(settings(config, own_pid)),
             inference: InferenceBooks::default(),
@@ -181,13 +188,15 @@ impl Pipeline {
 
     /// All figures as they stand, with `own` telling about the agent itself.
     pub fn snapshot(&self, tick: Tick, own: &[Sample]) -> Snapshot {
-        let mut samples = self.host.samples(tick.wall);
-        samples.extend(self.inference.samples(tick.wall));
-        self.meaning.samples(self.started.unwrap_or(tick.wall), tick.wall, &mut samples);
+        let mut samples = self.inference.samples(tick.wall);
+        if self.role.measures() {
+            samples.extend(self.host.samples(tick.wall));
+            self.meaning.samples(self.started.unwrap_or(tick.wall), tick.wall, &mut samples);
+        }
         self.health_samples(tick, &mut samples);
         samples.extend_from_slice(own);
         samples.extend(telemetry::own_use(tick, self.started.unwrap_or(tick.wall)));
-        Snapshot { tick, resource: identity::resource(self.host.inventory()), samples }
+        Snapshot { tick, resource: identity::resource(self.host.inventory(), self.role, &self.state), samples }
     }
 
     /// Takes over a new configuration. Books stay.

@@ -39,6 +39,7 @@ pub fn rehearse(path: Option<&Path>, current: &Config, held: &[Place], telemetry
 /// The configuration without what only a restart changes, which is said.
 fn without_restart(mut fresh: Config, current: &Config) -> Config {
     for (key, changed) in [
+        ("role", fresh.role != current.role),
         ("host.root", fresh.host.root != current.host.root),
         ("host.lease", fresh.host.lease != current.host.lease),
         ("log.level", fresh.log.level != current.log.level),
@@ -48,6 +49,7 @@ fn without_restart(mut fresh: Config, current: &Config) -> Config {
             warn!(key, "this key has changed and is not taken over by a reload: restart to change it");
         }
     }
+    fresh.role = current.role;
     fresh.host = current.host.clone();
     fresh.log = current.log.clone();
     fresh

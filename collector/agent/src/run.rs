@@ -33,7 +33,7 @@ use crate::listeners::Listeners;
 use crate::pid_file::PidFile;
 use crate::reload::{Fresh, rehearse};
 use crate::report::Report;
-use crate::{admin, clock, cloud, live, scheduler};
+use crate::{admin, clock, cloud, identity, live, scheduler};
 
 /// How many readings the pipeline takes at once.
 const BATCH: usize = 64;
@@ -67,7 +67,7 @@ pub async fn run(
 ) -> Result<()> {
     let mut signals = Signals::listen()?;
     let root = HostRoot::new(&config.host.root);
-    let _lease = config.host.lease.then(|| Lease::take(&root)).transpose()?;
+    let _lease = (config.role.measures() && config.host.lease).then(|| Lease::take(&root)).transpose()?;
     let state = config.state.directory();
     let _pid_file = PidFile::write(&state)
         .inspect_err(
@@ -134,13 +134,18 @@ async fn round(parts: Parts, path: Option<&Path>, lasting: &mut Lasting, signals
     let grace = graces.max().unwrap_or_default();
     let destinations = Destinations::start(exporters, &watched, relayed, &telemetry, grace);
     let mut flow = Flow { inbox, snapshots, destinations };
+    lasting.pulse();
     if lasting.settled.borrow().is_some() {
-        // After a reload the figures are there at once.
+        // After a reload the figures are there at once, and where there is nothing to settle.
         lasting.publish(&flow.snapshots).await;
     }
     let outlet = Outlet { readings, relay: has_destination.then_some(relay) };
     let mut sources = start_sources(listeners, content, outlet, watched, lasting, &stop);
-    info!(root = %config.host.root.display(), interval = ?config.sampling.interval, "measuring");
+    if config.role.measures() {
+        info!(root = %config.host.root.display(), interval = ?config.sampling.interval, "measuring");
+    } else {
+        info!(role = config.role.as_str(), "receiving; no machine is measured");
+    }
 
     let end = flow.pump(lasting, signals.told(path, &config, &held, &telemetry)).await.unwrap_or_else(|| {
         error!("every source has ended: there is nothing left to measure");
@@ -177,13 +182,17 @@ fn start_sources(
     let (config, telemetry) = (&lasting.config, &lasting.own.telemetry);
     let mut sources = JoinSet::new();
     let root = HostRoot::new(&config.host.root);
-    let probes: Vec<Box<dyn Probe>> = vec![Box::new(HostProbe::open(host_probe(config), &root))];
     let readings = outlet.readings.clone();
     let known = Arc::clone(lasting.pipeline.found());
-    sources.spawn(cloud::describe(root, config.probes.cloud.clone(), known, readings.clone(), stop.clone()));
-    sources.spawn(scheduler::run(probes, config.sampling.interval, readings, telemetry.clone(), stop.clone()));
+    sources.spawn(cloud::describe(root.clone(), config.probes.cloud.clone(), known, readings.clone(), stop.clone()));
+    if config.role.measures() {
+        let probes: Vec<Box<dyn Probe>> = vec![Box::new(HostProbe::open(host_probe(config), &root))];
+        sources.spawn(scheduler::run(probes, config.sampling.interval, readings, telemetry.clone(), stop.clone()));
+    }
     // A figure of one's own wins over whatever a provider says.
-    if let Some(live) = config.carbon.live.as_ref().filter(|_| config.carbon.intensity.is_none()) {
+    if let Some(live) =
+        config.carbon.live.as_ref().filter(|_| config.role.measures() && config.carbon.intensity.is_none())
+    {
         match live::receiver(live, telemetry) {
             Ok(receiver) => {
                 sources.spawn(receiver.run(Outlet { relay: None, ..outlet.clone() }, stop.clone()));
@@ -196,14 +205,15 @@ fn start_sources(
     if let Some(bound) = otlp.filter(|bound| bound.addresses() != otlp::Addresses { grpc: None, http: None }) {
         let addresses = bound.addresses();
         info!(grpc = ?addresses.grpc, http = ?addresses.http, "listening for OTLP");
-        let receiver = Box::new(OtlpReceiver::new(bound, telemetry.clone(), Arc::new(clock::tick), content));
+        let receiver =
+            Box::new(OtlpReceiver::new(bound, telemetry.clone(), Arc::new(clock::tick), content, identity::own_mark()));
         sources.spawn(receiver.run(outlet, stop.clone()));
     }
     if let Some(door) = admin {
         info!(address = ?door.listener.place(), "serving /metrics, /healthz and /readyz");
         let settled = lasting.settled.subscribe();
         let (window, stop) = (config.sampling.window, stop.clone());
-        sources.spawn(admin::serve(door, telemetry.clone(), watched, settled, window, stop));
+        sources.spawn(admin::serve(door, telemetry.clone(), watched, settled, config.role, window, stop));
     }
     sources
 }
@@ -249,7 +259,7 @@ impl Flow {
                     self.destinations.offer(&envelope);
                     false
                 }
-                _ = overdue.tick() => lasting.has_news(),
+                _ = overdue.tick() => lasting.pulse(),
             };
             if is_due {
                 lasting.publish(&self.snapshots).await;

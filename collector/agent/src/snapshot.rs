@@ -19,6 +19,9 @@ pub fn measure(config: &Config, window: Duration) -> Result<Report> {
 
 /// As [`measure`], with the figures that destinations would be told.
 pub fn measured(config: &Config, window: Duration) -> Result<(Report, Snapshot)> {
+    if !config.role.measures() {
+        bail!("a snapshot measures a machine, and role = \"{}\" measures none", config.role.as_str());
+    }
     let mut config = config.clone();
     // One window: it is settled by hand when the time is over.
     config.sampling.window = window + Duration::from_hours(1);

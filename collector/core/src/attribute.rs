@@ -192,6 +192,8 @@ pub mod key {
     pub const WATTLINE_PROBE: &str = "wattline.probe";
     pub const WATTLINE_REASON: &str = "wattline.reason";
     pub const WATTLINE_SIGNAL: &str = "wattline.signal";
+    /// What an agent is there for, where it is not to measure a machine: `sidecar` or `gateway`.
+    pub const WATTLINE_ROLE: &str = "wattline.role";
     pub const WATTLINE_TABLE: &str = "wattline.table";
     pub const WATTLINE_TABLE_VERSION: &str = "wattline.table.version";
     pub const WORKLOAD_KIND: &str = "workload.kind";

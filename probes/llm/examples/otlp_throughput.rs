@@ -29,7 +29,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     config.grpc.enabled = false;
     let bound = bind(&config)?;
     let address = bound.addresses().http.and_then(|place| place.tcp()).ok_or("no listener")?;
-    let receiver = OtlpReceiver::new(bound, Telemetry::none(), Arc::new(Tick::default), Content::Keep);
+    let receiver = OtlpReceiver::new(bound, Telemetry::none(), Arc::new(Tick::default), Content::Keep, "");
     let (readings_in, mut readings) = queue::bounded(64);
     let (relay_in, mut relay) = queue::bounded(64);
     let outlet = Outlet { readings: readings_in, relay: Some(relay_in) };

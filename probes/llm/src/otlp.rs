@@ -30,6 +30,10 @@ use crate::content::Content;
 use bind::Guarded;
 use intake::Intake;
 
+/// The header in which an agent names itself to the next one. What bears our own name has come back; what bears another's
+/// is on that agent's books, and is only relayed.
+pub const VIA: &str = "x-wattline-via";
+
 /// Tells the time on both clocks.
 pub type Clock = Arc<dyn Fn() -> Tick + Send + Sync>;
 
@@ -39,20 +43,21 @@ pub struct OtlpReceiver {
     telemetry: Telemetry,
     clock: Clock,
     content: Content,
+    mark: &'static str,
 }
 
 impl OtlpReceiver {
     /// A receiver on open listeners. Connections wait in the system's backlog until it runs. What it relays it treats as
-    /// `content` says.
-    pub fn new(bound: Bound, telemetry: Telemetry, clock: Clock, content: Content) -> Self {
-        Self { bound, telemetry, clock, content }
+    /// `content` says; `mark` is what this agent calls itself in [`VIA`].
+    pub fn new(bound: Bound, telemetry: Telemetry, clock: Clock, content: Content, mark: &'static str) -> Self {
+        Self { bound, telemetry, clock, content, mark }
     }
 
     async fn serve(self, outlet: Outlet, stop: CancellationToken) {
-        let Self { bound: Bound { grpc, http, config }, telemetry, clock, content } = self;
+        let Self { bound: Bound { grpc, http, config }, telemetry, clock, content, mark } = self;
         let limits = Limits { connections: config.max_connections as usize, patience: config.read_timeout };
         let connections = Connections::new("the OTLP receiver", limits, telemetry.clone(), stop);
-        let intake = Arc::new(Intake::new(&config, outlet, telemetry, clock, content));
+        let intake = Arc::new(Intake::new(&config, outlet, telemetry, clock, content, mark));
         let grpc = grpc.map(|Guarded { listener, guard }| {
             let (intake, asked) = (Arc::clone(&intake), Arc::clone(&guard));
             connections.serve_http2(listener, guard, move |request| {

@@ -8,6 +8,8 @@ mod lifecycle;
 #[cfg(test)]
 mod live;
 #[cfg(test)]
+mod roles;
+#[cfg(test)]
 mod support;
 #[cfg(test)]
 mod words;

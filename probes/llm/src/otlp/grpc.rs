@@ -67,6 +67,7 @@ where
     if !guard.admits(request.headers()) {
         return Err(Refusal::Unauthenticated);
     }
+    let is_booked = intake.is_booked(request.headers())?;
     let compression =
         Compression::from_header(request.headers().get("grpc-encoding")).ok_or(Refusal::ContentEncoding)?;
     let limit = intake.max_body_bytes;
@@ -78,7 +79,7 @@ where
         (true, Compression::Identity) => return Err(Refusal::Framing),
         (true, compression) => compression.undo(message, limit, &mut share)?,
     };
-    intake.take(signal, message).await
+    intake.take(signal, message, is_booked).await
 }
 
 /// The only message of a call and whether it is compressed.

@@ -67,6 +67,7 @@ where
     if !guard.admits(request.headers()) {
         return Err(Refusal::Unauthenticated);
     }
+    let is_booked = intake.is_booked(request.headers())?;
     if request.method() != Method::POST {
         return Err(Refusal::Method);
     }
@@ -81,7 +82,7 @@ where
         Encoding::Protobuf => body,
         Encoding::Json => json::to_protobuf(signal, &body, limit)?.into(),
     };
-    intake.take(signal, body).await?;
+    intake.take(signal, body, is_booked).await?;
     Ok(encoding)
 }
 

@@ -6,6 +6,7 @@
 use std::time::Duration;
 
 use bytes::Bytes;
+use http::HeaderMap;
 use wattline_core::queue::{Place, Sender};
 use wattline_core::receipt::receipt;
 use wattline_core::{Envelope, Outlet, Reading, Readings, Signal, Telemetry, Timestamp};
@@ -13,7 +14,7 @@ use wattline_wire::schema::{Limits, check};
 
 use super::body::Budget;
 use super::refusal::Refusal;
-use super::{Acknowledge, Clock, Config};
+use super::{Acknowledge, Clock, Config, VIA};
 use crate::content::Content;
 use crate::normalise::{self, Calls};
 
@@ -28,6 +29,7 @@ pub(super) struct Intake {
     clock: Clock,
     acknowledge: Acknowledge,
     content: Content,
+    mark: &'static str,
     max_items: u64,
     limits: Limits,
     pub(super) max_body_bytes: usize,
@@ -36,13 +38,21 @@ pub(super) struct Intake {
 }
 
 impl Intake {
-    pub(super) fn new(config: &Config, outlet: Outlet, telemetry: Telemetry, clock: Clock, content: Content) -> Self {
+    pub(super) fn new(
+        config: &Config,
+        outlet: Outlet,
+        telemetry: Telemetry,
+        clock: Clock,
+        content: Content,
+        mark: &'static str,
+    ) -> Self {
         Self {
             outlet,
             telemetry,
             clock,
             acknowledge: config.acknowledge,
             content,
+            mark,
             max_items: u64::from(config.max_items),
             limits: Limits { attributes: config.max_attributes },
             max_body_bytes: config.max_body_bytes as usize,
@@ -51,9 +61,19 @@ impl Intake {
         }
     }
 
+    /// Whether another agent has booked what a request with these headers brings. One that we have sent ourselves is
+    /// refused.
+    pub(super) fn is_booked(&self, headers: &HeaderMap) -> Result<bool, Refusal> {
+        match headers.get(VIA) {
+            None => Ok(false),
+            Some(mark) if mark.as_bytes() == self.mark.as_bytes() => Err(Refusal::Loop),
+            Some(_other) => Ok(true),
+        }
+    }
+
     /// Takes a request in protobuf. When this returns without an error, the request is in the queues, or on disk where
     /// that is asked for, and may be acknowledged; else no part of it is booked, and it may be sent again.
-    pub(super) async fn take(&self, signal: Signal, body: Bytes) -> Result<(), Refusal> {
+    pub(super) async fn take(&self, signal: Signal, body: Bytes, is_booked: bool) -> Result<(), Refusal> {
         let items = check(signal, &body, self.limits)?;
         if items > self.max_items {
             return Err(Refusal::TooManyItems { limit: self.max_items });
@@ -66,8 +86,8 @@ impl Intake {
         let relay = self.outlet.relay.as_ref().map(Sender::reserve).transpose()?;
         let tick = (self.clock)();
         let calls = match signal {
-            Signal::Traces => normalise::calls(&body, tick.wall)?,
-            Signal::Metrics | Signal::Logs => Calls::default(),
+            Signal::Traces if !is_booked => normalise::calls(&body, tick.wall)?,
+            Signal::Traces | Signal::Metrics | Signal::Logs => Calls::default(),
         };
         let readings = if calls.booked.is_empty() { None } else { Some(self.outlet.readings.reserve()?) };
 
@@ -147,11 +167,11 @@ mod tests {
         let (relay, mut relayed) = queue::bounded(1);
         let config = Config { acknowledge: Acknowledge::Disk, ..Config::default() };
         let outlet = Outlet { readings, relay: Some(relay) };
-        let intake = Intake::new(&config, outlet, Telemetry::none(), Arc::new(Tick::default), Content::Keep);
+        let intake = Intake::new(&config, outlet, Telemetry::none(), Arc::new(Tick::default), Content::Keep, "us");
         // Resource logs of one scope with one empty record.
         let request = Bytes::from_static(&[10, 4, 18, 2, 18, 0]);
         let began = tokio::time::Instant::now();
-        let (answer, held) = tokio::join!(intake.take(Signal::Logs, request), relayed.next());
+        let (answer, held) = tokio::join!(intake.take(Signal::Logs, request, false), relayed.next());
         assert!(matches!(answer, Err(Refusal::NotKept)), "{answer:?}");
         assert_eq!(began.elapsed(), PATIENCE);
         drop(held);

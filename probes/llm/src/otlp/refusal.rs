@@ -11,6 +11,8 @@ use wattline_wire::protobuf;
 pub(super) enum Refusal {
     #[error("a bearer token is wanted, and this request bears none or another")]
     Unauthenticated,
+    #[error("this agent has sent the request itself: one of its destinations leads back to it")]
+    Loop,
     #[error("only POST is taken here")]
     Method,
     #[error("the content type is neither application/x-protobuf nor application/json")]
@@ -61,6 +63,7 @@ impl Refusal {
         let for_now = |reason, http, grpc| Answer { reason, http, grpc, retry_after_seconds: Some(1) };
         match self {
             Self::Unauthenticated => for_good("unauthenticated", StatusCode::UNAUTHORIZED, Code::Unauthenticated),
+            Self::Loop => for_good("loop", StatusCode::LOOP_DETECTED, Code::FailedPrecondition),
             Self::Method => for_good("method", StatusCode::METHOD_NOT_ALLOWED, Code::Unimplemented),
             Self::ContentType => for_good("content_type", StatusCode::UNSUPPORTED_MEDIA_TYPE, Code::InvalidArgument),
             Self::ContentEncoding => {
@@ -124,6 +127,7 @@ mod tests {
         let truncated = protobuf::Error { offset: 0, problem: protobuf::Problem::Truncated };
         vec![
             Refusal::Unauthenticated,
+            Refusal::Loop,
             Refusal::Method,
             Refusal::ContentType,
             Refusal::ContentEncoding,

@@ -13,6 +13,10 @@ mod http;
 #[cfg(test)]
 mod lifecycle;
 #[cfg(test)]
+mod loops;
+#[cfg(test)]
+mod relay;
+#[cfg(test)]
 mod sdk;
 #[cfg(test)]
 mod support;

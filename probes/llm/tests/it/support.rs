@@ -74,7 +74,8 @@ impl Setup {
         let (relay_in, relay) = self.relay.map(queue::bounded).unzip();
         let outlet = Outlet { readings: readings_in, relay: relay_in };
         let stop = CancellationToken::new();
-        let receiver = OtlpReceiver::new(bound, Telemetry::new(&meter.meter("test")), Arc::new(|| NOW), self.content);
+        let receiver =
+            OtlpReceiver::new(bound, Telemetry::new(&meter.meter("test")), Arc::new(|| NOW), self.content, "us");
         let task = tokio::spawn(Box::new(receiver).run(outlet, stop.clone()));
         // A test with a socket in place of a port knows where that is.
         let [grpc, http] =
