@@ -6,6 +6,7 @@ import sys
 import tempfile
 from pathlib import Path
 
+import cloudwatch
 import collector
 import footprint
 import host_load
@@ -22,6 +23,7 @@ SCENES = {
     "prometheus": prometheus.play,
     "python_sdk": python_sdk.play,
     "signatures": signatures.play,
+    "cloudwatch": cloudwatch.play,
 }
 
 

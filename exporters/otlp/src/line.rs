@@ -27,7 +27,8 @@ pub(crate) struct Line {
 enum Condition {
     Fresh,
     Well,
-    Failing,
+    /// In which of the ways.
+    Failing(&'static str),
 }
 
 impl Line {
@@ -89,8 +90,8 @@ impl Line {
         }
     }
 
-    /// The first failure, the recovery and the first remark of the destination are told; what repeats them is for
-    /// those who debug.
+    /// The first failure of a kind, the recovery and the first remark of the destination are told; what repeats them is
+    /// for those who debug.
     fn tell(&mut self, shared: &Shared, verdict: &Verdict) {
         let destination = shared.name.as_str();
         let signal = self.route.signal.as_str();
@@ -100,9 +101,9 @@ impl Line {
             Verdict::Delivered { message, .. } => (Condition::Well, "rejects a part for good", message),
             // This says nothing yet about what it takes.
             Verdict::TooLarge { cause } => (self.condition, "wants smaller requests", cause),
-            Verdict::Retry { cause, .. } => (Condition::Failing, "fails and will be tried again", cause),
-            Verdict::Refused { cause, .. } => (Condition::Failing, "refuses data for good", cause),
-            Verdict::Unauthorized { cause } => (Condition::Failing, "refuses the credential; data is kept", cause),
+            Verdict::Retry { cause, .. } => failing("fails and will be tried again", cause),
+            Verdict::Refused { cause, .. } => failing("refuses data for good", cause),
+            Verdict::Unauthorized { cause } => failing("refuses the credential; data is kept", cause),
         };
         let is_remark = match verdict {
             Verdict::Delivered { rejected, message } => *rejected > 0 || !message.is_empty(),
@@ -111,12 +112,14 @@ impl Line {
         };
         match (std::mem::replace(&mut self.condition, now), now) {
             (Condition::Fresh, Condition::Well) => info!(destination, signal, %endpoint, "destination takes data"),
-            (Condition::Failing, Condition::Well) => {
+            (Condition::Failing(_), Condition::Well) => {
                 self.remarked = false;
                 info!(destination, signal, %endpoint, "destination takes data again");
             }
-            (Condition::Failing, Condition::Failing) => debug!(destination, signal, words, "destination {what}"),
-            (_, Condition::Failing) => warn!(destination, signal, %endpoint, words, "destination {what}"),
+            (Condition::Failing(before), Condition::Failing(now)) if before == now => {
+                debug!(destination, signal, words, "destination {what}");
+            }
+            (_, Condition::Failing(_)) => warn!(destination, signal, %endpoint, words, "destination {what}"),
             _ => {}
         }
         if is_remark {
@@ -127,6 +130,10 @@ impl Line {
             }
         }
     }
+}
+
+fn failing<'a>(what: &'static str, cause: &'a String) -> (Condition, &'static str, &'a String) {
+    (Condition::Failing(what), what, cause)
 }
 
 impl Transport {
