@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use bytes::Bytes;
 use tokio::sync::watch;
 use tokio::time::{Instant as Moment, MissedTickBehavior, interval_at};
 use tracing::{debug, error};
@@ -11,13 +12,14 @@ use wattline_export_delivery::{DropReason, Limits, Pending, SnapshotNumber};
 use wattline_wire::metrics::{Encoded, Limit, encode};
 
 use crate::Context;
+use crate::fit::fit;
 use crate::line::Line;
 use crate::plan::Plan;
 use crate::shared::Shared;
 
 /// Runs a destination until its feed ends and what waits is sent or counted.
 pub(crate) async fn run(plan: Plan, context: Context, feed: Feed) {
-    let Plan { name, routes, timeout, interval, limits, retry, grace } = plan;
+    let Plan { name, routes, timeout, interval, limits, retry, grace, short_labels } = plan;
     let Context { telemetry, now: _, seed } = context;
     let shared = Shared::new(name, telemetry, limits);
     let signals: Vec<Signal> = routes.iter().map(|route| route.signal).collect();
@@ -28,7 +30,7 @@ pub(crate) async fn run(plan: Plan, context: Context, feed: Feed) {
             line.run(&shared).await;
         }
     };
-    let collector = Collector { shared: &shared, signals, limits, last: None, number: 0 };
+    let collector = Collector { shared: &shared, signals, limits, short_labels, last: None, number: 0 };
     tokio::join!(collector.run(feed, interval, grace), send(first), send(second), send(third));
     shared.close();
 }
@@ -40,6 +42,7 @@ struct Collector<'a> {
     shared: &'a Shared,
     signals: Vec<Signal>,
     limits: Limits,
+    short_labels: bool,
     last: Option<Tick>,
     number: u64,
 }
@@ -96,7 +99,7 @@ impl Collector<'_> {
                 for request in requests {
                     self.shared.push(Pending {
                         signal: Signal::Metrics,
-                        body: request.body,
+                        body: self.fitted(Signal::Metrics, request.body),
                         items: request.points,
                         at: self.shared.now(),
                         snapshot: Some(SnapshotNumber(self.number)),
@@ -116,7 +119,18 @@ impl Collector<'_> {
             debug!(destination = self.shared.name, signal = signal.as_str(), "not sent here, by configuration");
             return;
         }
+        let body = self.fitted(signal, body);
         self.shared.push(Pending { signal, body, items, at: self.shared.now(), snapshot: None });
+    }
+
+    /// A request that the destination takes.
+    fn fitted(&self, signal: Signal, body: Bytes) -> Bytes {
+        if !self.short_labels || signal != Signal::Metrics {
+            return body;
+        }
+        let (body, shortened) = fit(body);
+        self.shared.shortened(shortened);
+        body
     }
 }
 

@@ -16,6 +16,7 @@ mod collect;
 mod config;
 mod endpoint;
 mod environment;
+mod fit;
 mod grpc;
 mod http;
 mod json;

@@ -37,6 +37,8 @@ pub(crate) struct Plan {
     pub(crate) limits: Limits,
     pub(crate) retry: Retry,
     pub(crate) grace: Duration,
+    /// Whether labels must fit Amazon CloudWatch.
+    pub(crate) short_labels: bool,
 }
 
 /// One signal's way out.
@@ -71,8 +73,8 @@ impl Plan {
         check_quantities(&config)?;
         let routes = routes(&config, now)?;
         let limits = limits(&config);
-        let Config { name, timeout, interval, retry, grace, .. } = config;
-        Ok(Self { name, routes, timeout, interval, limits, retry, grace })
+        let Config { name, timeout, interval, retry, grace, aws, .. } = config;
+        Ok(Self { name, routes, timeout, interval, limits, retry, grace, short_labels: aws.is_some() })
     }
 }
 

@@ -88,6 +88,14 @@ impl Shared {
         }
     }
 
+    /// Counts labels that were made shorter for the destination.
+    pub(crate) fn shortened(&self, labels: u64) {
+        if labels > 0 {
+            self.telemetry.shortened(labels, &self.name);
+            debug!(destination = self.name, labels, "labels are cut or left out; the destination takes no more");
+        }
+    }
+
     /// The feed has ended: what waits may be sent for another `grace`.
     pub(crate) fn end(&self, grace: Duration) {
         self.deadline.send_replace(Some(Moment::now() + grace));
