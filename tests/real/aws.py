@@ -5,6 +5,7 @@ limits: Amazon CloudWatch User Guide, "OTLP Endpoints", and the sentences that t
 It refuses what AWS refuses, and where AWS says nothing of a thing it is strict.
 """
 
+import base64
 import datetime
 import gzip
 import json
@@ -277,8 +278,6 @@ class _Handler(BaseHTTPRequestHandler):
 
 def _base64_ids(text: bytes) -> str:
     """OTLP writes ids in hexadecimal where the JSON of protobuf has base64."""
-    import base64
-
     def walk(value: object) -> object:
         if isinstance(value, dict):
             return {

@@ -2,14 +2,16 @@
 credentials, through what goes wrong on the way."""
 
 import datetime
+import hashlib
 import json
 import subprocess
 import time
 import urllib.request
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from google.protobuf.message import Message
 from opentelemetry.proto.collector.logs.v1.logs_service_pb2 import ExportLogsServiceRequest
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 
@@ -20,7 +22,7 @@ from checks import Checks
 from program import until
 
 GROUP, STREAM = "/wattline/real", "host-1"
-SPANS, RECORDS = 25_000, 12_000
+SPANS, RECORDS, RICH = 25_000, 12_000, 500
 KEY, SECRET, TOKEN = "AKIAREALSUITE0000001", "the+secret/of=the+suite", "a/session+token=="
 
 
@@ -94,8 +96,6 @@ def _instance(_folder: Path, stand_in: Aws) -> dict[str, str]:
 
 
 def _portal(folder: Path, stand_in: Aws) -> dict[str, str]:
-    import hashlib
-
     cache = folder / ".aws" / "sso" / "cache"
     cache.mkdir(parents=True)
     ends = (datetime.datetime.now(datetime.UTC) + datetime.timedelta(hours=1)).strftime("%Y-%m-%dT%H:%M:%SZ")
@@ -179,6 +179,18 @@ retry.unauthorized = "1s"
 """
 
 
+def _json_destination(stand_in: Aws) -> str:
+    return f"""
+[[exporters.otlp]]
+name = "json"
+endpoint = "{stand_in.url}"
+protocol = "http/json"
+aws = {{ log_group = "{GROUP}", log_stream = "{STREAM}" }}
+interval = "1s"
+retry.unauthorized = "1s"
+"""
+
+
 def _told_apart(folder: Path) -> list[str]:
     faults = []
     env = _environment(folder, Aws())
@@ -209,7 +221,7 @@ def _told_apart(folder: Path) -> list[str]:
 
 
 def _sent(folder: Path) -> list[tuple[str, list[str]]]:
-    with _stand_in() as stand_in:
+    with _stand_in() as stand_in, _stand_in() as in_json:
         stand_in.groups = {}
         stand_in.next = {
             "/v1/metrics": [Refused(503, "ServiceUnavailable", "", {"retry-after": "1"}), _throttled()],
@@ -218,7 +230,7 @@ def _sent(folder: Path) -> list[tuple[str, list[str]]]:
         # Who it is at first may do nothing any more; the file is rotated while it runs.
         _write_profile(folder, "AKIAEXPIRED000000000", "old", None)
         env = _files(folder, f"[default]\nregion = {REGION}\n") | {"AWS_EC2_METADATA_DISABLED": "true"}
-        agent = wattline.start(folder, [], more=_destination(stand_in), env=env)
+        agent = wattline.start(folder, [], more=_destination(stand_in) + _json_destination(in_json), env=env)
         needs = [agent.program]
         _offer(agent.http)
         until("the old credentials were refused", lambda: any("403" in said for said in stand_in.refused), needs)
@@ -231,12 +243,14 @@ def _sent(folder: Path) -> list[tuple[str, list[str]]]:
         until("all spans", lambda: _count(stand_in, "/v1/traces") >= SPANS, needs)
         # What waits for a group is asked again after a minute.
         until("all records", lambda: _count(stand_in, "/v1/logs") >= RECORDS, needs)
+        until("all spans in JSON", lambda: _count(in_json, "/v1/traces") >= SPANS, needs)
+        until("all records in JSON", lambda: _count(in_json, "/v1/logs") >= RECORDS, needs)
         agent.program.stop()
         log = agent.program.lines()
-        return list(_judged(stand_in, log))
+        return [*_judged(stand_in, log), *_alike(stand_in, in_json)]
 
 
-def _judged(stand_in: Aws, log: list[str]) -> list[tuple[str, list[str]]]:
+def _judged(stand_in: Aws, log: list[str]) -> Iterator[tuple[str, list[str]]]:
     table = wattline.table()
     names = {metric.name for taken in stand_in.of("/v1/metrics") for _, metric, _ in aws.points(taken.message)}
     yield "metrics arrive within every limit, under names of the table", [
@@ -262,6 +276,20 @@ def _judged(stand_in: Aws, log: list[str]) -> list[tuple[str, list[str]]]:
     ]
 
 
+def _alike(stand_in: Aws, in_json: Aws) -> Iterator[tuple[str, list[str]]]:
+    """What was read from JSON by protobuf's own library, against what came in protobuf."""
+    for path in ("/v1/traces", "/v1/logs"):
+        one, other = (
+            {item.SerializeToString(deterministic=True) for item in _items(each, path)} for each in (stand_in, in_json)
+        )
+        yield f"JSON tells the same at {path}", [f"{len(one ^ other)} differ"] if one != other else []
+    kinds = {taken.headers["content-type"] for taken in in_json.taken}
+    yield "it was JSON", [] if kinds == {"application/json"} else [str(kinds)]
+    yield "JSON was never refused but for the old credentials", [
+        said for said in in_json.refused if "UnrecognizedClient" not in said and "403" not in said
+    ]
+
+
 def _throttled() -> Refused:
     return Refused(400, "ThrottlingException", "Rate exceeded")
 
@@ -270,16 +298,18 @@ def _time(taken: aws.Taken) -> int:
     return next((point.time_unix_nano for _, _, point in aws.points(taken.message)), 0)
 
 
-def _ids(stand_in: Aws, path: str) -> list[str]:
-    """The names of our spans, the bodies of our records."""
-    found = []
+def _items(stand_in: Aws, path: str) -> Iterator[Message]:
+    """Our spans, our records."""
     for taken in stand_in.of(path):
         for resource in taken.message.resource_spans if path == "/v1/traces" else taken.message.resource_logs:
             for scope in resource.scope_spans if path == "/v1/traces" else resource.scope_logs:
                 if scope.scope.name == "real":
-                    items = scope.spans if path == "/v1/traces" else scope.log_records
-                    found += [item.name if path == "/v1/traces" else item.body.string_value for item in items]
-    return found
+                    yield from scope.spans if path == "/v1/traces" else scope.log_records
+
+
+def _ids(stand_in: Aws, path: str) -> list[str]:
+    """The names of our spans, the bodies of our records."""
+    return [item.name if path == "/v1/traces" else item.body.string_value for item in _items(stand_in, path)]
 
 
 def _count(stand_in: Aws, path: str) -> int:
@@ -293,6 +323,25 @@ def _once(ids: list[str], expected: int) -> list[str]:
     return ([f"{twice} arrived twice"] if twice else []) + ([f"{len(lacking)} are missing"] if lacking else [])
 
 
+def _enrich(span: Message, number: int) -> None:
+    """Sets every field that a span has, with the values that JSON likes least."""
+    span.parent_span_id, span.trace_state, span.kind, span.flags = b"\xff" * 8, "a=b", 1 + number % 5, 0x301
+    span.dropped_attributes_count = span.dropped_events_count = span.dropped_links_count = 2**32 - 1
+    span.status.code, span.status.message = 2, 'quoted "words" \u00e9 \u2028'
+    value = span.attributes.add(key="list").value.array_value.values
+    value.add().string_value = ""
+    value.add().int_value = -(2**63) + number
+    value.add().double_value = 1e-300
+    value.add().bool_value = False
+    value.add().bytes_value = bytes(range(number % 256))
+    inner = value.add().kvlist_value.values.add(key="inner").value
+    inner.int_value = 2**53 + 1
+    event = span.events.add(time_unix_nano=2**63, name="event", dropped_attributes_count=1)
+    event.attributes.add(key="k").value.string_value = "v"
+    link = span.links.add(trace_id=b"\x01" * 16, span_id=b"\xab" * 8, trace_state="c=d", flags=1)
+    link.attributes.add(key="k").value.double_value = 0.1
+
+
 def _offer(port: int) -> None:
     """Sends spans and records in a few large requests, more than one of CloudWatch's may hold."""
     now = time.time_ns()
@@ -302,6 +351,8 @@ def _offer(port: int) -> None:
     for number in range(SPANS):
         span = scope.spans.add(name=str(number), start_time_unix_nano=now, end_time_unix_nano=now + 1)
         span.trace_id, span.span_id = number.to_bytes(16, "big"), (number + 1).to_bytes(8, "big")
+        if number < RICH:
+            _enrich(span, number)
     logs = ExportLogsServiceRequest()
     scope = logs.resource_logs.add().scope_logs.add()
     scope.scope.name = "real"

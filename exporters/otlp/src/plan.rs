@@ -57,6 +57,8 @@ pub(crate) enum Transport {
     Grpc(Box<GrpcTransport>),
 }
 
+/// How many times its size in protobuf a request of spans or records takes in JSON, roughly.
+const JSON_TIMES: usize = 4;
 const HOUR: Duration = Duration::from_hours(1);
 const DAY: Duration = Duration::from_hours(24);
 const MILLISECOND: Duration = Duration::from_millis(1);
@@ -83,11 +85,15 @@ fn limits(config: &Config) -> Limits {
         None => (u64::MAX, u64::MAX, usize::MAX),
         Some(_) => (Target::POINTS_MAX, Target::ITEMS_MAX, Target::BYTES_MAX),
     };
+    let request_bytes = config.max_bytes.min(bytes_max);
+    // Requests are cut in protobuf; in JSON ids, numbers and the names of fields make them some times as large.
+    let request_bytes =
+        if config.protocol == Protocol::Json { request_bytes.div_ceil(JSON_TIMES) } else { request_bytes };
     Limits {
         bytes: config.backlog_bytes,
         age: Seconds::new(config.max_age.as_secs_f64()),
         snapshots: config.max_snapshots,
-        request_bytes: config.max_bytes.min(bytes_max),
+        request_bytes,
         request_points: config.max_points.min(points_max),
         request_spans: config.max_spans.min(items_max),
         request_records: config.max_records.min(items_max),
