@@ -6,6 +6,7 @@ import sys
 import tempfile
 from pathlib import Path
 
+import cloudwatch
 import collector
 import footprint
 import host_load
@@ -24,6 +25,7 @@ SCENES = {
     "python_sdk": python_sdk.play,
     "relay": relay.play,
     "signatures": signatures.play,
+    "cloudwatch": cloudwatch.play,
 }
 
 

@@ -72,7 +72,7 @@ fn checked(config: Config, context: &Context) -> Result<Destination, (String, St
     let route = Route { signal: Signal::Metrics, address: sink.to_string(), transport: Box::new(sink) };
     let Config { name, interval, grace, timeout, .. } = config;
     let (retry, encoder) = (Retry::default(), Some(Box::new(encoder) as Box<dyn Encode>));
-    Ok(Destination { name, interval, timeout, grace, retry, keeping, encoder, routes: vec![route] })
+    Ok(Destination { name, interval, timeout, grace, retry, keeping, fit: None, encoder, routes: vec![route] })
 }
 
 fn sink(config: &Config, now: fn() -> Timestamp) -> Result<Sink, Problem> {

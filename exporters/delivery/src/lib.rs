@@ -22,7 +22,7 @@ pub mod view;
 pub mod words;
 
 pub use backoff::{Backoff, Chance};
-pub use courier::{Context, Destination, Encode, Encoding, Retry, Route, Sending, Transport};
+pub use courier::{Context, Destination, Encode, Encoding, Fit, Retry, Route, Sending, Transport};
 pub use pack::Compression;
 pub use reason::DropReason;
 pub use secret::{Redaction, Secret};

@@ -12,6 +12,7 @@ mod config;
 mod encoder;
 mod endpoint;
 mod environment;
+mod fit;
 mod grpc;
 mod http;
 mod json;

@@ -7,7 +7,7 @@ use http::{HeaderMap, HeaderName, HeaderValue};
 use wattline_core::{Seconds, Signal, Timestamp};
 use wattline_export_delivery::split::split;
 use wattline_export_delivery::{
-    Context, Destination, Durability, Encode, Keeping, Limits, Redaction, Route, Secret, Telling, Transport, View,
+    Context, Destination, Durability, Encode, Fit, Keeping, Limits, Redaction, Route, Secret, Telling, Transport, View,
     ViewError,
 };
 
@@ -16,6 +16,7 @@ use crate::cloudwatch::Target;
 use crate::config::{Config, Key, Protocol};
 use crate::encoder::OtlpEncoder;
 use crate::endpoint::Endpoint;
+use crate::fit::fit;
 use crate::grpc::{Call, GrpcTransport};
 use crate::http::HttpTransport;
 use crate::secrets::HeaderFiles;
@@ -46,6 +47,8 @@ impl Way {
     }
 }
 
+/// How many times its size in protobuf a request of spans or records takes in JSON, roughly.
+const JSON_TIMES: usize = 4;
 const HOUR: Duration = Duration::from_hours(1);
 const DAY: Duration = Duration::from_hours(24);
 const MILLISECOND: Duration = Duration::from_millis(1);
@@ -83,9 +86,10 @@ fn checked(config: Config, context: &Context) -> Result<Destination, (Key, Strin
         compression: config.compression,
         cut: split,
     };
+    let fit = config.aws.is_some().then_some(fit as Fit);
     let routes = ways.into_iter().map(Way::route).collect();
     let Config { name, timeout, interval, retry, grace, .. } = config;
-    Ok(Destination { name, interval, timeout, grace, retry, keeping, encoder, routes })
+    Ok(Destination { name, interval, timeout, grace, retry, keeping, fit, encoder, routes })
 }
 
 fn encoder(config: &Config, limits: &Limits, context: &Context) -> Result<OtlpEncoder, (Key, String)> {
@@ -101,11 +105,15 @@ fn limits(config: &Config) -> Limits {
         None => (u64::MAX, u64::MAX, usize::MAX),
         Some(_) => (Target::POINTS_MAX, Target::ITEMS_MAX, Target::BYTES_MAX),
     };
+    let request_bytes = config.max_bytes.min(bytes_max);
+    // Requests are cut in protobuf; in JSON ids, numbers and the names of fields make them some times as large.
+    let request_bytes =
+        if config.protocol == Protocol::Json { request_bytes.div_ceil(JSON_TIMES) } else { request_bytes };
     Limits {
         disk_bytes: config.spool_bytes,
         memory_bytes: config.memory_bytes,
         age: Seconds::new(config.max_age.as_secs_f64()),
-        request_bytes: config.max_bytes.min(bytes_max),
+        request_bytes,
         request_points: config.max_points.min(points_max),
         request_spans: config.max_spans.min(items_max),
         request_records: config.max_records.min(items_max),

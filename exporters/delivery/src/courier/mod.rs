@@ -70,11 +70,16 @@ pub struct Destination {
     pub retry: Retry,
     /// How it keeps what waits.
     pub keeping: Keeping,
+    /// Makes requests such as the destination takes them.
+    pub fit: Option<Fit>,
     /// Makes requests of snapshots; `None` for a destination that takes no figures of ours.
     pub encoder: Option<Box<dyn Encode>>,
     /// Ways out, one for each signal that is sent.
     pub routes: Vec<Route>,
 }
+
+/// Makes a request one that a destination takes, and tells how many labels had to be made shorter for it.
+pub type Fit = fn(Signal, Bytes) -> (Bytes, u64);
 
 /// One signal's way out.
 pub struct Route {
@@ -159,7 +164,7 @@ impl fmt::Debug for Destination {
 
 /// Runs a destination until its feed ends and what waits is sent, kept on disk or counted.
 pub async fn run(destination: Destination, context: Context, feed: Feed) {
-    let Destination { name, interval, timeout, grace, retry, keeping, mut encoder, routes } = destination;
+    let Destination { name, interval, timeout, grace, retry, keeping, fit, mut encoder, routes } = destination;
     let seed = context.seed;
     let shared = Shared::open(name, context, keeping).await;
     if let (Some(encoder), Some(state)) = (&mut encoder, shared.state().await) {
@@ -173,7 +178,7 @@ pub async fn run(destination: Destination, context: Context, feed: Feed) {
             line.run(&shared).await;
         }
     };
-    let collector = Collector::new(&shared, signals, encoder).await;
+    let collector = Collector::new(&shared, signals, fit, encoder).await;
     tokio::join!(collector.run(feed, interval, grace), send(first), send(second), send(third));
     shared.close().await;
 }

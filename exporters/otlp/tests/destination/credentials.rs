@@ -3,6 +3,12 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
+use opentelemetry_proto::tonic::collector::metrics::v1::ExportMetricsServiceRequest;
+use opentelemetry_proto::tonic::common::v1::any_value::Value;
+use opentelemetry_proto::tonic::common::v1::{AnyValue, KeyValue};
+use opentelemetry_proto::tonic::metrics::v1::metric::Data;
+use opentelemetry_proto::tonic::metrics::v1::{Gauge, Metric, NumberDataPoint, ResourceMetrics, ScopeMetrics};
+use prost::Message;
 use tempfile::TempDir;
 use wattline_core::Signal;
 use wattline_export_delivery::Retry;
@@ -130,6 +136,23 @@ async fn throttling_by_400_is_tried_again_and_too_many_points_are_cut() {
     let bodies = [web.seen().await, web.seen().await, web.seen().await, web.seen().await];
     assert_eq!(bodies[0].body, bodies[1].body);
     assert_eq!(rig.finish().await, counts(&[("exported metrics", 2_500)]), "three requests of at most a thousand");
+}
+
+#[tokio::test]
+async fn a_label_that_cloudwatch_would_refuse_is_cut_and_counted() {
+    let mut web = Web::start(|_| OK).await;
+    let (_directory, config) = cloudwatch(&web, Signal::Metrics);
+    let rig = Rig::start(config);
+    let value = Some(AnyValue { value: Some(Value::StringValue("x".repeat(5_000))) });
+    let attributes = vec![KeyValue { key: "command".to_owned(), value, ..Default::default() }];
+    let gauge = Gauge { data_points: vec![NumberDataPoint { attributes, ..Default::default() }] };
+    let metric = Metric { data: Some(Data::Gauge(gauge)), ..Default::default() };
+    let scopes = vec![ScopeMetrics { metrics: vec![metric], ..Default::default() }];
+    let resource = ResourceMetrics { scope_metrics: scopes, ..Default::default() };
+    let body = ExportMetricsServiceRequest { resource_metrics: vec![resource] }.encode_to_vec();
+    rig.relay(Signal::Metrics, &body.into(), 1);
+    assert!(web.seen().await.body.len() < 2_000);
+    assert_eq!(rig.finish().await, counts(&[("exported metrics", 1), ("shortened", 1)]));
 }
 
 #[tokio::test]
