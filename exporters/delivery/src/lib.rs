@@ -9,6 +9,7 @@ pub mod appender;
 pub mod aws;
 pub mod backlog;
 pub mod backoff;
+pub mod ends;
 pub mod reason;
 pub mod secret;
 pub mod series;
@@ -20,6 +21,7 @@ pub mod words;
 
 pub use backlog::{Backlog, Limits, Lost, Pending, SnapshotNumber, Tally};
 pub use backoff::{Backoff, Chance};
+pub use ends::Ends;
 pub use reason::DropReason;
 pub use secret::{Redaction, Secret};
 pub use temporality::Deltas;
