@@ -4,6 +4,7 @@
 //! into what came since, and encodes that. Another sends: it takes the oldest body, repeats it until it is taken, and
 //! counts what never is. What waits is bounded in bytes and age.
 
+pub mod calls;
 mod config;
 pub mod cost;
 pub mod emf;
@@ -73,14 +74,15 @@ const WAITING: usize = 1 << 16;
 
 async fn run(exporter: EmfExporter, feed: Feed) {
     let EmfExporter { plan, context, opened } = exporter;
-    let Plan { name, interval, grace, view, maker, sink, timeout, max_age, backlog_bytes } = plan;
+    let Plan { name, interval, grace, view, maker, calls, sink, timeout, max_age, backlog_bytes } = plan;
     let (parcels, waiting) =
         queue::bounded_in_bytes(WAITING, backlog_bytes, |parcel: &Parcel| parcel.body.bytes.len() as u64);
     let stop = CancellationToken::new();
     let sender = Sender::new(name.clone(), sink, context.clone(), timeout, max_age);
     let sending = tokio::spawn(sender.run(waiting, stop.clone()));
     let losses = Losses { name, telemetry: context.telemetry };
-    let mut collector = Collector { view, deltas: Deltas::new(opened), maker, losses, parcels, is_warned: false };
+    let mut collector =
+        Collector { view, deltas: Deltas::new(opened), maker, calls, losses, parcels, is_warned: false };
     collect(&mut collector, feed, interval).await;
     drop(collector);
     tokio::pin!(sending);
@@ -101,13 +103,16 @@ async fn collect(collector: &mut Collector, feed: Feed, interval: Duration) {
     let mut timer = tokio::time::interval(interval);
     timer.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
-        let ended = snapshots.is_none();
+        let ended = snapshots.is_none() && envelopes.is_none();
         let mut due = ended;
         if !ended {
             tokio::select! {
                 _ = timer.tick() => due = true,
-                more = next_snapshot(&mut snapshots, &mut newest) => if !more { snapshots = None },
-                more = discard(&mut envelopes), if envelopes.is_some() => if !more { envelopes = None },
+                more = next_snapshot(&mut snapshots, &mut newest), if snapshots.is_some() => if !more { snapshots = None },
+                envelope = next_envelope(&mut envelopes), if envelopes.is_some() => match envelope {
+                    Some(envelope) => collector.relay(&envelope, &newest),
+                    None => envelopes = None,
+                },
             }
         }
         if due && told != Some(newest.tick) && !newest.samples.is_empty() {
@@ -128,10 +133,12 @@ async fn next_snapshot(snapshots: &mut Option<watch::Receiver<Arc<Snapshot>>>, n
     more
 }
 
-/// Relayed telemetry is not for this kind of destination. False when there will be no other.
-async fn discard(envelopes: &mut Option<queue::Receiver<Envelope>>) -> bool {
-    let Some(envelopes) = envelopes else { return false };
-    envelopes.next().await.is_some()
+/// The next relayed request; `None` when there will be no other.
+async fn next_envelope(envelopes: &mut Option<queue::Receiver<Envelope>>) -> Option<Envelope> {
+    match envelopes {
+        Some(envelopes) => envelopes.next().await,
+        None => None,
+    }
 }
 
 /// Turns snapshots into bodies.
@@ -140,6 +147,7 @@ struct Collector {
     view: View,
     deltas: Deltas,
     maker: plan::Maker,
+    calls: bool,
     losses: Losses,
     parcels: queue::Sender<Parcel>,
     is_warned: bool,
@@ -150,8 +158,8 @@ impl Collector {
         let viewed = self.view.apply(snapshot);
         let samples = self.deltas.convert(&viewed.samples);
         let made = self.maker.make(&Snapshot { samples, ..viewed });
-        self.losses.count(made.invalid, "invalid");
-        self.losses.count(made.too_large, DropReason::TooLarge.as_str());
+        self.losses.count(made.invalid, "invalid", Signal::Metrics);
+        self.losses.count(made.too_large, DropReason::TooLarge.as_str(), Signal::Metrics);
         if !made.without_dimensions.is_empty() && !std::mem::replace(&mut self.is_warned, true) {
             let metrics: Vec<&str> = made.without_dimensions.iter().copied().collect();
             tracing::warn!(
@@ -161,10 +169,29 @@ impl Collector {
                  add a set, or [] for all"
             );
         }
-        for body in made.bodies {
+        self.offer(made.bodies, Signal::Metrics);
+    }
+
+    /// Tells of the calls among relayed spans, where that is wanted. Other telemetry is not for this kind of destination.
+    fn relay(&mut self, envelope: &Envelope, newest: &Snapshot) {
+        if !self.calls || envelope.signal != Signal::Traces {
+            return;
+        }
+        match calls::events(&envelope.body) {
+            Ok(events) => {
+                let bodies = self.maker.pack(&events, newest);
+                self.offer(bodies, Signal::Traces);
+            }
+            // The receiver has read it before.
+            Err(_malformed) => self.losses.count(envelope.items, DropReason::Encoding.as_str(), Signal::Traces),
+        }
+    }
+
+    fn offer(&self, bodies: Vec<Body>, signal: Signal) {
+        for body in bodies {
             let items = body.items;
-            if self.parcels.offer(Parcel { body, at: tokio::time::Instant::now() }).is_err() {
-                self.losses.count(items, DropReason::QueueFull.as_str());
+            if self.parcels.offer(Parcel { body, signal, at: tokio::time::Instant::now() }).is_err() {
+                self.losses.count(items, DropReason::QueueFull.as_str(), signal);
             }
         }
     }
@@ -178,9 +205,9 @@ struct Losses {
 }
 
 impl Losses {
-    fn count(&self, items: u64, reason: &'static str) {
+    fn count(&self, items: u64, reason: &'static str, signal: Signal) {
         if items > 0 {
-            self.telemetry.dropped(items, reason, Signal::Metrics, &self.name);
+            self.telemetry.dropped(items, reason, signal, &self.name);
         }
     }
 }

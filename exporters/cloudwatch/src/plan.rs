@@ -8,7 +8,7 @@ use wattline_export_delivery::appender::Appender;
 use wattline_export_delivery::aws::{Access, Settings};
 
 use crate::config::{Config, OpenError, Problem, SinkKind};
-use crate::emf::{Encoded, Form, encode, metrics};
+use crate::emf::{Encoded, Event, Form, encode, metrics};
 use crate::logs::{EVENT_OVERHEAD, LogsTransport};
 use crate::sink::{Body, Packing, Sink};
 use crate::web;
@@ -26,6 +26,7 @@ pub(crate) struct Plan {
     pub(crate) grace: Duration,
     pub(crate) view: View,
     pub(crate) maker: Maker,
+    pub(crate) calls: bool,
     pub(crate) sink: Sink,
     pub(crate) timeout: Duration,
     pub(crate) max_age: Duration,
@@ -63,8 +64,19 @@ impl Plan {
             View::new(&config.view, &config.name).map_err(|error| (format!("view.{}", error.key), error.problem))?;
         let sink = sink(&config, now).map_err(plain)?;
         let maker = Maker::new(&config);
-        let Config { name, interval, grace, timeout, max_age, backlog_bytes, .. } = config;
-        Ok(Self { name, interval, grace, view, maker, sink, timeout, max_age, backlog_bytes: backlog_bytes as u64 })
+        let Config { name, interval, grace, timeout, max_age, backlog_bytes, calls, .. } = config;
+        Ok(Self {
+            name,
+            interval,
+            grace,
+            view,
+            maker,
+            calls,
+            sink,
+            timeout,
+            max_age,
+            backlog_bytes: backlog_bytes as u64,
+        })
     }
 }
 
@@ -114,22 +126,24 @@ impl Maker {
 
     /// The bodies of a snapshot whose sums are deltas.
     pub(crate) fn make(&self, snapshot: &Snapshot) -> Made {
-        let (encoded, packing) = self.encode(snapshot);
-        let Encoded { events, invalid, too_large, without_dimensions } = encoded;
-        Made { bodies: packing.pack(&events), invalid, too_large, without_dimensions }
+        let Encoded { events, invalid, too_large, without_dimensions } = self.encode(snapshot);
+        Made { bodies: self.pack(&events, snapshot), invalid, too_large, without_dimensions }
     }
 
-    fn encode(&self, snapshot: &Snapshot) -> (Encoded, Packing) {
-        let (group, stream) = (self.group.clone(), filled(&self.stream, snapshot));
-        let is_for_agent = matches!(self.kind, SinkKind::Udp | SinkKind::Tcp) && !group.is_empty();
-        let log = is_for_agent.then(|| (group.clone(), stream.clone()));
-        let encoded = encode(&Form { log, ..self.form.clone() }, snapshot);
+    fn encode(&self, snapshot: &Snapshot) -> Encoded {
+        let is_for_agent = matches!(self.kind, SinkKind::Udp | SinkKind::Tcp) && !self.group.is_empty();
+        let log = is_for_agent.then(|| (self.group.clone(), filled(&self.stream, snapshot)));
+        encode(&Form { log, ..self.form.clone() }, snapshot)
+    }
+
+    /// The bodies of events of the machine that `snapshot` tells of.
+    pub(crate) fn pack(&self, events: &[Event], snapshot: &Snapshot) -> Vec<Body> {
         let packing = match self.kind {
             SinkKind::Stdout | SinkKind::File | SinkKind::Tcp => Packing::Lines,
             SinkKind::Udp => Packing::Datagrams,
-            SinkKind::Logs => Packing::Requests { group, stream },
+            SinkKind::Logs => Packing::Requests { group: self.group.clone(), stream: filled(&self.stream, snapshot) },
         };
-        (encoded, packing)
+        packing.pack(events)
     }
 }
 
@@ -150,7 +164,7 @@ pub(crate) fn preview(config: &Config, snapshot: &Snapshot) -> Result<(u64, u64)
     let view = View::new(&config.view, &config.name);
     let mut view = view.map_err(|error| problem(format!("view.{}", error.key), error.problem))?;
     let (viewed, maker) = (view.apply(snapshot), Maker::new(config));
-    let (encoded, _) = maker.encode(&viewed);
+    let encoded = maker.encode(&viewed);
     let bytes = encoded.events.iter().map(|event| (event.text.len() + EVENT_OVERHEAD) as u64).sum();
     Ok((bytes, metrics(&maker.form, &viewed)))
 }

@@ -14,6 +14,7 @@ use crate::{Context, Losses};
 #[derive(Debug)]
 pub(crate) struct Parcel {
     pub(crate) body: Body,
+    pub(crate) signal: Signal,
     pub(crate) at: Instant,
 }
 
@@ -43,10 +44,13 @@ impl Sender {
     /// Sends until nothing comes any more. When it has to `stop`, what is left is counted.
     pub(crate) async fn run(mut self, mut waiting: queue::Receiver<Parcel>, stop: CancellationToken) {
         while let Some(parcel) = waiting.next().await {
-            let items = parcel.body.items;
+            let (items, signal) = (parcel.body.items, parcel.signal);
             if stop.run_until_cancelled(self.deliver(parcel)).await.is_none() {
-                let left = std::iter::from_fn(|| waiting.try_next()).map(|parcel| parcel.body.items).sum::<u64>();
-                return self.losses.count(items + left, DropReason::Shutdown.as_str());
+                let left = std::iter::from_fn(|| waiting.try_next()).map(|parcel| (parcel.body.items, parcel.signal));
+                for (items, signal) in std::iter::once((items, signal)).chain(left) {
+                    self.losses.count(items, DropReason::Shutdown.as_str(), signal);
+                }
+                return;
             }
         }
         if let Err(error) = self.sink.sync() {
@@ -55,17 +59,17 @@ impl Sender {
     }
 
     async fn deliver(&mut self, parcel: Parcel) {
-        let Parcel { body: Body { bytes, items }, at } = parcel;
+        let Parcel { body: Body { bytes, items }, signal, at } = parcel;
         loop {
             let limit = self.timeout;
             let verdict = tokio::time::timeout(limit, self.sink.send(bytes.clone())).await.unwrap_or_else(|_elapsed| {
                 Verdict::Retry { after: None, cause: format!("no answer within {limit:?}") }
             });
             let pause = match verdict {
-                Verdict::Delivered { rejected, message } => return self.delivered(items, rejected, &message),
-                Verdict::Refused { reason, cause } => return self.refused(items, reason, cause),
+                Verdict::Delivered { rejected, message } => return self.delivered(items, signal, rejected, &message),
+                Verdict::Refused { reason, cause } => return self.refused(items, signal, reason, cause),
                 // A body holds no more than the rules allow; whoever wants less gets none of it.
-                Verdict::TooLarge { cause } => return self.refused(items, DropReason::TooLarge, cause),
+                Verdict::TooLarge { cause } => return self.refused(items, signal, DropReason::TooLarge, cause),
                 Verdict::Retry { after, cause } => {
                     self.complain(cause);
                     self.backoff.after_failure(self.chance.draw(), after)
@@ -76,13 +80,13 @@ impl Sender {
                 }
             };
             if at.elapsed() + pause > self.max_age {
-                return self.losses.count(items, DropReason::Expired.as_str());
+                return self.losses.count(items, DropReason::Expired.as_str(), signal);
             }
             tokio::time::sleep(pause).await;
         }
     }
 
-    fn delivered(&mut self, items: u64, rejected: u64, message: &str) {
+    fn delivered(&mut self, items: u64, signal: Signal, rejected: u64, message: &str) {
         self.backoff.reset();
         if self.trouble.take().is_some() {
             tracing::info!(exporter = self.losses.name, "events arrive again");
@@ -91,13 +95,13 @@ impl Sender {
         if rejected > 0 {
             tracing::warn!(exporter = self.losses.name, rejected, message, "a part of the events was not taken");
         }
-        self.losses.count(rejected, DropReason::PartialRejection.as_str());
-        self.losses.telemetry.exported(items - rejected, Signal::Metrics, &self.losses.name);
+        self.losses.count(rejected, DropReason::PartialRejection.as_str(), signal);
+        self.losses.telemetry.exported(items - rejected, signal, &self.losses.name);
     }
 
-    fn refused(&mut self, items: u64, reason: DropReason, cause: String) {
+    fn refused(&mut self, items: u64, signal: Signal, reason: DropReason, cause: String) {
         self.complain(cause);
-        self.losses.count(items, reason.as_str());
+        self.losses.count(items, reason.as_str(), signal);
     }
 
     /// Says a cause once.
