@@ -205,5 +205,4 @@ impl SavedSeries {
 }
 
 #[cfg(test)]
-#[path = "temporality_tests.rs"]
 mod tests;
