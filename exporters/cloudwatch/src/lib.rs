@@ -21,7 +21,7 @@ use tokio::sync::watch;
 use tokio::time::MissedTickBehavior;
 use tokio_util::sync::CancellationToken;
 use wattline_core::flow::Task;
-use wattline_core::{Envelope, Exporter, Feed, Signal, Snapshot, Telemetry, Tick, Timestamp, queue};
+use wattline_core::{Envelope, Exporter, Feed, Seconds, Signal, Snapshot, Telemetry, Tick, Timestamp, queue};
 use wattline_export_delivery::{Deltas, DropReason, View};
 
 pub use config::{Config, OpenError, SinkKind};
@@ -54,7 +54,8 @@ impl EmfExporter {
     ///
     /// Of sums that began before now, such as traffic since boot, only what comes from now on is told.
     pub fn new(config: Config, context: Context) -> Result<Self, OpenError> {
-        let opened = (context.now)();
+        // The agent's own counters began just before.
+        let opened = (context.now)().back(Seconds::new(1.0));
         Ok(Self { plan: Plan::new(config, context.now)?, context, opened })
     }
 }
