@@ -16,7 +16,7 @@ use wattline_wire::trace::{AnyValue, Attribute, Span, SpanKind, resource_spans};
 use crate::emf::Event;
 
 /// What is told of a call.
-const ATTRIBUTES: [&str; 37] = [
+pub const ATTRIBUTES: [&str; 37] = [
     "error.type",
     "gen_ai.agent.id",
     "gen_ai.agent.name",
@@ -57,7 +57,7 @@ const ATTRIBUTES: [&str; 37] = [
 ];
 
 /// What is told of who called.
-const RESOURCE_ATTRIBUTES: [&str; 16] = [
+pub const RESOURCE_ATTRIBUTES: [&str; 16] = [
     "aws.service.type",
     "cloud.account.id",
     "cloud.availability_zone",
