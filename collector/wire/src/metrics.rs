@@ -72,6 +72,15 @@ pub fn encode(resource: &[Attribute], samples: &[Sample], limit: Limit) -> Encod
     encode_as(Layout::Complete, Temporality::Cumulative, resource, samples, limit)
 }
 
+/// Encodes that series have no value any more: one last point for each sample, without its value. Stores then end the
+/// series at once instead of telling the last value on for minutes. For cumulative destinations only: a delta that does
+/// not come says the same.
+///
+/// Source: opentelemetry-proto, `DATA_POINT_FLAGS_NO_RECORDED_VALUE_MASK`; Prometheus writes a staleness marker.
+pub fn encode_ends(layout: Layout, resource: &[Attribute], ended: &[Sample], limit: Limit) -> Encoded {
+    encode_with(Encoder { is_end: true, ..Encoder::new(layout, Temporality::Cumulative, limit) }, resource, ended)
+}
+
 /// Encodes samples in a layout. Samples are what `temporality` says: nothing is converted here.
 pub fn encode_as(
     layout: Layout,
@@ -80,11 +89,15 @@ pub fn encode_as(
     samples: &[Sample],
     limit: Limit,
 ) -> Encoded {
+    encode_with(Encoder::new(layout, temporality, limit), resource, samples)
+}
+
+fn encode_with(mut encoder: Encoder, resource: &[Attribute], samples: &[Sample]) -> Encoded {
     let emitted: Vec<&Sample> = samples.iter().filter(|sample| can_be_told(sample)).collect();
     let skipped = (samples.len() - emitted.len()) as u64;
     let ordered = Ordered::new(&emitted);
-    let identities: Vec<Identity> = ordered.subjects.iter().map(|subject| Identity::new(layout, subject)).collect();
-    let mut encoder = Encoder::new(layout, temporality, limit);
+    let identities: Vec<Identity> =
+        ordered.subjects.iter().map(|subject| Identity::new(encoder.layout, subject)).collect();
     let mut entity = None;
     for place in &ordered.places {
         let (Some(sample), Some(identity)) = (emitted.get(place.sample), identities.get(place.subject)) else {
@@ -155,6 +168,8 @@ struct Encoder {
     layout: Layout,
     temporality: Temporality,
     limit: Limit,
+    /// Points tell no value but that there is none any more.
+    is_end: bool,
     requests: Vec<Request>,
     body: Vec<u8>,
     body_points: usize,
@@ -181,6 +196,7 @@ impl Encoder {
             layout,
             temporality,
             limit,
+            is_end: false,
             requests: Vec::new(),
             body: Vec::new(),
             body_points: 0,
@@ -223,6 +239,7 @@ impl Encoder {
     fn add(&mut self, sample: &Sample, identity: &Identity) {
         self.point.clear();
         match &sample.value {
+            _ if self.is_end => write_end(&mut self.point, sample, identity),
             Value::Number(number) => write_number(&mut self.point, sample, *number, identity),
             Value::Histogram(histogram) => write_histogram(&mut self.point, sample, histogram, identity),
         }
@@ -296,6 +313,19 @@ fn write_number(out: &mut Vec<u8>, sample: &Sample, number: f64, identity: &Iden
     write::double(out, 4, number);
     out.extend_from_slice(&identity.on_numbers);
     write_attributes(out, NUMBER_ATTRIBUTES, sample, identity);
+}
+
+/// A point of either kind with flags and without a value.
+fn write_end(out: &mut Vec<u8>, sample: &Sample, identity: &Identity) {
+    const NO_RECORDED_VALUE: u64 = 1;
+    let (attributes, own, flags) = match sample.value {
+        Value::Number(_) => (NUMBER_ATTRIBUTES, &identity.on_numbers, 8),
+        Value::Histogram(_) => (HISTOGRAM_ATTRIBUTES, &identity.on_histograms, 10),
+    };
+    write_times(out, sample);
+    out.extend_from_slice(own);
+    write_attributes(out, attributes, sample, identity);
+    write::unsigned(out, flags, NO_RECORDED_VALUE);
 }
 
 fn write_histogram(out: &mut Vec<u8>, sample: &Sample, histogram: &ExponentialHistogram, identity: &Identity) {

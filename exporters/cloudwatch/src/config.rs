@@ -45,6 +45,9 @@ pub struct Config {
     /// point has. Attributes of the machine count as labels. By default each point has one set: its own labels and
     /// `host.name`.
     pub dimensions: Vec<Vec<String>>,
+    /// Whether each relayed call of a language model, an agent or a tool is told as a log event of its own, without
+    /// what was said. Default false.
+    pub calls: bool,
     /// The time between two snapshots. Default `60s`.
     #[serde(with = "humantime_serde")]
     pub interval: Duration,
@@ -85,6 +88,7 @@ impl Default for Config {
             proxy: None,
             namespace: "wattline".to_owned(),
             dimensions: Vec::new(),
+            calls: false,
             interval: Duration::from_mins(1),
             resolution: 60,
             timeout: Duration::from_secs(10),
@@ -193,6 +197,9 @@ impl Config {
             return Err(("log_stream", problem));
         }
         match self.sink {
+            SinkKind::Udp | SinkKind::Tcp if self.calls => {
+                Err(("calls", "is true; the CloudWatch agent takes nothing but EMF by udp and tcp".to_owned()))
+            }
             SinkKind::File if self.path.is_empty() => Err(("path", "is empty: name a file".to_owned())),
             SinkKind::Logs if self.log_group.is_empty() => {
                 Err(("log_group", "is empty: name a group that exists".to_owned()))
@@ -248,6 +255,7 @@ mod tests {
             ("log_group = 'a:b'", "log_group"),
             ("log_stream = 'a*b'", "log_stream"),
             ("sink = 'file'", "path"),
+            ("sink = 'tcp'\ncalls = true", "calls"),
             ("sink = 'logs'", "log_group"),
             ("resolution = 10", "resolution"),
             ("interval = '0s'", "interval"),

@@ -306,5 +306,4 @@ fn list(items: impl Iterator<Item = String>) -> String {
 }
 
 #[cfg(test)]
-#[path = "emf_tests.rs"]
 mod tests;

@@ -3,6 +3,7 @@
 //! A destination leaves out what it does not want, turns the sums into what came since, and encodes that. How it waits
 //! and when it is sent is the [`courier`]'s.
 
+pub mod calls;
 mod config;
 pub mod cost;
 pub mod emf;

@@ -332,5 +332,4 @@ fn points(request: &[u8]) -> Vec<u64> {
 }
 
 #[cfg(test)]
-#[path = "logs_tests.rs"]
 mod tests;

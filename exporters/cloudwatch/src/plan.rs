@@ -1,6 +1,6 @@
 //! A configuration that has been checked.
 
-use wattline_core::{Seconds, Signal, Snapshot, Timestamp};
+use wattline_core::{Attribute, Seconds, Signal, Snapshot, Timestamp};
 use wattline_export_delivery::appender::Appender;
 use wattline_export_delivery::aws::{Access, Settings};
 use wattline_export_delivery::{
@@ -9,10 +9,10 @@ use wattline_export_delivery::{
 };
 
 use crate::config::{Config, OpenError, Problem, SinkKind};
-use crate::emf::{Encoded, Form, encode, metrics};
+use crate::emf::{Encoded, Event, Form, encode, metrics};
 use crate::encoder::EmfEncoder;
 use crate::logs::{EVENT_OVERHEAD, LogsTransport};
-use crate::sink::{Body, Packing, Sink};
+use crate::sink::{Body, Packing, SharedSink, Sink};
 use crate::web;
 
 /// The largest event. `CloudWatch` Logs takes 256 KB with an overhead; somewhat newer words say 1 MB.
@@ -48,9 +48,11 @@ fn checked(config: Config, context: &Context) -> Result<Destination, (String, St
     let plain = |(key, problem): Problem| (key.to_owned(), problem);
     config.check().map_err(plain)?;
     let view = View::new(&config.view, &config.name).map_err(|error| (format!("view.{}", error.key), error.problem))?;
-    let telling = Telling::new(view, Temporality::Delta, (context.now)());
+    // The agent's own counters began just before.
+    let telling = Telling::new(view, Temporality::Delta, (context.now)().back(Seconds::new(1.0)));
     let sink = sink(&config, context.now).map_err(plain)?;
     let encoder = EmfEncoder::new(config.name.clone(), telling, Maker::new(&config));
+    let signals = if config.calls { vec![Signal::Metrics, Signal::Traces] } else { vec![Signal::Metrics] };
     let keeping = Keeping {
         place: context.place(&config.name),
         durability: Durability::Process,
@@ -69,10 +71,12 @@ fn checked(config: Config, context: &Context) -> Result<Destination, (String, St
         // A body holds no more than the rules allow; whoever wants less gets none of it.
         cut: |_, _| None,
     };
-    let route = Route { signal: Signal::Metrics, address: sink.to_string(), transport: Box::new(sink) };
+    let (address, sink) = (sink.to_string(), SharedSink::new(sink));
+    let route = |signal| Route { signal, address: address.clone(), transport: Box::new(sink.clone()) };
+    let routes = signals.into_iter().map(route).collect();
     let Config { name, interval, grace, timeout, .. } = config;
     let (retry, encoder) = (Retry::default(), Some(Box::new(encoder) as Box<dyn Encode>));
-    Ok(Destination { name, interval, timeout, grace, retry, keeping, fit: None, encoder, routes: vec![route] })
+    Ok(Destination { name, interval, timeout, grace, retry, keeping, encoder, routes })
 }
 
 fn sink(config: &Config, now: fn() -> Timestamp) -> Result<Sink, Problem> {
@@ -121,29 +125,30 @@ impl Maker {
 
     /// The bodies of a snapshot whose sums are deltas.
     pub(crate) fn make(&self, snapshot: &Snapshot) -> Made {
-        let (encoded, packing) = self.encode(snapshot);
-        let Encoded { events, invalid, too_large, without_dimensions } = encoded;
-        Made { bodies: packing.pack(&events), invalid, too_large, without_dimensions }
+        let Encoded { events, invalid, too_large, without_dimensions } = self.encode(snapshot);
+        Made { bodies: self.pack(&events, &snapshot.resource), invalid, too_large, without_dimensions }
     }
 
-    fn encode(&self, snapshot: &Snapshot) -> (Encoded, Packing) {
-        let (group, stream) = (self.group.clone(), filled(&self.stream, snapshot));
-        let is_for_agent = matches!(self.kind, SinkKind::Udp | SinkKind::Tcp) && !group.is_empty();
-        let log = is_for_agent.then(|| (group.clone(), stream.clone()));
-        let encoded = encode(&Form { log, ..self.form.clone() }, snapshot);
+    fn encode(&self, snapshot: &Snapshot) -> Encoded {
+        let is_for_agent = matches!(self.kind, SinkKind::Udp | SinkKind::Tcp) && !self.group.is_empty();
+        let log = is_for_agent.then(|| (self.group.clone(), filled(&self.stream, &snapshot.resource)));
+        encode(&Form { log, ..self.form.clone() }, snapshot)
+    }
+
+    /// The bodies of events of the machine that `resource` describes.
+    pub(crate) fn pack(&self, events: &[Event], resource: &[Attribute]) -> Vec<Body> {
         let packing = match self.kind {
             SinkKind::Stdout | SinkKind::File | SinkKind::Tcp => Packing::Lines,
             SinkKind::Udp => Packing::Datagrams,
-            SinkKind::Logs => Packing::Requests { group, stream },
+            SinkKind::Logs => Packing::Requests { group: self.group.clone(), stream: filled(&self.stream, resource) },
         };
-        (encoded, packing)
+        packing.pack(events)
     }
 }
 
 /// The name of the log stream with the machine's attributes in it, without what no log stream may have.
-fn filled(stream: &str, snapshot: &Snapshot) -> String {
-    let filled = snapshot
-        .resource
+fn filled(stream: &str, resource: &[Attribute]) -> String {
+    let filled = resource
         .iter()
         .fold(stream.to_owned(), |text, attribute| text.replace(&format!("{{{}}}", attribute.key), &attribute.value));
     filled.chars().map(|c| if matches!(c, ':' | '*') || c.is_control() { '_' } else { c }).take(512).collect()
@@ -157,14 +162,13 @@ pub(crate) fn preview(config: &Config, snapshot: &Snapshot) -> Result<(u64, u64)
     let view = View::new(&config.view, &config.name);
     let mut view = view.map_err(|error| problem(format!("view.{}", error.key), error.problem))?;
     let (viewed, maker) = (view.apply(snapshot), Maker::new(config));
-    let (encoded, _) = maker.encode(&viewed);
+    let encoded = maker.encode(&viewed);
     let bytes = encoded.events.iter().map(|event| (event.text.len() + EVENT_OVERHEAD) as u64).sum();
     Ok((bytes, metrics(&maker.form, &viewed)))
 }
 
 #[cfg(test)]
 mod tests {
-    use wattline_core::Attribute;
     use wattline_core::attribute::key;
 
     use super::*;
@@ -172,8 +176,7 @@ mod tests {
     #[test]
     fn a_log_stream_is_named_after_the_machine() {
         let resource = vec![Attribute::new(key::HOST_NAME, "node:1"), Attribute::new(key::CLOUD_REGION, "eu-west-1")];
-        let snapshot = Snapshot { resource, ..Snapshot::default() };
-        assert_eq!(filled("{cloud.region}/{host.name}/{nothing}", &snapshot), "eu-west-1/node_1/{nothing}");
+        assert_eq!(filled("{cloud.region}/{host.name}/{nothing}", &resource), "eu-west-1/node_1/{nothing}");
     }
 
     #[test]

@@ -2,10 +2,12 @@
 
 use std::fmt;
 use std::net::SocketAddr;
+use std::sync::Arc;
 
 use bytes::{Bytes, BytesMut};
 use tokio::io::AsyncWriteExt as _;
 use tokio::net::{TcpStream, UdpSocket};
+use tokio::sync::Mutex;
 use tracing::warn;
 use wattline_export_delivery::appender::Appender;
 use wattline_export_delivery::{Compression, DropReason, Sending, Transport, Verdict};
@@ -80,14 +82,25 @@ pub(crate) enum Sink {
     Logs(Box<LogsTransport>),
 }
 
-impl Transport for Sink {
+/// A sink that several signals go to, one body at a time.
+#[derive(Clone, Debug)]
+pub(crate) struct SharedSink(Arc<Mutex<Sink>>);
+
+impl SharedSink {
+    pub(crate) fn new(sink: Sink) -> Self {
+        Self(Arc::new(Mutex::new(sink)))
+    }
+}
+
+impl Transport for SharedSink {
     fn send(&mut self, body: Bytes, _never_compressed: Compression) -> Sending<'_> {
-        Box::pin(self.deliver(body))
+        Box::pin(async move { self.0.lock().await.deliver(body).await })
     }
 
-    /// What was written should survive a power cut.
+    /// What was written should survive a power cut. While another signal still writes, it is the one to see to that.
     fn close(&mut self) {
-        if let Self::Lines(Some(appender)) = self
+        if let Ok(sink) = self.0.try_lock()
+            && let Sink::Lines(Some(appender)) = &*sink
             && let Err(error) = appender.sync()
         {
             warn!(%error, "the last events may not survive a power cut");

@@ -43,6 +43,15 @@ struct Running {
     task: tokio::task::JoinHandle<()>,
 }
 
+impl Running {
+    /// Ends the feed and waits for what was fed.
+    async fn end(self) {
+        let Self { snapshots, envelopes, task } = self;
+        drop((snapshots, envelopes));
+        task.await.unwrap();
+    }
+}
+
 fn start(toml: &str) -> Running {
     start_with(toml, Telemetry::none())
 }
@@ -81,8 +90,7 @@ async fn each_interval_tells_what_came_and_what_began_before_is_told_from_now_on
         // A moment after the exporter has looked.
         tokio::time::sleep(Duration::from_secs(61)).await;
     }
-    drop((running.snapshots, running.envelopes));
-    running.task.await.unwrap();
+    running.end().await;
     let expected = [(Some(10.0), None), (Some(15.5), Some(15.5)), (Some(14.5), Some(14.5))];
     assert_eq!(told(&read(&path)), expected);
 }
@@ -99,8 +107,22 @@ async fn relayed_telemetry_is_taken_and_left_out() {
             .await
             .unwrap();
     }
-    drop((running.snapshots, running.envelopes));
-    running.task.await.unwrap();
+    running.end().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_call_is_told_at_once_where_that_is_wanted() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("x");
+    let running = start(&format!("sink = 'file'\ncalls = true\npath = {path:?}"));
+    // resource_spans { scope_spans { spans { attributes { key: "gen_ai.system" value { string_value: "x" } } } } }
+    let body = b"\x0a\x1a\x12\x18\x12\x16\x4a\x14\x0a\x0dgen_ai.system\x12\x03\x0a\x01x";
+    let body = bytes::Bytes::from_static(body);
+    let envelope = Envelope { signal: Signal::Traces, body, items: 1, at: Timestamp::default(), receipt: None };
+    running.envelopes.send(envelope).await.unwrap();
+    running.end().await;
+    let event: Json = serde_json::from_str(&read(&path)).unwrap();
+    assert_eq!(event["attributes"]["gen_ai.system"], "x");
 }
 
 #[tokio::test]
@@ -109,8 +131,7 @@ async fn the_agent_gets_a_datagram_for_each_event() {
     let address = agent.local_addr().unwrap();
     let running = start(&format!("sink = 'udp'\naddress = '{address}'\nlog_group = '/g'\nlog_stream = 's'"));
     running.snapshots.send(snapshot(30, 10.0)).unwrap();
-    drop((running.snapshots, running.envelopes));
-    running.task.await.unwrap();
+    running.end().await;
     let mut datagram = vec![0; 65_536];
     let length = agent.recv(&mut datagram).await.unwrap();
     let event: Json = serde_json::from_slice(&datagram[..length]).unwrap();
@@ -142,8 +163,7 @@ async fn an_agent_that_was_away_or_hung_up_gets_what_waits() {
     // The connection is closed now; the next event takes another.
     running.snapshots.send(snapshot(90, 25.0)).unwrap();
     assert_eq!(told(&read_lines(&listener, 1).await), [(Some(15.0), Some(15.0))]);
-    drop((running.snapshots, running.envelopes));
-    running.task.await.unwrap();
+    running.end().await;
 }
 
 /// What was counted under `metric`, with the value of its attribute `key`.
@@ -175,8 +195,7 @@ async fn what_is_not_delivered_in_time_is_counted_and_so_is_what_is() {
         let first = snapshot(30, f64::NAN);
         let samples = [first.samples.clone(), snapshot(30, 10.0).samples.clone()].concat();
         running.snapshots.send(Arc::new(Snapshot { samples, ..(*first).clone() })).unwrap();
-        drop((running.snapshots, running.envelopes));
-        running.task.await.unwrap();
+        running.end().await;
     }
     provider.force_flush().unwrap();
     // Two figures that are no numbers each time, and one that is.

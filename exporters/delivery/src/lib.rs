@@ -9,6 +9,7 @@ pub mod appender;
 pub mod aws;
 pub mod backoff;
 pub mod courier;
+pub mod ends;
 pub mod pack;
 pub mod reason;
 pub mod secret;
@@ -22,7 +23,8 @@ pub mod view;
 pub mod words;
 
 pub use backoff::{Backoff, Chance};
-pub use courier::{Context, Destination, Encode, Encoding, Fit, Retry, Route, Sending, Transport};
+pub use courier::{Context, Destination, Encode, Encoding, Retry, Route, Sending, Transport};
+pub use ends::Ends;
 pub use pack::Compression;
 pub use reason::DropReason;
 pub use secret::{Redaction, Secret};

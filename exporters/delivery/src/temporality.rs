@@ -17,7 +17,7 @@ use std::sync::Arc;
 
 use prost::Message;
 use wattline_core::sample::Period;
-use wattline_core::{ExponentialHistogram, Instrument, Sample, Timestamp};
+use wattline_core::{ExponentialHistogram, Instrument, Sample, Seconds, Timestamp};
 
 use crate::series::{Amount, SeriesId, Told, is_over};
 
@@ -42,12 +42,15 @@ struct Kept {
 pub struct Unreadable;
 
 impl Deltas {
+    /// Within this time every counter of the machine has been read.
+    const SETTLING: Seconds = Seconds::new(300.0);
     /// Ended series are forgotten sooner when there are more series than this.
     const MOST: usize = 100_000;
 
-    /// Nothing was told yet. Of a series that began before `since`, only what comes from now on is told: a store that
-    /// has no start times would show the traffic since boot as that of one minute. With [`Timestamp::default`] all is
-    /// told.
+    /// Nothing was told yet. Of a series that began before `since` and is there soon after it, only what comes from then
+    /// on is told: a store that has no start times would show the traffic since boot as that of one minute. A series
+    /// that shows itself later has counted nothing before, whatever start it bears, as the first loss that the agent
+    /// counts. With [`Timestamp::default`] all is told.
     pub const fn new(since: Timestamp) -> Self {
         Self { since, series: BTreeMap::new() }
     }
@@ -72,7 +75,7 @@ impl Deltas {
         let (period, amount) = match self.series.entry(SeriesId::of(sample)) {
             std::collections::btree_map::Entry::Vacant(place) => {
                 place.insert(Kept { told: Told { start, at, amount: amount.clone() }, seen: at });
-                if start < self.since {
+                if start < self.since && at <= self.since.ahead(Self::SETTLING) {
                     return None;
                 }
                 (Period { start: start.min(at), at }, amount)
@@ -205,5 +208,4 @@ impl SavedSeries {
 }
 
 #[cfg(test)]
-#[path = "temporality_tests.rs"]
 mod tests;

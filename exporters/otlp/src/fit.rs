@@ -12,7 +12,6 @@ use opentelemetry_proto::tonic::common::v1::{AnyValue, KeyValue};
 use opentelemetry_proto::tonic::metrics::v1::Metric;
 use opentelemetry_proto::tonic::metrics::v1::metric::Data;
 use prost::Message;
-use wattline_core::Signal;
 
 const LABELS_MAX: usize = 150;
 /// A resource and a scope that have more leave too few for the point.
@@ -22,12 +21,9 @@ const CHARACTERS_MAX: usize = 1024;
 /// The label that stands for those that were left out.
 const DIGEST: &str = "wattline.labels.digest";
 
-/// A request with labels that CloudWatch takes, where it is one of metrics, and how many labels were cut or left out. What is not
+/// A request of metrics with labels that CloudWatch takes, and how many labels were cut or left out. What is not
 /// readable stays as it is, for the destination to judge.
-pub(crate) fn fit(signal: Signal, body: Bytes) -> (Bytes, u64) {
-    if signal != Signal::Metrics {
-        return (body, 0);
-    }
+pub(crate) fn fit(body: Bytes) -> (Bytes, u64) {
     let Ok(mut request) = ExportMetricsServiceRequest::decode(body.clone()) else { return (body, 0) };
     let mut changed = 0;
     for resource in &mut request.resource_metrics {
@@ -154,13 +150,13 @@ mod tests {
         let body = request(labels(100), vec![labels(50), vec![label("k".to_owned(), "é".repeat(1024))]]);
         // A field that this program does not know goes on, too.
         let body = Bytes::from([body.as_ref(), b"\xd2\x06\x01x"].concat());
-        assert_eq!(fit(Signal::Metrics, body.clone()), (body, 0));
+        assert_eq!(fit(body.clone()), (body, 0));
     }
 
     #[test]
     fn a_long_text_is_cut_and_still_tells_series_apart() {
         let text = |last| vec![label("k".to_owned(), "é".repeat(2000) + last)];
-        let (body, changed) = fit(Signal::Metrics, request(Vec::new(), vec![text("a"), text("b")]));
+        let (body, changed) = fit(request(Vec::new(), vec![text("a"), text("b")]));
         assert_eq!(changed, 2);
         let (_, points) = read(body);
         assert_ne!(points[0], points[1]);
@@ -172,7 +168,7 @@ mod tests {
     fn labels_that_are_too_many_leave_a_digest_that_tells_series_apart() {
         let mut other = labels(60);
         other[59] = label("key 59".to_owned(), "another".to_owned());
-        let (body, changed) = fit(Signal::Metrics, request(labels(120), vec![labels(60), other, labels(50)]));
+        let (body, changed) = fit(request(labels(120), vec![labels(60), other, labels(50)]));
         assert_eq!(changed, 21 + 11 + 11);
         let (resource, points) = read(body);
         assert_eq!((resource.len(), points[0].len(), points[1].len(), points[2].len()), (100, 50, 50, 50));
@@ -186,7 +182,7 @@ mod tests {
         fn whatever_comes_fits_afterwards(resource in 0_usize..300, point in 0_usize..300, text in ".{0,1500}") {
             let mut long = labels(point);
             long.push(label("text".to_owned(), text));
-            let (resource, points) = read(fit(Signal::Metrics, request(labels(resource), vec![long])).0);
+            let (resource, points) = read(fit(request(labels(resource), vec![long])).0);
             prop_assert!(resource.len() + points[0].len() <= LABELS_MAX);
             for label in resource.iter().chain(&points[0]) {
                 let Some(AnyValue { value: Some(Value::StringValue(text)) }) = &label.value else { panic!() };
@@ -196,7 +192,7 @@ mod tests {
 
         #[test]
         fn no_bytes_are_a_panic(body: Vec<u8>) {
-            let _fitted = fit(Signal::Metrics, body.into());
+            let _fitted = fit(body.into());
         }
     }
 }

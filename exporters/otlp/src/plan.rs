@@ -7,7 +7,7 @@ use http::{HeaderMap, HeaderName, HeaderValue};
 use wattline_core::{Seconds, Signal, Timestamp};
 use wattline_export_delivery::split::split;
 use wattline_export_delivery::{
-    Context, Destination, Durability, Encode, Fit, Keeping, Limits, Redaction, Route, Secret, Telling, Transport, View,
+    Context, Destination, Durability, Encode, Keeping, Limits, Redaction, Route, Secret, Telling, Transport, View,
     ViewError,
 };
 
@@ -16,7 +16,6 @@ use crate::cloudwatch::Target;
 use crate::config::{Config, Key, Protocol};
 use crate::encoder::OtlpEncoder;
 use crate::endpoint::Endpoint;
-use crate::fit::fit;
 use crate::grpc::{Call, GrpcTransport};
 use crate::http::HttpTransport;
 use crate::secrets::HeaderFiles;
@@ -86,10 +85,9 @@ fn checked(config: Config, context: &Context) -> Result<Destination, (Key, Strin
         compression: config.compression,
         cut: split,
     };
-    let fit = config.aws.is_some().then_some(fit as Fit);
     let routes = ways.into_iter().map(Way::route).collect();
     let Config { name, timeout, interval, retry, grace, .. } = config;
-    Ok(Destination { name, interval, timeout, grace, retry, keeping, fit, encoder, routes })
+    Ok(Destination { name, interval, timeout, grace, retry, keeping, encoder, routes })
 }
 
 fn encoder(config: &Config, limits: &Limits, context: &Context) -> Result<OtlpEncoder, (Key, String)> {
@@ -97,7 +95,9 @@ fn encoder(config: &Config, limits: &Limits, context: &Context) -> Result<OtlpEn
     let limit = wattline_wire::metrics::Limit { points, bytes: limits.request_bytes };
     let view = View::new(&config.view, &config.name)
         .map_err(|ViewError { key, problem }| ("view", format!("has {key}, which {problem}")))?;
-    Ok(OtlpEncoder::new(limit, Telling::new(view, config.temporality, (context.now)())))
+    // The agent's own counters began just before.
+    let since = (context.now)().back(Seconds::new(1.0));
+    Ok(OtlpEncoder::new(limit, Telling::new(view, config.temporality, since), config.aws.is_some()))
 }
 
 fn limits(config: &Config) -> Limits {

@@ -357,6 +357,39 @@ fn growth_is_told_as_delta_and_what_there_is_stays_cumulative() {
 }
 
 #[test]
+fn an_ended_series_has_a_last_point_without_a_value() {
+    let sample = |metric: &'static Descriptor, value| {
+        let attributes = vec![Attribute::new(key::ENERGY_STATE, "active")];
+        Sample { metric, subject: Arc::new(container()), attributes, period: period(), value }
+    };
+    let samples = [
+        sample(table::WORKLOAD_ENERGY.descriptor(), Value::Number(7.0)),
+        sample(table::GEN_AI_DURATION.descriptor(), Value::Histogram(Arc::default())),
+    ];
+    let encoded = encode_ends(Layout::Complete, &base(), &samples, NO_LIMIT);
+    assert_eq!(encoded.requests[0].points, 2);
+    let message = ExportMetricsServiceRequest::decode(&*encoded.requests[0].body).unwrap();
+    let expected = told(&base(), &samples[0]).attributes;
+    for metric in message.resource_metrics.into_iter().flat_map(|one| one.scope_metrics).flat_map(|one| one.metrics) {
+        let (flags, start, at, attributes) = match metric.data.unwrap() {
+            Data::Sum(mut sum) => {
+                let point = sum.data_points.remove(0);
+                assert_eq!((point.value, sum.is_monotonic), (None, true));
+                (point.flags, point.start_time_unix_nano, point.time_unix_nano, point.attributes)
+            }
+            Data::ExponentialHistogram(mut histogram) => {
+                let point = histogram.data_points.remove(0);
+                assert_eq!((point.count, point.sum, point.positive), (0, None, None));
+                (point.flags, point.start_time_unix_nano, point.time_unix_nano, point.attributes)
+            }
+            other => panic!("{other:?}"),
+        };
+        assert_eq!((flags, start, at), (1, 1_000, 2_000));
+        assert_eq!(pairs(&attributes), expected);
+    }
+}
+
+#[test]
 fn what_no_backend_takes_is_skipped_and_counted() {
     let host = Arc::new(Subject::Host);
     let good = table::HOST_POWER.sample(&host, vec![], period(), Watts::new(9.0));

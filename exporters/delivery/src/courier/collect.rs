@@ -3,14 +3,13 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use bytes::Bytes;
 use tokio::sync::watch;
 use tokio::time::{Instant as Moment, MissedTickBehavior, interval_at};
 use tracing::{debug, error};
 use wattline_core::{Envelope, Feed, Signal, Snapshot, Tick, queue};
 
 use super::shared::Shared;
-use super::{Encode, Encoding, Fit};
+use super::{Encode, Encoding};
 use crate::reason::DropReason;
 use crate::spool::{Pending, SnapshotNumber};
 
@@ -20,7 +19,6 @@ const BATCH: usize = 64;
 pub(super) struct Collector<'a> {
     shared: &'a Shared,
     signals: Vec<Signal>,
-    fit: Option<Fit>,
     /// `None` while it is at work, and where figures of ours are not sent.
     encoder: Option<Box<dyn Encode>>,
     last: Option<Tick>,
@@ -28,13 +26,8 @@ pub(super) struct Collector<'a> {
 }
 
 impl<'a> Collector<'a> {
-    pub(super) async fn new(
-        shared: &'a Shared,
-        signals: Vec<Signal>,
-        fit: Option<Fit>,
-        encoder: Option<Box<dyn Encode>>,
-    ) -> Self {
-        Self { shared, signals, fit, encoder, last: None, number: shared.next_snapshot().await }
+    pub(super) async fn new(shared: &'a Shared, signals: Vec<Signal>, encoder: Option<Box<dyn Encode>>) -> Self {
+        Self { shared, signals, encoder, last: None, number: shared.next_snapshot().await }
     }
 
     pub(super) async fn run(mut self, feed: Feed, interval: Duration, grace: Duration) {
@@ -98,40 +91,36 @@ impl<'a> Collector<'a> {
     }
 
     async fn push_snapshot(&mut self, encoding: Encoding, state: Option<Vec<u8>>) {
-        let Encoding { requests, lost, is_cumulative } = encoding;
-        for (reason, samples) in lost {
-            self.shared.lose(Signal::Metrics, samples, reason);
-        }
-        let snapshot = is_cumulative.then_some(SnapshotNumber(self.number));
+        let snapshot = encoding.is_cumulative.then_some(SnapshotNumber(self.number));
         self.number = self.number.saturating_add(1);
-        let signal = Signal::Metrics;
-        let pending = |(body, items)| Pending { signal, body: self.fitted(signal, body), items, snapshot };
-        self.shared.push(requests.into_iter().map(pending).collect(), state).await;
+        self.shared.push(self.pending(Signal::Metrics, encoding, snapshot), state).await;
     }
 
-    /// A request that the destination takes.
-    fn fitted(&self, signal: Signal, body: Bytes) -> Bytes {
-        let Some(fit) = self.fit else { return body };
-        let (body, shortened) = fit(signal, body);
+    /// The requests of an encoding. What is not in them is counted.
+    fn pending(&self, signal: Signal, encoding: Encoding, snapshot: Option<SnapshotNumber>) -> Vec<Pending> {
+        let Encoding { requests, lost, shortened, is_cumulative: _ } = encoding;
+        for (reason, items) in lost {
+            self.shared.lose(signal, items, reason);
+        }
         self.shared.shortened(shortened);
-        body
+        requests.into_iter().map(|(body, items)| Pending { signal, body, items, snapshot }).collect()
     }
 
     /// Puts a batch in line. Who waits for it to be safe is told.
-    async fn take_envelopes(&self, batch: &mut Vec<Envelope>) {
+    async fn take_envelopes(&mut self, batch: &mut Vec<Envelope>) {
         let mut requests = Vec::with_capacity(batch.len());
         let mut receipts = Vec::new();
         for Envelope { signal, body, items, at: _, receipt } in batch.drain(..) {
             if self.signals.contains(&signal) {
-                requests.push(Pending { signal, body: self.fitted(signal, body), items, snapshot: None });
+                match self.encoder.as_mut().and_then(|encoder| encoder.relay(signal, &body, items)) {
+                    Some(encoding) => requests.extend(self.pending(signal, encoding, None)),
+                    None => requests.push(Pending { signal, body, items, snapshot: None }),
+                }
                 receipts.extend(receipt);
             } else {
                 debug!(destination = self.shared.name, signal = signal.as_str(), "not sent here, by configuration");
                 receipt.into_iter().for_each(wattline_core::Receipt::kept);
             }
-        }
-        if requests.is_empty() {
-            return;
         }
         // What is not kept drops its receipts, which tells the sender to come again.
         if self.shared.push(requests, None).await {

@@ -70,16 +70,11 @@ pub struct Destination {
     pub retry: Retry,
     /// How it keeps what waits.
     pub keeping: Keeping,
-    /// Makes requests such as the destination takes them.
-    pub fit: Option<Fit>,
     /// Makes requests of snapshots; `None` for a destination that takes no figures of ours.
     pub encoder: Option<Box<dyn Encode>>,
     /// Ways out, one for each signal that is sent.
     pub routes: Vec<Route>,
 }
-
-/// Makes a request one that a destination takes, and tells how many labels had to be made shorter for it.
-pub type Fit = fn(Signal, Bytes) -> (Bytes, u64);
 
 /// One signal's way out.
 pub struct Route {
@@ -107,10 +102,15 @@ pub trait Transport: Send {
 /// An attempt on its way.
 pub type Sending<'a> = Pin<Box<dyn Future<Output = Verdict> + Send + 'a>>;
 
-/// Makes requests of a snapshot. Called on a thread that may be busy.
+/// Makes requests for a destination. Snapshots are encoded on a thread that may be busy.
 pub trait Encode: Send + Sync + 'static {
     /// The requests that tell what the snapshot tells.
     fn encode(&mut self, snapshot: &Snapshot) -> Encoding;
+
+    /// What is sent of a relayed request; `None` when it goes on as it is.
+    fn relay(&mut self, _signal: Signal, _body: &Bytes, _items: u64) -> Option<Encoding> {
+        None
+    }
 
     /// What this must know to go on after a restart, as of the last snapshot. It is kept together with the requests,
     /// whole or not at all.
@@ -122,13 +122,15 @@ pub trait Encode: Send + Sync + 'static {
     fn resume(&mut self, _state: &[u8]) {}
 }
 
-/// What became of a snapshot.
+/// What became of a snapshot or of a relayed request.
 #[derive(Clone, Debug, Default)]
 pub struct Encoding {
     /// Requests that are not empty: the body, not compressed, and the points in it.
     pub requests: Vec<(Bytes, u64)>,
     /// Samples that are in no request, because the destination takes none like them: why, and how many.
     pub lost: Vec<(DropReason, u64)>,
+    /// Labels that were cut or left out, because the destination takes no more.
+    pub shortened: u64,
     /// Whether these are sums since the beginning: then the next snapshot says all that this one says but the moments
     /// between, and this one may go where there is no room for both.
     pub is_cumulative: bool,
@@ -164,7 +166,7 @@ impl fmt::Debug for Destination {
 
 /// Runs a destination until its feed ends and what waits is sent, kept on disk or counted.
 pub async fn run(destination: Destination, context: Context, feed: Feed) {
-    let Destination { name, interval, timeout, grace, retry, keeping, fit, mut encoder, routes } = destination;
+    let Destination { name, interval, timeout, grace, retry, keeping, mut encoder, routes } = destination;
     let seed = context.seed;
     let shared = Shared::open(name, context, keeping).await;
     if let (Some(encoder), Some(state)) = (&mut encoder, shared.state().await) {
@@ -178,7 +180,7 @@ pub async fn run(destination: Destination, context: Context, feed: Feed) {
             line.run(&shared).await;
         }
     };
-    let collector = Collector::new(&shared, signals, fit, encoder).await;
+    let collector = Collector::new(&shared, signals, encoder).await;
     tokio::join!(collector.run(feed, interval, grace), send(first), send(second), send(third));
     shared.close().await;
 }

@@ -59,6 +59,9 @@ fn what_began_before_is_told_from_now_on_where_the_store_has_no_starts() {
     assert_eq!(told.iter().map(units).collect::<Vec<_>>(), [7]);
     let told = deltas.convert(&[counter("old", 5, 120, 103), counter("new", 51, 120, 7)]);
     assert_eq!((told.iter().map(units).collect::<Vec<_>>(), period(&told[0])), (vec![3], (60, 120)));
+    // What shows itself late has counted nothing before.
+    let told = deltas.convert(&[counter("late", 5, 360, 4)]);
+    assert_eq!((told.iter().map(units).collect::<Vec<_>>(), period(&told[0])), (vec![4], (5, 360)));
 }
 
 #[test]
