@@ -131,7 +131,10 @@ async fn next_snapshot(snapshots: &mut Option<watch::Receiver<Arc<Snapshot>>>, n
 /// Relayed telemetry is not for this kind of destination. False when there will be no other.
 async fn discard(envelopes: &mut Option<queue::Receiver<Envelope>>) -> bool {
     let Some(envelopes) = envelopes else { return false };
-    envelopes.next().await.is_some()
+    let Some(envelope) = envelopes.next().await else { return false };
+    // None of it is wanted here, so that none of it can be lost.
+    envelope.receipt.into_iter().for_each(wattline_core::Receipt::kept);
+    true
 }
 
 /// Turns snapshots into bodies.
