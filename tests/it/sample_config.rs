@@ -39,7 +39,8 @@ fn the_sample_is_the_default() {
 fn every_commented_key_is_a_key() {
     let config = Config::parse(&all_keys()).unwrap();
     let exporters = config.exporters;
-    assert_eq!((exporters.otlp.len(), exporters.file.len(), exporters.emf.len()), (1, 1, 1));
+    let counts = [exporters.otlp.len(), exporters.cloudwatch.len(), exporters.file.len(), exporters.emf.len()];
+    assert_eq!(counts, [1; 4]);
 }
 
 #[test]

@@ -6,6 +6,7 @@ import sys
 import tempfile
 from pathlib import Path
 
+import cloudwatch
 import collector
 import footprint
 import host_load
@@ -13,6 +14,7 @@ import program
 import prometheus
 import python_sdk
 import relay
+import signatures
 from checks import Checks
 
 SCENES = {
@@ -22,6 +24,8 @@ SCENES = {
     "prometheus": prometheus.play,
     "python_sdk": python_sdk.play,
     "relay": relay.play,
+    "signatures": signatures.play,
+    "cloudwatch": cloudwatch.play,
 }
 
 

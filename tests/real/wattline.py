@@ -81,13 +81,20 @@ def table() -> dict[str, Row]:
     }
 
 
-def start(folder: Path, destinations: list[Destination], admin: int | None = None) -> Wattline:
-    """Starts wattline in `folder`, with its page at the port `admin`, and waits until it has figures and listens."""
+def start(
+    folder: Path,
+    destinations: list[Destination],
+    admin: int | None = None,
+    more: str = "",
+    env: dict[str, str] | None = None,
+) -> Wattline:
+    """Starts wattline in `folder`, with its page at the port `admin`, and waits until it has figures and listens.
+    `more` ends its configuration."""
     page, grpc, http = free_ports(3)
     admin = admin or page
     config = folder / "wattline.toml"
-    config.write_text(_config(folder, destinations, admin, grpc, http))
-    program = Program("wattline", [binary(), "run", "--config", config], folder)
+    config.write_text(_config(folder, destinations, admin, grpc, http) + more)
+    program = Program("wattline", [binary(), "run", "--config", config], folder, env)
     ready = f"http://127.0.0.1:{admin}/readyz"
     until("wattline says that it is ready", lambda: fetch(ready)[0] == 200, [program])
     return Wattline(program, admin, grpc, http)

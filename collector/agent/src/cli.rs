@@ -15,6 +15,11 @@ Examples:
   OTEL_EXPORTER_OTLP_ENDPOINT=http://collector:4318 wattline
                                           send everything to an OpenTelemetry Collector";
 
+const CHECK_EXAMPLES: &str = "\
+Examples:
+  wattline check --config wattline.toml --offline
+  wattline check --config wattline.toml --connect";
+
 const FACTORS_EXAMPLES: &str = "\
 Examples:
   wattline factors --region us-east-1 --instance p5.48xlarge
@@ -65,11 +70,17 @@ pub enum Command {
     #[command(after_help = "Example:\n  wattline run --config /etc/wattline.toml")]
     Run,
     /// Read the configuration and open every source and listener once; exit 1 if anything is amiss.
-    #[command(after_help = "Example:\n  wattline check --config wattline.toml --offline")]
+    #[command(after_help = CHECK_EXAMPLES)]
     Check {
         /// Read and validate the configuration only.
         #[arg(long)]
         offline: bool,
+        /// Only try the destinations: send each an empty request of each of its signals, and tell what is wrong.
+        #[arg(long, conflicts_with = "offline")]
+        connect: bool,
+        /// Print what --connect finds as JSON.
+        #[arg(long, requires = "connect")]
+        json: bool,
     },
     /// Ask the running agent to read its configuration again, as SIGHUP does; its log tells what came of it.
     #[command(after_help = "Example:\n  wattline reload --config /etc/wattline.toml")]

@@ -182,10 +182,21 @@ impl Default for Admin {
 pub struct Exporters {
     /// OTLP destinations.
     pub otlp: Vec<wattline_export_otlp::Config>,
+    /// Amazon CloudWatch, by its OTLP endpoints.
+    pub cloudwatch: Vec<wattline_export_otlp::CloudWatch>,
     /// Files of OTLP JSON lines.
     pub file: Vec<wattline_export_file::Config>,
     /// Events in `CloudWatch`'s embedded metric format.
     pub emf: Vec<wattline_export_cloudwatch::Config>,
+}
+
+impl Exporters {
+    /// All destinations that are sent OTLP, with the table that names each.
+    pub fn all_otlp(&self) -> impl Iterator<Item = (&'static str, wattline_export_otlp::Config)> {
+        let otlp = self.otlp.iter().map(|destination| ("exporters.otlp", destination.clone()));
+        let cloudwatch = self.cloudwatch.iter().map(|destination| ("exporters.cloudwatch", destination.clone().into()));
+        otlp.chain(cloudwatch)
+    }
 }
 
 /// The log.
@@ -273,7 +284,7 @@ impl Config {
                 Self::parse(&text).map_err(|message| ConfigError::Malformed { path: path.to_owned(), message })?
             }
         };
-        if config.exporters.otlp.is_empty() {
+        if config.exporters.all_otlp().next().is_none() {
             config.exporters.otlp.extend(wattline_export_otlp::Config::from_otel_env(&env::get)?);
         }
         config.validate()?;

@@ -58,14 +58,19 @@ pub fn exporters_that_open(config: &Config, telemetry: &Telemetry) -> Vec<Box<dy
     opened.collect()
 }
 
+/// What the destinations of a configuration are lent.
+fn context(config: &Config, telemetry: &Telemetry) -> Context {
+    let spools = Some(config.state.directory().join("spool"));
+    Context { telemetry: telemetry.clone(), now: clock::wall, seed: clock::tick().at.nanos(), spools }
+}
+
 fn each(config: &Config, telemetry: &Telemetry) -> impl Iterator<Item = Result<Box<dyn Exporter>>> {
-    let otlp = config.exporters.otlp.iter().map(|destination| {
-        let spools = Some(config.state.directory().join("spool"));
-        let seed = clock::tick().at.nanos();
-        let context = Context { telemetry: telemetry.clone(), now: clock::wall, seed, spools };
-        let mut destination = destination.clone();
-        destination.headers.insert(otlp::VIA.to_owned(), Secret::new(identity::own_mark()));
-        let exporter = OtlpExporter::new(destination, context).context("exporters.otlp")?;
+    let otlp = config.exporters.all_otlp().map(|(table, mut destination)| {
+        // Amazon sends nothing back.
+        if destination.aws.is_none() {
+            destination.headers.insert(otlp::VIA.to_owned(), Secret::new(identity::own_mark()));
+        }
+        let exporter = OtlpExporter::new(destination, context(config, telemetry)).context(table)?;
         Ok(Box::new(exporter) as Box<dyn Exporter>)
     });
     let file = config.exporters.file.iter().map(|destination| {
@@ -73,9 +78,7 @@ fn each(config: &Config, telemetry: &Telemetry) -> impl Iterator<Item = Result<B
         Ok(Box::new(exporter) as Box<dyn Exporter>)
     });
     let emf = config.exporters.emf.iter().map(|destination| {
-        let (now, seed) = (clock::wall, clock::tick().at.nanos());
-        let context = wattline_export_cloudwatch::Context { telemetry: telemetry.clone(), now, seed };
-        let exporter = EmfExporter::new(destination.clone(), context).context("exporters.emf")?;
+        let exporter = EmfExporter::new(destination.clone(), context(config, telemetry)).context("exporters.emf")?;
         Ok(Box::new(exporter) as Box<dyn Exporter>)
     });
     otlp.chain(file).chain(emf)

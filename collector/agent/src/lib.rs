@@ -8,6 +8,7 @@ pub mod cli;
 pub mod clock;
 pub mod cloud;
 pub mod config;
+pub mod connect;
 pub mod costs;
 pub mod destinations;
 pub mod doctor;

@@ -200,9 +200,10 @@ fn is_taken_default(error: &BindError) -> bool {
 /// of another network leads back is found when its first request comes.
 fn refuse_loops(config: &Config, own: &[SocketAddr]) -> Result<()> {
     let own = with_every_address(own, &local_addresses(&HostRoot::new("/")));
-    match config.exporters.otlp.iter().find_map(|destination| loops_back(destination, &own)) {
-        Some(endpoint) => bail!(
-            "exporters.otlp: the endpoint {endpoint} is this agent's own receiver; name your collector's address, or \
+    let back = |(table, destination)| loops_back(&destination, &own).map(|endpoint| (table, endpoint));
+    match config.exporters.all_otlp().find_map(back) {
+        Some((table, endpoint)) => bail!(
+            "{table}: the endpoint {endpoint} is this agent's own receiver; name your collector's address, or \
              give probes.otlp another port"
         ),
         None => Ok(()),

@@ -10,7 +10,7 @@ use tokio::sync::watch;
 use wattline::cli::{Cli, Command, Common};
 use wattline::config::{Config, Sampling};
 use wattline::{
-    account, clock, doctor, factors, footprint, identity, log, metric_table, pid_file, run, screen, snapshot,
+    account, clock, connect, doctor, factors, footprint, identity, log, metric_table, pid_file, run, screen, snapshot,
 };
 use wattline_core::{HostRoot, queue};
 use wattline_probe_host::inventory::{self, CloudConfig};
@@ -84,7 +84,8 @@ fn execute(cli: Cli) -> Result<ExitCode, Failure> {
     let config = Config::load(common.config.as_deref()).map_err(|error| Failure::Usage(error.to_string()))?;
     match command.unwrap_or(Command::Run) {
         Command::Run => start(&common, config),
-        Command::Check { offline } => check(&config, offline),
+        Command::Check { connect: true, json, .. } => try_destinations(&config, json),
+        Command::Check { offline, .. } => check(&config, offline),
         Command::Reload => {
             pid_file::reload(&config.state.directory())?;
             Ok(ExitCode::SUCCESS)
@@ -126,6 +127,12 @@ fn check(config: &Config, offline: bool) -> Result<ExitCode, Failure> {
     let findings = doctor::examine(config)?;
     print(&findings.text())?;
     Ok(if findings.fine() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+fn try_destinations(config: &Config, json: bool) -> Result<ExitCode, Failure> {
+    let found = connect::try_all(config)?;
+    print(&if json { serde_json::to_string_pretty(&found)? + "\n" } else { found.text() })?;
+    Ok(if found.fine() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
 fn start(common: &Common, mut config: Config) -> Result<ExitCode, Failure> {

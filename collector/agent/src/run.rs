@@ -129,7 +129,7 @@ async fn round(parts: Parts, path: Option<&Path>, lasting: &mut Lasting, signals
     let (readings, inbox) = readings_queue();
     let (relay, relayed) = relay_queue();
     let has_destination = !exporters.is_empty();
-    let graces = config.exporters.otlp.iter().map(|destination| destination.grace);
+    let graces = config.exporters.all_otlp().map(|(_, destination)| destination.grace);
     let graces = graces.chain(config.exporters.emf.iter().map(|destination| destination.grace));
     let grace = graces.max().unwrap_or_default();
     let destinations = Destinations::start(exporters, &watched, relayed, &telemetry, grace);

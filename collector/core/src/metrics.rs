@@ -158,6 +158,8 @@ metrics! {
     WATTLINE_PROBE_OVERRUNS: Counter<Count> = "wattline.probe.overruns" in "{tick}" [WATTLINE_PROBE];
     /// What was lost, by reason: records, points, spans or readings.
     WATTLINE_DROPPED: Counter<Count> = "wattline.dropped" in "{item}" [WATTLINE_REASON, WATTLINE_SIGNAL, WATTLINE_DESTINATION];
+    /// Labels that were cut or left out because a destination takes no more; the points are sent.
+    WATTLINE_SHORTENED: Counter<Count> = "wattline.shortened" in "{attribute}" [WATTLINE_DESTINATION];
     /// What a destination took: points, spans or records.
     WATTLINE_EXPORTED: Counter<Count> = "wattline.exported" in "{item}" [WATTLINE_SIGNAL, WATTLINE_DESTINATION];
     /// What receivers accepted: spans, points or records.

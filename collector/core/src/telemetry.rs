@@ -13,6 +13,7 @@ use crate::metrics;
 #[derive(Clone, Debug)]
 pub struct Telemetry {
     dropped: Counter<u64>,
+    shortened: Counter<u64>,
     exported: Counter<u64>,
     received: Counter<u64>,
     refused: Counter<u64>,
@@ -36,6 +37,7 @@ impl Telemetry {
         };
         Self {
             dropped: counter(metrics::WATTLINE_DROPPED.descriptor()),
+            shortened: counter(metrics::WATTLINE_SHORTENED.descriptor()),
             exported: counter(metrics::WATTLINE_EXPORTED.descriptor()),
             received: counter(metrics::WATTLINE_RECEIVED.descriptor()),
             refused: counter(metrics::WATTLINE_REFUSED.descriptor()),
@@ -64,6 +66,11 @@ impl Telemetry {
                 KeyValue::new(key::WATTLINE_DESTINATION, destination.to_owned()),
             ],
         );
+    }
+
+    /// `labels` were cut or left out, because `destination` takes no more.
+    pub fn shortened(&self, labels: u64, destination: &str) {
+        self.shortened.add(labels, &[KeyValue::new(key::WATTLINE_DESTINATION, destination.to_owned())]);
     }
 
     /// `destination` took `items` of `signal`.

@@ -53,9 +53,12 @@ pub struct Config {
     /// The longest time for one attempt. Default `10s`.
     #[serde(with = "humantime_serde")]
     pub timeout: Duration,
-    /// The most bytes that wait, in memory. Default 67108864 (64 MiB).
-    pub backlog_bytes: usize,
-    /// The longest that data waits before it is dropped and counted. Default `1h`.
+    /// The most bytes that wait on disk. Default 1073741824 (1 GiB). When they are used up the oldest are dropped and
+    /// counted.
+    pub spool_bytes: u64,
+    /// The same in memory, where the state directory cannot be written. Default 67108864 (64 MiB).
+    pub memory_bytes: u64,
+    /// The longest that data waits before it is dropped and counted. Default `7d`.
     #[serde(with = "humantime_serde")]
     pub max_age: Duration,
     /// The time for sending what waits when the agent stops. Default `5s`.
@@ -85,8 +88,9 @@ impl Default for Config {
             interval: Duration::from_mins(1),
             resolution: 60,
             timeout: Duration::from_secs(10),
-            backlog_bytes: 64 * 1024 * 1024,
-            max_age: Duration::from_hours(1),
+            spool_bytes: 1 << 30,
+            memory_bytes: 64 << 20,
+            max_age: Duration::from_hours(7 * 24),
             grace: Duration::from_secs(5),
             view: ViewConfig::default(),
         }
@@ -157,8 +161,10 @@ impl Config {
         if self.grace > Duration::from_hours(1) {
             return Err(("grace", format!("is {:?}; it must be at most 1h", self.grace)));
         }
-        if self.backlog_bytes < 1 << 20 {
-            return Err(("backlog_bytes", format!("is {}; it must be at least 1048576", self.backlog_bytes)));
+        for (key, bytes) in [("spool_bytes", self.spool_bytes), ("memory_bytes", self.memory_bytes)] {
+            if bytes < 1 << 20 {
+                return Err((key, format!("is {bytes}; it must be at least 1048576")));
+            }
         }
         Ok(())
     }
@@ -247,7 +253,7 @@ mod tests {
             ("interval = '0s'", "interval"),
             ("max_age = '15d'", "max_age"),
             ("grace = '2h'", "grace"),
-            ("backlog_bytes = 5", "backlog_bytes"),
+            ("spool_bytes = 5", "spool_bytes"),
             ("dimensions = [[':a']]", "dimensions"),
             ("dimensions = [['a', 'a']]", "dimensions"),
             ("dimensions = [['ü']]", "dimensions"),

@@ -1,14 +1,16 @@
 //! A configuration that has been checked.
 
-use std::time::Duration;
-
-use wattline_core::{Snapshot, Timestamp};
-use wattline_export_delivery::View;
+use wattline_core::{Seconds, Signal, Snapshot, Timestamp};
 use wattline_export_delivery::appender::Appender;
 use wattline_export_delivery::aws::{Access, Settings};
+use wattline_export_delivery::{
+    Compression, Context, Destination, Durability, Encode, Keeping, Limits, Order, Retry, Route, Telling, Temporality,
+    View,
+};
 
 use crate::config::{Config, OpenError, Problem, SinkKind};
 use crate::emf::{Encoded, Form, encode, metrics};
+use crate::encoder::EmfEncoder;
 use crate::logs::{EVENT_OVERHEAD, LogsTransport};
 use crate::sink::{Body, Packing, Sink};
 use crate::web;
@@ -17,20 +19,6 @@ use crate::web;
 const EVENT_BYTES: usize = 250_000;
 /// The largest datagram with room for headers of any kind.
 const DATAGRAM_BYTES: usize = 60_000;
-
-/// What a destination needs to run.
-#[derive(Debug)]
-pub(crate) struct Plan {
-    pub(crate) name: String,
-    pub(crate) interval: Duration,
-    pub(crate) grace: Duration,
-    pub(crate) view: View,
-    pub(crate) maker: Maker,
-    pub(crate) sink: Sink,
-    pub(crate) timeout: Duration,
-    pub(crate) max_age: Duration,
-    pub(crate) backlog_bytes: u64,
-}
 
 /// Makes bodies of samples. The log stream is known with the first snapshot: it may be named after the machine.
 #[derive(Clone, Debug)]
@@ -50,22 +38,41 @@ pub(crate) struct Made {
     pub(crate) without_dimensions: std::collections::BTreeSet<&'static str>,
 }
 
-impl Plan {
-    pub(crate) fn new(config: Config, now: fn() -> Timestamp) -> Result<Self, OpenError> {
-        let destination = config.name.clone();
-        Self::checked(config, now).map_err(|(key, problem)| OpenError { destination, key, problem })
-    }
+/// The destination that a configuration describes.
+pub(crate) fn destination(config: Config, context: &Context) -> Result<Destination, OpenError> {
+    let destination = config.name.clone();
+    checked(config, context).map_err(|(key, problem)| OpenError { destination, key, problem })
+}
 
-    fn checked(config: Config, now: fn() -> Timestamp) -> Result<Self, (String, String)> {
-        let plain = |(key, problem): Problem| (key.to_owned(), problem);
-        config.check().map_err(plain)?;
-        let view =
-            View::new(&config.view, &config.name).map_err(|error| (format!("view.{}", error.key), error.problem))?;
-        let sink = sink(&config, now).map_err(plain)?;
-        let maker = Maker::new(&config);
-        let Config { name, interval, grace, timeout, max_age, backlog_bytes, .. } = config;
-        Ok(Self { name, interval, grace, view, maker, sink, timeout, max_age, backlog_bytes: backlog_bytes as u64 })
-    }
+fn checked(config: Config, context: &Context) -> Result<Destination, (String, String)> {
+    let plain = |(key, problem): Problem| (key.to_owned(), problem);
+    config.check().map_err(plain)?;
+    let view = View::new(&config.view, &config.name).map_err(|error| (format!("view.{}", error.key), error.problem))?;
+    let telling = Telling::new(view, Temporality::Delta, (context.now)());
+    let sink = sink(&config, context.now).map_err(plain)?;
+    let encoder = EmfEncoder::new(config.name.clone(), telling, Maker::new(&config));
+    let keeping = Keeping {
+        place: context.place(&config.name),
+        durability: Durability::Process,
+        limits: Limits {
+            disk_bytes: config.spool_bytes,
+            memory_bytes: config.memory_bytes,
+            age: Seconds::new(config.max_age.as_secs_f64()),
+            // The events are put together within the limits of their sink.
+            request_bytes: usize::MAX,
+            request_points: u64::MAX,
+            request_spans: u64::MAX,
+            request_records: u64::MAX,
+        },
+        order: Order::Oldest,
+        compression: Compression::None,
+        // A body holds no more than the rules allow; whoever wants less gets none of it.
+        cut: |_, _| None,
+    };
+    let route = Route { signal: Signal::Metrics, address: sink.to_string(), transport: Box::new(sink) };
+    let Config { name, interval, grace, timeout, .. } = config;
+    let (retry, encoder) = (Retry::default(), Some(Box::new(encoder) as Box<dyn Encode>));
+    Ok(Destination { name, interval, timeout, grace, retry, keeping, fit: None, encoder, routes: vec![route] })
 }
 
 fn sink(config: &Config, now: fn() -> Timestamp) -> Result<Sink, Problem> {
@@ -180,7 +187,9 @@ mod tests {
 
     #[test]
     fn what_cannot_work_names_its_key() {
-        let open = |toml: &str| Plan::new(toml::from_str(toml).unwrap(), Timestamp::default).map(|plan| plan.name);
+        let (telemetry, now) = (wattline_core::Telemetry::none(), Timestamp::default);
+        let context = Context { telemetry, now, seed: 1, spools: None };
+        let open = |toml: &str| destination(toml::from_str(toml).unwrap(), &context).map(|ready| ready.name);
         assert_eq!(open("name = 'x'"), Ok("x".to_owned()));
         let error = open("view = { metrics = ['nonsense'] }").unwrap_err();
         assert_eq!(error.key, "view.metrics");

@@ -1,12 +1,14 @@
 //! Where events go.
 
+use std::fmt;
 use std::net::SocketAddr;
 
 use bytes::{Bytes, BytesMut};
 use tokio::io::AsyncWriteExt as _;
 use tokio::net::{TcpStream, UdpSocket};
+use tracing::warn;
 use wattline_export_delivery::appender::Appender;
-use wattline_export_delivery::{DropReason, Verdict};
+use wattline_export_delivery::{Compression, DropReason, Sending, Transport, Verdict};
 
 use crate::emf::Event;
 use crate::logs::{LogsTransport, requests};
@@ -78,9 +80,35 @@ pub(crate) enum Sink {
     Logs(Box<LogsTransport>),
 }
 
+impl Transport for Sink {
+    fn send(&mut self, body: Bytes, _never_compressed: Compression) -> Sending<'_> {
+        Box::pin(self.deliver(body))
+    }
+
+    /// What was written should survive a power cut.
+    fn close(&mut self) {
+        if let Self::Lines(Some(appender)) = self
+            && let Err(error) = appender.sync()
+        {
+            warn!(%error, "the last events may not survive a power cut");
+        }
+    }
+}
+
+impl fmt::Display for Sink {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Lines(_) => f.write_str("lines"),
+            Self::Udp(address) => write!(f, "udp://{address}"),
+            Self::Tcp(address, _) => write!(f, "tcp://{address}"),
+            Self::Logs(_) => f.write_str("CloudWatch Logs"),
+        }
+    }
+}
+
 impl Sink {
     /// Sends a body once. The caller bounds the time.
-    pub(crate) async fn send(&mut self, body: Bytes) -> Verdict {
+    async fn deliver(&mut self, body: Bytes) -> Verdict {
         let sent = match self {
             Self::Lines(appender) => append(appender, body).await,
             Self::Udp(address) => datagram(*address, &body).await,
@@ -93,14 +121,6 @@ impl Sink {
                 Verdict::Refused { reason: DropReason::TooLarge, cause: error.to_string() }
             }
             Err(error) => Verdict::Retry { after: None, cause: error.to_string() },
-        }
-    }
-
-    /// Makes what was written survive a power cut.
-    pub(crate) fn sync(&self) -> std::io::Result<()> {
-        match self {
-            Self::Lines(Some(appender)) => appender.sync(),
-            _ => Ok(()),
         }
     }
 }

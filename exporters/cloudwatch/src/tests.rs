@@ -10,6 +10,12 @@ use tokio::net::{TcpListener, UdpSocket};
 use wattline_core::sample::Period;
 use wattline_core::{Instant, Joules, Sample, Subject, metrics};
 
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::watch;
+use wattline_core::{Envelope, Signal, Snapshot, Telemetry, Tick, Timestamp, queue};
+
 use super::*;
 
 const SECOND: u64 = 1_000_000_000;
@@ -42,7 +48,7 @@ fn start(toml: &str) -> Running {
 }
 
 fn start_with(toml: &str, telemetry: Telemetry) -> Running {
-    let context = Context { telemetry, now, seed: 1 };
+    let context = Context { telemetry, now, seed: 1, spools: None };
     let exporter = EmfExporter::new(toml::from_str(toml).unwrap(), context).unwrap();
     assert_eq!(exporter.name(), "emf");
     let (snapshots, newest) = watch::channel(Arc::default());
@@ -72,9 +78,10 @@ async fn each_interval_tells_what_came_and_what_began_before_is_told_from_now_on
     let running = start(&format!("sink = 'file'\npath = {path:?}"));
     for (second, joules) in [(30, 10.0), (90, 25.5), (130, 25.5), (160, 40.0)] {
         running.snapshots.send(snapshot(second, joules)).unwrap();
-        tokio::time::sleep(Duration::from_mins(1)).await;
+        // A moment after the exporter has looked.
+        tokio::time::sleep(Duration::from_secs(61)).await;
     }
-    drop(running.snapshots);
+    drop((running.snapshots, running.envelopes));
     running.task.await.unwrap();
     let expected = [(Some(10.0), None), (Some(15.5), Some(15.5)), (Some(14.5), Some(14.5))];
     assert_eq!(told(&read(&path)), expected);
@@ -102,7 +109,7 @@ async fn the_agent_gets_a_datagram_for_each_event() {
     let address = agent.local_addr().unwrap();
     let running = start(&format!("sink = 'udp'\naddress = '{address}'\nlog_group = '/g'\nlog_stream = 's'"));
     running.snapshots.send(snapshot(30, 10.0)).unwrap();
-    drop(running.snapshots);
+    drop((running.snapshots, running.envelopes));
     running.task.await.unwrap();
     let mut datagram = vec![0; 65_536];
     let length = agent.recv(&mut datagram).await.unwrap();
@@ -135,7 +142,7 @@ async fn an_agent_that_was_away_or_hung_up_gets_what_waits() {
     // The connection is closed now; the next event takes another.
     running.snapshots.send(snapshot(90, 25.0)).unwrap();
     assert_eq!(told(&read_lines(&listener, 1).await), [(Some(15.0), Some(15.0))]);
-    drop(running.snapshots);
+    drop((running.snapshots, running.envelopes));
     running.task.await.unwrap();
 }
 
@@ -168,12 +175,12 @@ async fn what_is_not_delivered_in_time_is_counted_and_so_is_what_is() {
         let first = snapshot(30, f64::NAN);
         let samples = [first.samples.clone(), snapshot(30, 10.0).samples.clone()].concat();
         running.snapshots.send(Arc::new(Snapshot { samples, ..(*first).clone() })).unwrap();
-        drop(running.snapshots);
+        drop((running.snapshots, running.envelopes));
         running.task.await.unwrap();
     }
     provider.force_flush().unwrap();
     // Two figures that are no numbers each time, and one that is.
-    let dropped = [("invalid".to_owned(), 4), ("shutdown".to_owned(), 1)];
+    let dropped = [("encoding".to_owned(), 4), ("shutdown".to_owned(), 1)];
     assert_eq!(counts(&reader, "wattline.dropped", "wattline.reason"), dropped);
     assert_eq!(counts(&reader, "wattline.exported", "wattline.destination"), [("emf".to_owned(), 1)]);
 }

@@ -15,19 +15,21 @@ pub mod secret;
 pub mod series;
 pub mod split;
 pub mod spool;
+pub mod telling;
 pub mod temporality;
 pub mod verdict;
 pub mod view;
 pub mod words;
 
 pub use backoff::{Backoff, Chance};
-pub use courier::{Context, Destination, Encode, Encoding, Retry, Route, Sending, Transport};
+pub use courier::{Context, Destination, Encode, Encoding, Fit, Retry, Route, Sending, Transport};
 pub use pack::Compression;
 pub use reason::DropReason;
 pub use secret::{Redaction, Secret};
 pub use spool::{Keeping, Limits, Lost, Order, Pending, Pushed, SnapshotNumber, Spool, Taken, Tally};
 pub use wattline_ledger::{Durability, Place};
 
+pub use telling::{Telling, Temporality};
 pub use temporality::Deltas;
 pub use verdict::{Verdict, of_grpc, of_http, retry_after};
 pub use view::{View, ViewConfig, ViewError};

@@ -58,6 +58,12 @@ impl Redaction {
         Self { secrets: hidden }
     }
 
+    /// Hides those of `other`, too.
+    #[must_use]
+    pub fn and(&self, other: &Self) -> Self {
+        Self::new(self.secrets.iter().chain(&other.secrets).map(String::as_str))
+    }
+
     /// `words` without secrets and control characters, at most [`Self::LONGEST`] characters of them.
     pub fn clean(&self, words: &str) -> String {
         // A secret could straddle any cut, so that it is hidden before the text is shortened.

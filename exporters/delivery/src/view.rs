@@ -83,7 +83,7 @@ impl View {
 
     /// What the destination is told of `snapshot`. Every snapshot that it is told of passes here, in order.
     pub fn apply(&mut self, snapshot: &Snapshot) -> Snapshot {
-        if self.max_workloads == 0 && self.labels.keep_all() {
+        if !self.remembers() {
             let samples = snapshot.samples.iter().filter(|sample| self.tells(sample.metric.name)).cloned().collect();
             return Snapshot { samples, resource: snapshot.resource.clone(), tick: snapshot.tick };
         }
@@ -99,6 +99,11 @@ impl View {
         samples.retain(|sample| self.tells(sample.metric.name));
         samples.extend(self.folded_sample(snapshot));
         Snapshot { samples, resource: self.labels.of_resource(&snapshot.resource), tick: snapshot.tick }
+    }
+
+    /// Whether it puts series together, and so must know what it told of them.
+    pub fn remembers(&self) -> bool {
+        self.max_workloads > 0 || !self.labels.keep_all()
     }
 
     /// Each subject of the snapshot as this destination is told of it.

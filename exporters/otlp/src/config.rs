@@ -7,7 +7,8 @@ use std::time::Duration;
 
 use serde::Deserialize;
 use wattline_core::Signal;
-use wattline_export_delivery::{Compression, Order, Retry, Secret};
+use wattline_export_delivery::aws::Region;
+use wattline_export_delivery::{Compression, Order, Retry, Secret, Temporality, ViewConfig};
 
 /// One OTLP destination. Every key has a default but `endpoint`: nothing is sent anywhere that nobody named.
 #[derive(Clone, Debug, PartialEq, Deserialize)]
@@ -15,8 +16,9 @@ use wattline_export_delivery::{Compression, Order, Retry, Secret};
 pub struct Config {
     /// The name in logs and in `wattline.destination`. Default `otlp`.
     pub name: String,
-    /// Where to send. With `http/protobuf` the path `v1/<signal>` is added; with `grpc` a path is put before that of
-    /// the service, and a scheme may be left out. Default empty: then each signal needs an endpoint of its own.
+    /// Where to send. With `http/protobuf` and `http/json` the path `v1/<signal>` is added; with `grpc` a path is put
+    /// before that of the service, and a scheme may be left out. Default empty: then each signal needs an endpoint of
+    /// its own, but with `aws`, which tells where its services are.
     pub endpoint: String,
     /// Where to send metrics instead, used as it stands. Default none.
     pub metrics_endpoint: Option<String>,
@@ -24,10 +26,18 @@ pub struct Config {
     pub traces_endpoint: Option<String>,
     /// Where to send logs instead, used as it stands. Default none.
     pub logs_endpoint: Option<String>,
-    /// `http/protobuf` (default) or `grpc`.
+    /// `http/protobuf` (default), `http/json` or `grpc`.
     pub protocol: Protocol,
     /// Headers of every request, such as an API key. Their values are shown nowhere. Default none.
     pub headers: BTreeMap<String, Secret>,
+    /// Headers whose values stand in files, alone. A file is read again when it changes. Default none.
+    pub header_files: BTreeMap<String, PathBuf>,
+    /// A file with a token and nothing else, sent as `authorization: Bearer`. It is read again when it changes, so that
+    /// a rotated token needs no restart. Default none.
+    pub bearer_token_file: Option<PathBuf>,
+    /// Amazon CloudWatch, which takes OTLP over HTTP: requests are signed (AWS Signature Version 4), unless there is a
+    /// `bearer_token_file`, and kept within its limits. Default none.
+    pub aws: Option<Aws>,
     /// `gzip` (default), `zstd` or `none`. Amazon CloudWatch takes no zstd.
     pub compression: Compression,
     /// The longest time for one attempt, from connecting to the end of the answer. Default `10s`.
@@ -38,10 +48,15 @@ pub struct Config {
     pub interval: Duration,
     /// The signals to send. Default `["metrics", "traces", "logs"]`.
     pub signals: Vec<Signal>,
-    /// The most data points in a request of metrics. Default 8192; Amazon CloudWatch takes 1000.
+    /// The most data points in a request of metrics. Default 8192; with `aws` never more than 1000.
     pub max_points: u64,
+    /// The most spans in a request. Default 10000.
+    pub max_spans: u64,
+    /// The most records in a request of logs. Default 10000.
+    pub max_records: u64,
     /// The most bytes in a request before compression; larger ones are cut. Default 4194304 (4 MiB), which every
-    /// gRPC server takes.
+    /// gRPC server takes; with `aws` never more than 1000000. In JSON, which is about four times as large as protobuf, this
+    /// is what it comes to, roughly.
     pub max_bytes: usize,
     /// The most bytes that wait for this destination on disk, compressed. Default 1073741824 (1 GiB). When they are
     /// used up the oldest are dropped and counted; of the metrics, sums are in the next snapshot too.
@@ -54,6 +69,11 @@ pub struct Config {
     /// Which metrics go first after an outage: `oldest` (default), because many backends take points in the order of
     /// time only, or `newest`.
     pub order: Order,
+    /// `cumulative` (default), or `delta` for backends that take sums since the request before only, such as Datadog and
+    /// Dynatrace.
+    pub temporality: Temporality,
+    /// Which figures are told.
+    pub view: ViewConfig,
     /// Whether a loss of power must not cost what was taken in: then the disk is waited for. Default false: the end of
     /// the agent costs nothing either way.
     pub survive_power_loss: bool,
@@ -66,7 +86,7 @@ pub struct Config {
     pub tls: Tls,
     /// For `grpc` endpoints without a scheme: no TLS. Default false.
     pub insecure: bool,
-    /// An HTTP proxy for `http/protobuf`, such as `http://user:password@proxy:3128`. Default none; the environment
+    /// An HTTP proxy for `http/protobuf` and `http/json`, such as `http://user:password@proxy:3128`. Default none; the environment
     /// is not asked.
     pub proxy: Option<Secret>,
 }
@@ -81,16 +101,23 @@ impl Default for Config {
             logs_endpoint: None,
             protocol: Protocol::default(),
             headers: BTreeMap::new(),
+            header_files: BTreeMap::new(),
+            bearer_token_file: None,
+            aws: None,
             compression: Compression::default(),
             timeout: Duration::from_secs(10),
             interval: Duration::from_mins(1),
             signals: vec![Signal::Metrics, Signal::Traces, Signal::Logs],
             max_points: 8192,
+            max_spans: 10_000,
+            max_records: 10_000,
             max_bytes: 4 * 1024 * 1024,
             spool_bytes: 1 << 30,
             memory_bytes: 64 << 20,
             max_age: Duration::from_hours(7 * 24),
             order: Order::default(),
+            temporality: Temporality::default(),
+            view: ViewConfig::default(),
             survive_power_loss: false,
             grace: Duration::from_secs(5),
             retry: Retry::default(),
@@ -108,6 +135,9 @@ pub enum Protocol {
     #[default]
     #[serde(rename = "http/protobuf")]
     Http,
+    /// JSON in the body of an HTTP request.
+    #[serde(rename = "http/json")]
+    Json,
     /// gRPC.
     #[serde(rename = "grpc")]
     Grpc,
@@ -118,6 +148,7 @@ impl Protocol {
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Http => "http/protobuf",
+            Self::Json => "http/json",
             Self::Grpc => "grpc",
         }
     }
@@ -129,7 +160,8 @@ impl fmt::Display for Protocol {
     }
 }
 
-/// Certificates, as PEM files. They are read once, when the destination is opened.
+/// Certificates, as PEM files. They are checked when the destination is opened, and read again when they change: the
+/// next request goes over a new connection.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Tls {
@@ -139,6 +171,20 @@ pub struct Tls {
     pub cert_file: Option<PathBuf>,
     /// The key of `cert_file`. Default none.
     pub key_file: Option<PathBuf>,
+}
+
+/// Amazon CloudWatch's OTLP endpoints.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Aws {
+    /// The region. By default `AWS_REGION`, `AWS_DEFAULT_REGION`, the profile or the instance tells.
+    pub region: Option<Region>,
+    /// The profile in the AWS files. By default `AWS_PROFILE`, or `default`.
+    pub profile: Option<String>,
+    /// The log group for logs. It must exist. Default none; sending logs needs one.
+    pub log_group: Option<String>,
+    /// The stream in the group for logs. It must exist. Default none; sending logs needs one.
+    pub log_stream: Option<String>,
 }
 
 impl Config {

@@ -5,13 +5,17 @@ use std::net::{IpAddr, SocketAddr};
 
 use reqwest::Url;
 use wattline_core::Signal;
+use wattline_export_delivery::aws::{Region, Service};
 
 use crate::config::{Config, Protocol};
 
 /// A checked address. It prints without query, which may hold a key.
 #[derive(Clone, PartialEq, Eq)]
-pub(crate) struct Endpoint {
-    url: Url,
+pub(crate) enum Endpoint {
+    /// A known one.
+    At(Url),
+    /// That of the service of AWS for this signal, in a region that is found out when it is needed.
+    InRegion(Signal),
 }
 
 impl Endpoint {
@@ -28,7 +32,7 @@ impl Endpoint {
             Protocol::Grpc if !text.contains("://") => {
                 format!("{}://{text}", if insecure { "http" } else { "https" })
             }
-            Protocol::Grpc | Protocol::Http => text.to_owned(),
+            Protocol::Grpc | Protocol::Http | Protocol::Json => text.to_owned(),
         };
         let mut url = Url::parse(&with_scheme).map_err(|_parse| "is not a URL; write it as http://host:port")?;
         if !matches!(url.scheme(), "http" | "https") {
@@ -42,36 +46,44 @@ impl Endpoint {
         }
         let path = match protocol {
             Protocol::Grpc => Some(service_path(signal)),
-            Protocol::Http if as_is => None,
-            Protocol::Http => Some(signal_path(signal)),
+            Protocol::Http | Protocol::Json if as_is => None,
+            Protocol::Http | Protocol::Json => Some(signal_path(signal)),
         };
         if let Some(path) = path {
             let whole = format!("{}{path}", url.path().trim_end_matches('/'));
             url.set_path(&whole);
         }
         url.set_fragment(None);
-        Ok(Self { url })
+        Ok(Self::At(url))
     }
 
-    pub(crate) fn url(&self) -> &Url {
-        &self.url
+    /// The endpoint of AWS for `signal` in `region`.
+    pub(crate) fn of_aws(signal: Signal, region: Option<&Region>) -> Self {
+        let known = region.and_then(|region| {
+            Url::parse(&format!("{}{}", Service::of(signal).origin(region), signal_path(signal))).ok()
+        });
+        known.map_or(Self::InRegion(signal), Self::At)
+    }
+
+    /// The address; `None` while the region is not known.
+    pub(crate) const fn url(&self) -> Option<&Url> {
+        match self {
+            Self::At(url) => Some(url),
+            Self::InRegion(_) => None,
+        }
     }
 
     pub(crate) fn is_tls(&self) -> bool {
-        self.url.scheme() == "https"
-    }
-
-    /// Scheme, host and port alone.
-    pub(crate) fn origin(&self) -> String {
-        self.url.origin().ascii_serialization()
+        self.url().is_none_or(|url| url.scheme() == "https")
     }
 
     /// True when a request would arrive at a listener on `own`.
     fn arrives_at(&self, own: SocketAddr) -> bool {
-        if self.url.port_or_known_default() != Some(own.port()) {
+        let Self::At(url) = self else { return false };
+        if url.port_or_known_default() != Some(own.port()) {
             return false;
         }
-        let host = self.url.host_str().unwrap_or_default().trim_start_matches('[').trim_end_matches(']');
+        let host = url.host_str().unwrap_or_default().trim_start_matches('[').trim_end_matches(']');
         let there = match host.parse::<IpAddr>() {
             Ok(address) => address.to_canonical(),
             Err(_name) if is_localhost(host) => return own.ip().is_loopback() || own.ip().is_unspecified(),
@@ -91,7 +103,12 @@ fn is_localhost(name: &str) -> bool {
 
 impl fmt::Display for Endpoint {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}{}", self.origin(), self.url.path())
+        match self {
+            Self::At(url) => write!(f, "{}{}", url.origin().ascii_serialization(), url.path()),
+            Self::InRegion(signal) => {
+                write!(f, "https://{}.<region>.amazonaws.com{}", Service::of(*signal).as_str(), signal_path(*signal))
+            }
+        }
     }
 }
 
@@ -138,13 +155,13 @@ mod tests {
 
     fn http(text: &str) -> String {
         match Endpoint::parse(text, false, Signal::Metrics, Protocol::Http, false) {
-            Ok(endpoint) => endpoint.url().to_string(),
+            Ok(endpoint) => endpoint.url().unwrap().to_string(),
             Err(reason) => reason.to_owned(),
         }
     }
 
     fn grpc(text: &str, insecure: bool) -> String {
-        Endpoint::parse(text, false, Signal::Logs, Protocol::Grpc, insecure).unwrap().url().to_string()
+        Endpoint::parse(text, false, Signal::Logs, Protocol::Grpc, insecure).unwrap().url().unwrap().to_string()
     }
 
     #[test]
@@ -153,7 +170,7 @@ mod tests {
         assert_eq!(http("https://example.org/otlp/"), "https://example.org/otlp/v1/metrics");
         assert_eq!(http("https://example.org/otlp?key=1#top"), "https://example.org/otlp/v1/metrics?key=1");
         let own = Endpoint::parse("http://a/v1/metrics", true, Signal::Metrics, Protocol::Http, false).unwrap();
-        assert_eq!(own.url().as_str(), "http://a/v1/metrics");
+        assert_eq!(own.url().unwrap().as_str(), "http://a/v1/metrics");
     }
 
     #[test]
@@ -206,7 +223,7 @@ mod tests {
     proptest! {
         #[test]
         fn no_text_is_a_panic(text: String, as_is: bool, insecure: bool) {
-            for protocol in [Protocol::Http, Protocol::Grpc] {
+            for protocol in [Protocol::Http, Protocol::Json, Protocol::Grpc] {
                 if let Ok(endpoint) = Endpoint::parse(&text, as_is, Signal::Traces, protocol, insecure) {
                     prop_assert!(!endpoint.to_string().contains('?'));
                 }

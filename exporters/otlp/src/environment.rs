@@ -27,116 +27,117 @@ impl EnvError {
 }
 
 impl Config {
-    /// The destination that the variables name; `None` when they name none. An empty variable is one that is not
-    /// set.
+    /// The destinations that the variables name: one, or several where signals want different things. An empty
+    /// variable is one that is not set.
     ///
     /// - A signal is sent when `OTEL_EXPORTER_OTLP_<SIGNAL>_ENDPOINT` is set, which is used as it stands, or
     ///   `OTEL_EXPORTER_OTLP_ENDPOINT`, and when `OTEL_<SIGNAL>_EXPORTER` is not set or contains `otlp`.
     /// - `HEADERS`, `TIMEOUT` (ms), `PROTOCOL`, `COMPRESSION`, `CERTIFICATE`, `CLIENT_CERTIFICATE`, `CLIENT_KEY` and
-    ///   `INSECURE`: the variable of the signal goes before the general one. One destination has one of each, so it
-    ///   is an error when they come out different for two signals that are sent.
+    ///   `INSECURE`: the variable of the signal goes before the general one.
     /// - `OTEL_METRIC_EXPORT_INTERVAL` (ms) is the interval.
     ///
     /// What no variable sets keeps the default of [`Config`]; that is gzip where the specification has none.
-    pub fn from_otel_env(get: &dyn Fn(&str) -> Option<String>) -> Result<Option<Self>, EnvError> {
-        let environment = Environment::new(get);
-        if environment.signals.is_empty() {
-            return Ok(None);
+    pub fn from_otel_env(get: &dyn Fn(&str) -> Option<String>) -> Result<Vec<Self>, EnvError> {
+        let environment = Environment { get };
+        let mut found: Vec<Self> = Vec::new();
+        for signal in environment.signals() {
+            let own = environment.destination(signal)?;
+            match found.iter_mut().find(|other| other.differs_only_in_signals(&own)) {
+                Some(other) => other.take_over(own),
+                None => found.push(own),
+            }
         }
-        let own = |signal| environment.own_endpoint(signal);
-        let mut config = Self {
-            endpoint: environment.value(&general("ENDPOINT")).unwrap_or_default(),
+        if found.len() > 1 {
+            for config in &mut found {
+                let signals = config.signals.iter().map(|signal| format!("-{}", signal.as_str()));
+                config.name.extend(signals);
+            }
+        }
+        Ok(found)
+    }
+
+    fn differs_only_in_signals(&self, other: &Self) -> bool {
+        let bare = |config: &Self| Self {
+            signals: Vec::new(),
+            metrics_endpoint: None,
+            traces_endpoint: None,
+            logs_endpoint: None,
+            ..config.clone()
+        };
+        bare(self) == bare(other)
+    }
+
+    fn take_over(&mut self, other: Self) {
+        self.signals.extend(other.signals);
+        self.metrics_endpoint = self.metrics_endpoint.take().or(other.metrics_endpoint);
+        self.traces_endpoint = self.traces_endpoint.take().or(other.traces_endpoint);
+        self.logs_endpoint = self.logs_endpoint.take().or(other.logs_endpoint);
+    }
+}
+
+struct Environment<'a> {
+    get: &'a dyn Fn(&str) -> Option<String>,
+}
+
+impl Environment<'_> {
+    /// What is sent.
+    fn signals(&self) -> impl Iterator<Item = Signal> {
+        [Signal::Metrics, Signal::Traces, Signal::Logs].into_iter().filter(|&signal| {
+            let exporter = self.value(&format!("OTEL_{}_EXPORTER", word(signal)));
+            let wanted = exporter.is_none_or(|names| names.split(',').any(|name| name.trim() == "otlp"));
+            wanted && self.setting(signal, "ENDPOINT").is_some()
+        })
+    }
+
+    /// The destination of `signal` alone.
+    fn destination(&self, signal: Signal) -> Result<Config, EnvError> {
+        let own = |other| self.value(&of_signal(other, "ENDPOINT")).filter(|_| other == signal);
+        let mut config = Config {
+            endpoint: self.value(&general("ENDPOINT")).unwrap_or_default(),
             metrics_endpoint: own(Signal::Metrics),
             traces_endpoint: own(Signal::Traces),
             logs_endpoint: own(Signal::Logs),
-            signals: environment.signals.clone(),
-            ..Self::default()
+            signals: vec![signal],
+            ..Config::default()
         };
-        if let Some((variable, value)) = environment.setting("PROTOCOL")? {
+        if let Some((variable, value)) = self.setting(signal, "PROTOCOL") {
             config.protocol = protocol(&value).map_err(|problem| EnvError::new(variable, problem))?;
         }
-        if let Some((variable, value)) = environment.setting("COMPRESSION")? {
+        if let Some((variable, value)) = self.setting(signal, "COMPRESSION") {
             config.compression = compression(&value).map_err(|problem| EnvError::new(variable, problem))?;
         }
-        if let Some((variable, value)) = environment.setting("HEADERS")? {
+        if let Some((variable, value)) = self.setting(signal, "HEADERS") {
             config.headers = headers(&value).map_err(|problem| EnvError::new(variable, problem))?;
         }
-        if let Some((variable, value)) = environment.setting("TIMEOUT")? {
+        if let Some((variable, value)) = self.setting(signal, "TIMEOUT") {
             config.timeout = milliseconds(variable, &value)?;
         }
-        if let Some((variable, value)) = environment.setting("INSECURE")? {
+        if let Some((variable, value)) = self.setting(signal, "INSECURE") {
             config.insecure = match value.to_ascii_lowercase().as_str() {
                 "true" => true,
                 "false" => false,
                 _ => return Err(EnvError::new(variable, "is neither true nor false")),
             };
         }
-        let file = |name| Ok::<_, EnvError>(environment.setting(name)?.map(|(_, path)| PathBuf::from(path)));
-        config.tls = Tls {
-            ca_file: file("CERTIFICATE")?,
-            cert_file: file("CLIENT_CERTIFICATE")?,
-            key_file: file("CLIENT_KEY")?,
-        };
+        let file = |name| self.setting(signal, name).map(|(_, path)| PathBuf::from(path));
+        config.tls =
+            Tls { ca_file: file("CERTIFICATE"), cert_file: file("CLIENT_CERTIFICATE"), key_file: file("CLIENT_KEY") };
         let interval = "OTEL_METRIC_EXPORT_INTERVAL";
-        if let Some(value) = environment.value(interval) {
+        if let Some(value) = self.value(interval) {
             config.interval = milliseconds(interval.to_owned(), &value)?;
         }
-        Ok(Some(config))
-    }
-}
-
-struct Environment<'a> {
-    get: &'a dyn Fn(&str) -> Option<String>,
-    /// What is sent.
-    signals: Vec<Signal>,
-}
-
-impl<'a> Environment<'a> {
-    fn new(get: &'a dyn Fn(&str) -> Option<String>) -> Self {
-        let mut environment = Self { get, signals: Vec::new() };
-        environment.signals = [Signal::Metrics, Signal::Traces, Signal::Logs]
-            .into_iter()
-            .filter(|&signal| {
-                let exporter = environment.value(&format!("OTEL_{}_EXPORTER", word(signal)));
-                let wanted = exporter.is_none_or(|names| names.split(',').any(|name| name.trim() == "otlp"));
-                let named = environment.own_endpoint(signal).or_else(|| environment.value(&general("ENDPOINT")));
-                wanted && named.is_some()
-            })
-            .collect();
-        environment
+        Ok(config)
     }
 
     fn value(&self, variable: &str) -> Option<String> {
         (self.get)(variable).map(|value| value.trim().to_owned()).filter(|value| !value.is_empty())
     }
 
-    fn own_endpoint(&self, signal: Signal) -> Option<String> {
-        self.value(&of_signal(signal, "ENDPOINT"))
-    }
-
-    /// The variable that holds for all signals that are sent, and its value.
-    fn setting(&self, name: &str) -> Result<Option<(String, String)>, EnvError> {
-        let found = self.signals.iter().map(|&signal| {
-            let own = of_signal(signal, name);
-            let variable = if self.value(&own).is_some() { own } else { general(name) };
-            let value = self.value(&variable);
-            (variable, value)
-        });
-        let mut settled: Option<(String, Option<String>)> = None;
-        for (variable, value) in found {
-            match &settled {
-                None => settled = Some((variable, value)),
-                Some((_, other)) if *other == value => {}
-                Some((other, _)) => {
-                    // The general variable is not what is special about the two.
-                    let special = if variable == general(name) { other.clone() } else { variable };
-                    let problem = "asks for something else than another signal has; describe the two as two \
-                                   destinations in the configuration file";
-                    return Err(EnvError::new(special, problem));
-                }
-            }
-        }
-        Ok(settled.and_then(|(variable, value)| value.map(|value| (variable, value))))
+    /// The variable that holds for `signal`, and its value.
+    fn setting(&self, signal: Signal, name: &str) -> Option<(String, String)> {
+        [of_signal(signal, name), general(name)]
+            .into_iter()
+            .find_map(|variable| self.value(&variable).map(|value| (variable, value)))
     }
 }
 
@@ -159,9 +160,9 @@ const fn word(signal: Signal) -> &'static str {
 fn protocol(value: &str) -> Result<Protocol, &'static str> {
     match value {
         "http/protobuf" => Ok(Protocol::Http),
+        "http/json" => Ok(Protocol::Json),
         "grpc" => Ok(Protocol::Grpc),
-        "http/json" => Err("is http/json, which is not supported; use http/protobuf"),
-        _ => Err("is neither http/protobuf nor grpc"),
+        _ => Err("is neither http/protobuf nor http/json nor grpc"),
     }
 }
 
@@ -211,26 +212,25 @@ mod tests {
 
     use super::*;
 
-    fn read(variables: &[(&str, &str)]) -> Result<Option<Config>, EnvError> {
+    fn read(variables: &[(&str, &str)]) -> Result<Vec<Config>, EnvError> {
         Config::from_otel_env(&|name| {
             variables.iter().find(|(variable, _)| *variable == name).map(|(_, value)| (*value).to_owned())
         })
     }
 
-    fn wrong(variables: &[(&str, &str)]) -> String {
-        read(variables).unwrap_err().variable
-    }
-
     #[test]
     fn no_endpoint_means_no_destination() {
-        assert_eq!(read(&[("OTEL_EXPORTER_OTLP_HEADERS", "a=b"), ("OTEL_EXPORTER_OTLP_ENDPOINT", " ")]), Ok(None));
+        assert_eq!(
+            read(&[("OTEL_EXPORTER_OTLP_HEADERS", "a=b"), ("OTEL_EXPORTER_OTLP_ENDPOINT", " ")]),
+            Ok(Vec::new())
+        );
         let all_off = [
             ("OTEL_EXPORTER_OTLP_ENDPOINT", "http://a:4318"),
             ("OTEL_METRICS_EXPORTER", "none"),
             ("OTEL_TRACES_EXPORTER", "console"),
             ("OTEL_LOGS_EXPORTER", "none"),
         ];
-        assert_eq!(read(&all_off), Ok(None));
+        assert_eq!(read(&all_off), Ok(Vec::new()));
     }
 
     #[test]
@@ -265,8 +265,8 @@ mod tests {
             },
             ..Config::default()
         };
-        assert_eq!(read(&[]), Ok(None));
-        assert_eq!(config, Ok(Some(expected)));
+        assert_eq!(read(&[]), Ok(Vec::new()));
+        assert_eq!(config, Ok(vec![expected]));
     }
 
     #[test]
@@ -277,20 +277,54 @@ mod tests {
             ("OTEL_EXPORTER_OTLP_COMPRESSION", "none"),
             ("OTEL_EXPORTER_OTLP_TRACES_COMPRESSION", "gzip"),
         ]);
-        let own = own.unwrap().unwrap();
+        let own = own.unwrap().remove(0);
         assert_eq!(own.signals, [Signal::Metrics]);
         assert_eq!((own.endpoint.as_str(), own.metrics_endpoint.as_deref()), ("", Some("http://m/v1/metrics")));
         assert_eq!(own.compression, Compression::Zstd, "traces are not sent, so that their wish does not count");
     }
 
     #[test]
-    fn signals_that_want_different_things_are_two_destinations() {
-        let general = ("OTEL_EXPORTER_OTLP_ENDPOINT", "http://a:4318");
-        assert_eq!(wrong(&[general, ("OTEL_EXPORTER_OTLP_LOGS_PROTOCOL", "grpc")]), "OTEL_EXPORTER_OTLP_LOGS_PROTOCOL");
-        assert_eq!(
-            wrong(&[general, ("OTEL_EXPORTER_OTLP_METRICS_HEADERS", "a=b")]),
-            "OTEL_EXPORTER_OTLP_METRICS_HEADERS"
-        );
+    fn signals_that_want_different_things_are_destinations_of_their_own() {
+        let found = read(&[
+            ("OTEL_EXPORTER_OTLP_ENDPOINT", "http://a:4318"),
+            ("OTEL_EXPORTER_OTLP_LOGS_PROTOCOL", "http/json"),
+            ("OTEL_EXPORTER_OTLP_LOGS_HEADERS", "x-aws-log-group=g,x-aws-log-stream=s"),
+            ("OTEL_EXPORTER_OTLP_LOGS_ENDPOINT", "http://l/v1/logs"),
+            ("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", "http://t/v1/traces"),
+        ])
+        .unwrap();
+        let general = Config {
+            name: "otlp-metrics-traces".to_owned(),
+            endpoint: "http://a:4318".to_owned(),
+            traces_endpoint: Some("http://t/v1/traces".to_owned()),
+            signals: vec![Signal::Metrics, Signal::Traces],
+            ..Config::default()
+        };
+        let header = |name: &str, value: &str| (name.to_owned(), Secret::new(value));
+        let logs = Config {
+            name: "otlp-logs".to_owned(),
+            endpoint: "http://a:4318".to_owned(),
+            logs_endpoint: Some("http://l/v1/logs".to_owned()),
+            protocol: Protocol::Json,
+            headers: [header("x-aws-log-group", "g"), header("x-aws-log-stream", "s")].into(),
+            signals: vec![Signal::Logs],
+            ..Config::default()
+        };
+        assert_eq!(found, [general, logs]);
+    }
+
+    #[test]
+    fn three_signals_may_want_three_things_and_a_wrong_one_is_named() {
+        let variables = |last: &'static str| {
+            read(&[
+                ("OTEL_EXPORTER_OTLP_ENDPOINT", "http://a:4318"),
+                ("OTEL_EXPORTER_OTLP_METRICS_COMPRESSION", "zstd"),
+                ("OTEL_EXPORTER_OTLP_TRACES_TIMEOUT", last),
+            ])
+        };
+        let names: Vec<String> = variables("500").unwrap().into_iter().map(|config| config.name).collect();
+        assert_eq!(names, ["otlp-metrics", "otlp-traces", "otlp-logs"]);
+        assert_eq!(variables("fast").unwrap_err().variable, "OTEL_EXPORTER_OTLP_TRACES_TIMEOUT");
     }
 
     #[test]
@@ -299,7 +333,7 @@ mod tests {
             ("HEADERS", "s3cret"),
             ("HEADERS", "a=%zz-s3cret"),
             ("HEADERS", "a=s3cret%f"),
-            ("PROTOCOL", "http/json"),
+            ("PROTOCOL", "http/xml"),
             ("PROTOCOL", "s3cret"),
             ("COMPRESSION", "s3cret"),
             ("TIMEOUT", "10s"),

@@ -6,24 +6,32 @@
 //! `Retry-After` is compared with the `Date` of the same answer, and with the clock of [`Context`] only where there
 //! is none.
 
+mod client;
+mod cloudwatch;
 mod config;
 mod encoder;
 mod endpoint;
 mod environment;
+mod fit;
 mod grpc;
 mod http;
+mod json;
 mod plan;
 mod response;
+mod secrets;
 mod tls;
+mod trial;
 
 use wattline_core::flow::Task;
 use wattline_core::{Exporter, Feed};
 use wattline_export_delivery::{Context, Destination, courier};
 
-pub use config::{Config, Key, Protocol, Tls};
+pub use cloudwatch::CloudWatch;
+pub use config::{Aws, Config, Key, Protocol, Tls};
 pub use endpoint::loops_back;
 pub use environment::EnvError;
 pub use plan::OpenError;
+pub use trial::{Fault, FaultKind, Trial, try_out};
 
 /// What requests say about their sender.
 const USER_AGENT: &str = concat!("wattline/", env!("CARGO_PKG_VERSION"));

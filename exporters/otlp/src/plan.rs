@@ -1,20 +1,25 @@
 //! A configuration that has been checked: what runs later cannot meet a bad value.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use http::{HeaderMap, HeaderName, HeaderValue};
 use wattline_core::{Seconds, Signal, Timestamp};
 use wattline_export_delivery::split::split;
 use wattline_export_delivery::{
-    Context, Destination, Durability, Encode, Keeping, Limits, Redaction, Route, Secret, Transport,
+    Context, Destination, Durability, Encode, Fit, Keeping, Limits, Redaction, Route, Secret, Telling, Transport, View,
+    ViewError,
 };
 
+use crate::client::HttpClient;
+use crate::cloudwatch::Target;
 use crate::config::{Config, Key, Protocol};
 use crate::encoder::OtlpEncoder;
 use crate::endpoint::Endpoint;
-use crate::grpc::GrpcTransport;
+use crate::fit::fit;
+use crate::grpc::{Call, GrpcTransport};
 use crate::http::HttpTransport;
-use crate::tls::Material;
+use crate::secrets::HeaderFiles;
 
 /// Why a destination cannot be opened: one key of its configuration is wrong. The values of headers are not told.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -28,6 +33,22 @@ pub struct OpenError {
     pub problem: String,
 }
 
+/// One signal's way out.
+pub(crate) struct Way {
+    pub(crate) signal: Signal,
+    pub(crate) endpoint: Endpoint,
+    pub(crate) transport: Box<dyn Transport>,
+}
+
+impl Way {
+    fn route(self) -> Route {
+        let Self { signal, endpoint, transport } = self;
+        Route { signal, address: endpoint.to_string(), transport }
+    }
+}
+
+/// How many times its size in protobuf a request of spans or records takes in JSON, roughly.
+const JSON_TIMES: usize = 4;
 const HOUR: Duration = Duration::from_hours(1);
 const DAY: Duration = Duration::from_hours(24);
 const MILLISECOND: Duration = Duration::from_millis(1);
@@ -40,31 +61,63 @@ pub(crate) fn destination(config: Config, context: &Context) -> Result<Destinati
     checked(config, context).map_err(|(key, problem)| OpenError { destination: name, key, problem })
 }
 
+/// The ways that a configuration describes, to be tried one by one.
+pub(crate) fn ways(config: &Config, now: fn() -> Timestamp) -> Result<Vec<Way>, OpenError> {
+    check_quantities(config).and_then(|()| routes(config, now)).map_err(|(key, problem)| OpenError {
+        destination: config.name.clone(),
+        key,
+        problem,
+    })
+}
+
 fn checked(config: Config, context: &Context) -> Result<Destination, (Key, String)> {
     check_quantities(&config)?;
-    let routes = routes(&config, context.now)?;
-    let sends_metrics = routes.iter().any(|route| route.signal == Signal::Metrics);
-    let points = usize::try_from(config.max_points).unwrap_or(usize::MAX);
-    let limit = wattline_wire::metrics::Limit { points, bytes: config.max_bytes };
-    let encoder = sends_metrics.then(|| Box::new(OtlpEncoder { limit }) as Box<dyn Encode>);
+    let ways = routes(&config, context.now)?;
+    let limits = limits(&config);
+    let encoder = match ways.iter().any(|way| way.signal == Signal::Metrics) {
+        true => Some(Box::new(encoder(&config, &limits, context)?) as Box<dyn Encode>),
+        false => None,
+    };
     let keeping = Keeping {
         place: context.place(&config.name),
         durability: if config.survive_power_loss { Durability::Power } else { Durability::Process },
-        limits: Limits {
-            disk_bytes: config.spool_bytes,
-            memory_bytes: config.memory_bytes,
-            age: Seconds::new(config.max_age.as_secs_f64()),
-            request_bytes: config.max_bytes,
-            request_points: config.max_points,
-            request_spans: u64::MAX,
-            request_records: u64::MAX,
-        },
+        limits,
         order: config.order,
         compression: config.compression,
         cut: split,
     };
+    let fit = config.aws.is_some().then_some(fit as Fit);
+    let routes = ways.into_iter().map(Way::route).collect();
     let Config { name, timeout, interval, retry, grace, .. } = config;
-    Ok(Destination { name, interval, timeout, grace, retry, keeping, encoder, routes })
+    Ok(Destination { name, interval, timeout, grace, retry, keeping, fit, encoder, routes })
+}
+
+fn encoder(config: &Config, limits: &Limits, context: &Context) -> Result<OtlpEncoder, (Key, String)> {
+    let points = usize::try_from(limits.request_points).unwrap_or(usize::MAX);
+    let limit = wattline_wire::metrics::Limit { points, bytes: limits.request_bytes };
+    let view = View::new(&config.view, &config.name)
+        .map_err(|ViewError { key, problem }| ("view", format!("has {key}, which {problem}")))?;
+    Ok(OtlpEncoder::new(limit, Telling::new(view, config.temporality, (context.now)())))
+}
+
+fn limits(config: &Config) -> Limits {
+    let (points_max, items_max, bytes_max) = match config.aws {
+        None => (u64::MAX, u64::MAX, usize::MAX),
+        Some(_) => (Target::POINTS_MAX, Target::ITEMS_MAX, Target::BYTES_MAX),
+    };
+    let request_bytes = config.max_bytes.min(bytes_max);
+    // Requests are cut in protobuf; in JSON ids, numbers and the names of fields make them some times as large.
+    let request_bytes =
+        if config.protocol == Protocol::Json { request_bytes.div_ceil(JSON_TIMES) } else { request_bytes };
+    Limits {
+        disk_bytes: config.spool_bytes,
+        memory_bytes: config.memory_bytes,
+        age: Seconds::new(config.max_age.as_secs_f64()),
+        request_bytes,
+        request_points: config.max_points.min(points_max),
+        request_spans: config.max_spans.min(items_max),
+        request_records: config.max_records.min(items_max),
+    }
 }
 
 fn check_quantities(config: &Config) -> Result<(), (Key, String)> {
@@ -87,8 +140,12 @@ fn check_quantities(config: &Config) -> Result<(), (Key, String)> {
     if config.signals.is_empty() {
         return Err(("signals", "is empty; leave it out to send all".to_owned()));
     }
-    if config.max_points == 0 {
-        return Err(("max_points", "is 0; nothing could be sent".to_owned()));
+    for (key, items) in
+        [("max_points", config.max_points), ("max_spans", config.max_spans), ("max_records", config.max_records)]
+    {
+        if items == 0 {
+            return Err((key, "is 0; nothing could be sent".to_owned()));
+        }
     }
     if !(1..=REQUEST_BYTES_MAX).contains(&config.max_bytes) {
         return Err(("max_bytes", format!("is {}; it must be between 1 and {REQUEST_BYTES_MAX}", config.max_bytes)));
@@ -100,50 +157,70 @@ fn check_quantities(config: &Config) -> Result<(), (Key, String)> {
         }
     }
     if config.protocol == Protocol::Grpc && config.proxy.is_some() {
-        return Err(("proxy", "works with the protocol http/protobuf only".to_owned()));
+        return Err(("proxy", "works with the protocols over HTTP only".to_owned()));
     }
     Ok(())
 }
 
-fn routes(config: &Config, now: fn() -> Timestamp) -> Result<Vec<Route>, (Key, String)> {
-    let material = Material::read(&config.tls)?;
+fn routes(config: &Config, now: fn() -> Timestamp) -> Result<Vec<Way>, (Key, String)> {
+    let aws = config.aws.as_ref().map(|aws| Target::new(config, aws, now)).transpose()?;
     let headers = headers(config)?;
+    let header_files = HeaderFiles::read(config)?;
+    if let Some(name) = header_files.names().find(|name| headers.contains_key(*name)) {
+        return Err(("headers", format!("sets {name}, which a file sets, too")));
+    }
     let redaction = redaction(config);
     let mut signals = config.signals.clone();
     signals.sort_unstable();
     signals.dedup();
-    let mut client: Option<reqwest::Client> = None;
+    let mut client: Option<Arc<HttpClient>> = None;
     let mut routes = Vec::new();
     for signal in signals {
-        let Some((key, text, as_is)) = config.endpoint_of(signal) else {
-            let problem = format!("is not set, and there is no {}_endpoint either", signal.as_str());
-            return Err(("endpoint", problem));
-        };
-        let endpoint = Endpoint::parse(text, as_is, signal, config.protocol, config.insecure)
-            .map_err(|problem| (key, problem.to_owned()))?;
-        let (headers, redaction) = (headers.clone(), redaction.clone());
+        let (key, endpoint) = endpoint(config, signal)?;
+        let (mut headers, redaction) = (headers.clone(), redaction.clone());
+        let header_files = header_files.clone();
         let transport: Box<dyn Transport> = match config.protocol {
-            Protocol::Http => {
+            Protocol::Http | Protocol::Json => {
                 let client = match &client {
-                    Some(client) => client.clone(),
-                    None => client.insert(http_client(config, &material)?).clone(),
+                    Some(client) => Arc::clone(client),
+                    None => Arc::clone(client.insert(Arc::new(HttpClient::new(config)?))),
                 };
-                let url = endpoint.url().clone();
-                Box::new(HttpTransport { client, url, headers, redaction, now })
+                headers.extend(aws.as_ref().map(|aws| aws.headers(signal)).unwrap_or_default());
+                Box::new(HttpTransport {
+                    signal,
+                    client,
+                    endpoint: endpoint.clone(),
+                    headers,
+                    header_files,
+                    redaction,
+                    json: config.protocol == Protocol::Json,
+                    aws: aws.clone(),
+                    now,
+                })
             }
             Protocol::Grpc => {
-                let (uri, endpoint) = grpc_endpoint(key, &endpoint, config, &material)?;
-                let channel = None;
-                Box::new(GrpcTransport { endpoint, uri, headers, redaction, channel })
+                let call = Call { headers, header_files, redaction };
+                Box::new(GrpcTransport::new(key, &endpoint, config, call)?)
             }
         };
-        routes.push(Route { signal, address: endpoint.to_string(), transport });
+        routes.push(Way { signal, endpoint, transport });
     }
     Ok(routes)
 }
 
+/// The endpoint of `signal` and the key that names it.
+fn endpoint(config: &Config, signal: Signal) -> Result<(Key, Endpoint), (Key, String)> {
+    match (config.endpoint_of(signal), &config.aws) {
+        (Some((key, text, as_is)), _) => Endpoint::parse(text, as_is, signal, config.protocol, config.insecure)
+            .map(|endpoint| (key, endpoint))
+            .map_err(|problem| (key, problem.to_owned())),
+        (None, Some(aws)) => Ok(("region", Endpoint::of_aws(signal, aws.region.as_ref()))),
+        (None, None) => Err(("endpoint", format!("is not set, and there is no {}_endpoint either", signal.as_str()))),
+    }
+}
+
 /// Names that the protocol sets itself.
-fn is_reserved(name: &HeaderName) -> bool {
+pub(crate) fn is_reserved(name: &HeaderName) -> bool {
     let name = name.as_str();
     ["connection", "host", "te", "transfer-encoding", "user-agent"].contains(&name)
         || name.starts_with("content-")
@@ -170,46 +247,6 @@ fn redaction(config: &Config) -> Redaction {
     let proxy = config.proxy.as_ref().and_then(|proxy| reqwest::Url::parse(proxy.reveal()).ok());
     let password = proxy.as_ref().and_then(reqwest::Url::password);
     Redaction::new(config.headers.values().map(Secret::reveal).chain(password))
-}
-
-fn http_client(config: &Config, material: &Material) -> Result<reqwest::Client, (Key, String)> {
-    let mut builder = reqwest::Client::builder()
-        .tls_backend_preconfigured(material.for_http()?)
-        .user_agent(crate::USER_AGENT)
-        // The environment is the agent's to read.
-        .no_proxy()
-        // A redirect would carry our headers to a place that nobody configured.
-        .redirect(reqwest::redirect::Policy::none())
-        // A refused attempt is ours to count and to repeat.
-        .retry(reqwest::retry::never())
-        .referer(false)
-        // Below the idle limits of common servers and load balancers: one that hangs up just as we send, once every
-        // interval, would look like a failing destination.
-        .pool_idle_timeout(Duration::from_secs(30))
-        // A dead connection is noticed when its data stays unacknowledged.
-        .tcp_user_timeout(config.timeout);
-    if let Some(proxy) = &config.proxy {
-        let proxy = reqwest::Proxy::all(proxy.reveal()).map_err(|_secret| ("proxy", "is not a URL".to_owned()))?;
-        builder = builder.proxy(proxy);
-    }
-    builder.build().map_err(|error| ("tls", crate::http::chain(&error)))
-}
-
-fn grpc_endpoint(
-    key: Key,
-    endpoint: &Endpoint,
-    config: &Config,
-    material: &Material,
-) -> Result<(http::Uri, tonic::transport::Endpoint), (Key, String)> {
-    let uri: http::Uri =
-        endpoint.url().as_str().parse().map_err(|_invalid| (key, "is not a URL that HTTP/2 can carry".to_owned()))?;
-    let mut channel = tonic::transport::Endpoint::from_shared(endpoint.origin())
-        .map_err(|_invalid| (key, "is not a URL that HTTP/2 can carry".to_owned()))?
-        .connect_timeout(config.timeout);
-    if endpoint.is_tls() {
-        channel = channel.tls_config(material.for_grpc()?).map_err(|error| ("tls", crate::http::chain(&error)))?;
-    }
-    Ok((uri, channel))
 }
 
 #[cfg(test)]

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use wattline_core::{Telemetry, Timestamp};
-use wattline_export_delivery::{Compression, Order, Place, Retry};
+use wattline_export_delivery::{Compression, Order, Place, Retry, Temporality, ViewConfig};
 
 use super::*;
 
@@ -15,6 +15,7 @@ fn destinations_of_different_names_have_different_spools() {
     assert_ne!(place("+2e+"), place("."));
     assert_eq!(Context { spools: None, ..context() }.place("a"), Place::Memory);
 }
+use crate::config::Aws;
 
 fn good() -> Config {
     Config { endpoint: "http://collector:4318".to_owned(), ..Config::default() }
@@ -33,7 +34,7 @@ fn wrong(config: Config) -> Key {
 fn the_defaults_need_an_endpoint_and_nothing_else() {
     assert_eq!(wrong(Config::default()), "endpoint");
     let ready = destination(good(), &context()).unwrap();
-    let shown: Vec<&str> = ready.routes.iter().map(|route| route.address.as_str()).collect();
+    let shown: Vec<String> = ready.routes.iter().map(|route| route.address.clone()).collect();
     let base = "http://collector:4318/v1";
     assert_eq!(shown, [format!("{base}/metrics"), format!("{base}/traces"), format!("{base}/logs")]);
 }
@@ -53,9 +54,18 @@ fn a_wrong_value_is_refused_under_its_key() {
     assert_eq!(wrong(Config { interval: Duration::ZERO, ..good() }), "interval");
     assert_eq!(wrong(Config { signals: Vec::new(), ..good() }), "signals");
     assert_eq!(wrong(Config { max_points: 0, ..good() }), "max_points");
+    assert_eq!(wrong(Config { max_spans: 0, ..good() }), "max_spans");
+    assert_eq!(wrong(Config { max_records: 0, ..good() }), "max_records");
+    assert_eq!(wrong(Config { bearer_token_file: Some("/no/such".into()), ..good() }), "bearer_token_file");
+    let files = |name: &str| [(name.to_owned(), "/dev/null".into())].into();
+    assert_eq!(wrong(Config { header_files: files("a"), ..good() }), "header_files");
+    assert_eq!(wrong(Config { header_files: files("te"), ..good() }), "header_files");
+    assert_eq!(wrong(Config { header_files: files("a b"), ..good() }), "header_files");
     assert_eq!(wrong(Config { max_bytes: 65 << 20, ..good() }), "max_bytes");
     assert_eq!(wrong(Config { spool_bytes: 4 << 10, ..good() }), "spool_bytes");
     assert_eq!(wrong(Config { memory_bytes: 4 << 10, ..good() }), "memory_bytes");
+    let view = ViewConfig { metrics: vec!["no.such.metric".to_owned()], ..ViewConfig::default() };
+    assert_eq!(wrong(Config { view, ..good() }), "view");
     assert_eq!(wrong(Config { max_age: Duration::ZERO, ..good() }), "max_age");
     assert_eq!(wrong(Config { grace: Duration::MAX, ..good() }), "grace");
     let retry = Retry { initial: Duration::from_secs(9), max: Duration::from_secs(1), ..Retry::default() };
@@ -79,33 +89,41 @@ fn an_error_names_the_destination_and_no_secret() {
     assert!(!format!("{:?}", destination(config, &context()).unwrap_err()).contains("s3cret"));
 }
 
+const EVERY_KEY: &str = r#"
+    name = "cloud"
+    endpoint = "https://a"
+    metrics_endpoint = "https://m"
+    traces_endpoint = "https://t"
+    logs_endpoint = "https://l"
+    protocol = "grpc"
+    headers = { x-key = "v" }
+    header_files = { x-other = "/other" }
+    bearer_token_file = "/token"
+    aws = { region = "eu-west-1", profile = "p", log_group = "g", log_stream = "s" }
+    compression = "zstd"
+    timeout = "3s"
+    interval = "15s"
+    signals = ["traces", "logs"]
+    max_points = 1000
+    max_spans = 2000
+    max_records = 3000
+    max_bytes = 1000000
+    spool_bytes = 2000000
+    memory_bytes = 1500000
+    max_age = "2h"
+    order = "newest"
+    temporality = "delta"
+    view = { metrics = ["hw.*"], max_workloads = 20 }
+    survive_power_loss = true
+    grace = "1s"
+    retry = { initial = "2s", max = "1m", unauthorized = "5m" }
+    tls = { ca_file = "/ca", cert_file = "/cert", key_file = "/key" }
+    insecure = true
+    proxy = "http://proxy"
+"#;
+
 #[test]
 fn every_key_is_read_from_toml_and_an_unknown_one_is_refused() {
-    let text = r#"
-        name = "cloud"
-        endpoint = "https://a"
-        metrics_endpoint = "https://m"
-        traces_endpoint = "https://t"
-        logs_endpoint = "https://l"
-        protocol = "grpc"
-        headers = { x-key = "v" }
-        compression = "zstd"
-        timeout = "3s"
-        interval = "15s"
-        signals = ["traces", "logs"]
-        max_points = 1000
-        max_bytes = 1000000
-        spool_bytes = 2000000
-        memory_bytes = 1500000
-        max_age = "2h"
-        order = "newest"
-        survive_power_loss = true
-        grace = "1s"
-        retry = { initial = "2s", max = "1m", unauthorized = "5m" }
-        tls = { ca_file = "/ca", cert_file = "/cert", key_file = "/key" }
-        insecure = true
-        proxy = "http://proxy"
-    "#;
     let expected = Config {
         name: "cloud".to_owned(),
         endpoint: "https://a".to_owned(),
@@ -114,16 +132,28 @@ fn every_key_is_read_from_toml_and_an_unknown_one_is_refused() {
         logs_endpoint: Some("https://l".to_owned()),
         protocol: Protocol::Grpc,
         headers: [("x-key".to_owned(), Secret::new("v"))].into(),
+        header_files: [("x-other".to_owned(), "/other".into())].into(),
+        bearer_token_file: Some("/token".into()),
+        aws: Some(Aws {
+            region: Some("eu-west-1".parse().unwrap()),
+            profile: Some("p".to_owned()),
+            log_group: Some("g".to_owned()),
+            log_stream: Some("s".to_owned()),
+        }),
         compression: Compression::Zstd,
         timeout: Duration::from_secs(3),
         interval: Duration::from_secs(15),
         signals: vec![Signal::Traces, Signal::Logs],
         max_points: 1000,
+        max_spans: 2000,
+        max_records: 3000,
         max_bytes: 1_000_000,
         spool_bytes: 2_000_000,
         memory_bytes: 1_500_000,
         max_age: Duration::from_hours(2),
         order: Order::Newest,
+        temporality: Temporality::Delta,
+        view: ViewConfig { metrics: vec!["hw.*".to_owned()], max_workloads: 20, ..ViewConfig::default() },
         survive_power_loss: true,
         grace: Duration::from_secs(1),
         retry: Retry {
@@ -139,9 +169,11 @@ fn every_key_is_read_from_toml_and_an_unknown_one_is_refused() {
         insecure: true,
         proxy: Some(Secret::new("http://proxy")),
     };
-    assert_eq!(toml::from_str::<Config>(text).unwrap(), expected);
+    assert_eq!(toml::from_str::<Config>(EVERY_KEY).unwrap(), expected);
     assert_eq!(toml::from_str::<Config>("").unwrap(), Config::default());
-    for unknown in ["endpont = 'x'", "[retry]\nfirst = '1s'", "[tls]\nca = 'x'"] {
+    for unknown in
+        ["endpont = 'x'", "[retry]\nfirst = '1s'", "[tls]\nca = 'x'", "aws = { regio = 'x' }", "aws = { region = 'x' }"]
+    {
         assert!(toml::from_str::<Config>(unknown).is_err(), "{unknown}");
     }
 }

@@ -27,6 +27,17 @@ pub(crate) fn accepted(body: &[u8]) -> Verdict {
     Verdict::Delivered { rejected: u64::try_from(partial.rejected).unwrap_or_default(), message: partial.error_message }
 }
 
+/// The same in JSON, where the count may be a text or a number and has a name for each signal.
+pub(crate) fn accepted_json(body: &[u8]) -> Verdict {
+    let answer: serde_json::Value = serde_json::from_slice(body).unwrap_or_default();
+    let partial = answer.get("partialSuccess").or_else(|| answer.get("partial_success"));
+    let first = |names: &[&str]| names.iter().find_map(|name| partial?.get(name));
+    let rejected = first(&["rejectedDataPoints", "rejectedSpans", "rejectedLogRecords"]);
+    let rejected = rejected.and_then(|count| count.as_u64().or_else(|| count.as_str()?.parse().ok()));
+    let message = first(&["errorMessage", "error_message"]).and_then(serde_json::Value::as_str);
+    Verdict::Delivered { rejected: rejected.unwrap_or_default(), message: message.unwrap_or_default().to_owned() }
+}
+
 #[cfg(test)]
 mod tests {
     use opentelemetry_proto::tonic::collector::logs::v1::{ExportLogsPartialSuccess, ExportLogsServiceResponse};
@@ -54,6 +65,21 @@ mod tests {
     }
 
     #[test]
+    fn an_answer_in_json_reads_like_one_in_protobuf() {
+        for (body, rejected, message) in [
+            (r#"{"partialSuccess":{"rejectedSpans":"7","errorMessage":"no"}}"#, 7, "no"),
+            (r#"{"partialSuccess":{"rejectedDataPoints":3}}"#, 3, ""),
+            (r#"{"partialSuccess":{"rejectedLogRecords":"-1"}}"#, 0, ""),
+            (r#"{"partialSuccess":{}}"#, 0, ""),
+            ("{}", 0, ""),
+            ("[1", 0, ""),
+        ] {
+            let expected = Verdict::Delivered { rejected, message: message.to_owned() };
+            assert_eq!(accepted_json(body.as_bytes()), expected, "{body}");
+        }
+    }
+
+    #[test]
     fn an_empty_or_unreadable_answer_is_full_success() {
         let full = Verdict::Delivered { rejected: 0, message: String::new() };
         for body in [&b""[..], b"{}", b"OK", b"\x0a\x0b\x08\xff\xff\xff\xff\xff\xff\xff\xff\xff\x01"] {
@@ -65,6 +91,7 @@ mod tests {
         #[test]
         fn no_answer_is_a_panic(body: Vec<u8>) {
             let _verdict = accepted(&body);
+            let _verdict = accepted_json(&body);
         }
     }
 }

@@ -1,4 +1,4 @@
-//! Certificates and keys, read and checked before anything is sent.
+//! Certificates and keys, read and checked before anything is sent, and again when their files change.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -20,6 +20,15 @@ pub(crate) struct Material {
     identity: Option<(Vec<u8>, Vec<u8>)>,
 }
 
+/// The versions of HTTP that are offered.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Http {
+    /// 2 or 1.1, as the server likes.
+    Any,
+    /// 1.1, which is all that AWS takes telemetry by.
+    One,
+}
+
 /// A key of the configuration and what is wrong with it.
 pub(crate) type Problem = (Key, String);
 
@@ -39,7 +48,7 @@ impl Material {
     }
 
     /// TLS for HTTP. The provider is passed rather than installed: the process may have its own.
-    pub(crate) fn for_http(&self) -> Result<ClientConfig, Problem> {
+    pub(crate) fn for_http(&self, http: Http) -> Result<ClientConfig, Problem> {
         let provider = Arc::new(rustls::crypto::ring::default_provider());
         let builder = ClientConfig::builder_with_provider(provider)
             .with_safe_default_protocol_versions()
@@ -61,14 +70,17 @@ impl Material {
                     .map_err(|error| ("tls.key_file", format!("does not go with tls.cert_file: {error}")))?
             }
         };
-        config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
+        config.alpn_protocols = match http {
+            Http::Any => vec![b"h2".to_vec(), b"http/1.1".to_vec()],
+            Http::One => vec![b"http/1.1".to_vec()],
+        };
         Ok(config)
     }
 
     /// TLS for gRPC. tonic takes ring unless the process has installed a provider, and says what fails only when it
     /// is too late to name the key, so the same files are checked as for HTTP first.
     pub(crate) fn for_grpc(&self) -> Result<ClientTlsConfig, Problem> {
-        self.for_http()?;
+        self.for_http(Http::Any)?;
         let mut config = ClientTlsConfig::new();
         config = match &self.authorities {
             Some(pem) => config.ca_certificate(Certificate::from_pem(pem)),

@@ -133,6 +133,32 @@ fn a_destination_that_is_the_agents_own_receiver_is_refused() {
 }
 
 #[test]
+fn the_check_tries_each_destination_and_tells_what_is_wrong() {
+    let nobody = free_address();
+    let (_folder, path) = configured(&format!(
+        "[[exporters.otlp]]\nname = \"away\"\nendpoint = \"http://{nobody}\"\nsignals = [\"traces\"]\n\
+         headers = {{ authorization = \"Bearer s3cret-token\" }}\n\
+         [[exporters.cloudwatch]]\ncompression = \"zstd\"\n"
+    ));
+    let found = output(&["check", "--connect", "--json", "--config", &path]);
+    assert_eq!(found.status.code(), Some(1));
+    let found: serde_json::Value = serde_json::from_slice(&found.stdout).unwrap();
+    let [away, cloudwatch] = found["destinations"].as_array().unwrap().as_slice() else { panic!("{found}") };
+    assert_eq!((&away["signal"], &away["fault"]), (&"traces".into(), &"refused".into()), "{away}");
+    assert_eq!((&cloudwatch["table"], &cloudwatch["fault"]), (&"exporters.cloudwatch".into(), &"configuration".into()));
+    assert!(cloudwatch["detail"].as_str().unwrap().contains("zstd"), "{cloudwatch}");
+
+    let shown = output(&["check", "--connect", "--config", &path]);
+    assert_eq!(shown.status.code(), Some(1));
+    let page = text(&shown.stdout);
+    assert!(page.contains("failed  away traces") && page.contains("-> start the receiver"), "{page}");
+    assert!(!page.contains("s3cret"), "{page}");
+
+    let (_folder, path) = configured("");
+    assert_eq!(output(&["check", "--connect", "--config", &path]).status.code(), Some(0));
+}
+
+#[test]
 fn a_running_agent_is_no_failure_of_the_check_and_the_check_makes_nothing() {
     let admin = free_address();
     let (folder, path) = configured(&format!(

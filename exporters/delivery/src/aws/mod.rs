@@ -5,11 +5,13 @@
 //! service. Those crates read the environment, files and the network themselves. Everything else here is pure.
 
 mod access;
+mod answer;
 mod place;
 mod sign;
 mod skew;
 
 pub use access::{Access, AccessError, Grant, Settings};
+pub use answer::judge;
 pub use place::{Region, RegionError, Service};
 pub use sign::{SignError, Unsigned};
 pub use skew::clock_skew;

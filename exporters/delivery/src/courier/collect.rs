@@ -3,13 +3,14 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use bytes::Bytes;
 use tokio::sync::watch;
 use tokio::time::{Instant as Moment, MissedTickBehavior, interval_at};
 use tracing::{debug, error};
 use wattline_core::{Envelope, Feed, Signal, Snapshot, Tick, queue};
 
 use super::shared::Shared;
-use super::{Encode, Encoding};
+use super::{Encode, Encoding, Fit};
 use crate::reason::DropReason;
 use crate::spool::{Pending, SnapshotNumber};
 
@@ -19,6 +20,7 @@ const BATCH: usize = 64;
 pub(super) struct Collector<'a> {
     shared: &'a Shared,
     signals: Vec<Signal>,
+    fit: Option<Fit>,
     /// `None` while it is at work, and where figures of ours are not sent.
     encoder: Option<Box<dyn Encode>>,
     last: Option<Tick>,
@@ -26,8 +28,13 @@ pub(super) struct Collector<'a> {
 }
 
 impl<'a> Collector<'a> {
-    pub(super) async fn new(shared: &'a Shared, signals: Vec<Signal>, encoder: Option<Box<dyn Encode>>) -> Self {
-        Self { shared, signals, encoder, last: None, number: shared.next_snapshot().await }
+    pub(super) async fn new(
+        shared: &'a Shared,
+        signals: Vec<Signal>,
+        fit: Option<Fit>,
+        encoder: Option<Box<dyn Encode>>,
+    ) -> Self {
+        Self { shared, signals, fit, encoder, last: None, number: shared.next_snapshot().await }
     }
 
     pub(super) async fn run(mut self, feed: Feed, interval: Duration, grace: Duration) {
@@ -91,12 +98,23 @@ impl<'a> Collector<'a> {
     }
 
     async fn push_snapshot(&mut self, encoding: Encoding, state: Option<Vec<u8>>) {
-        let Encoding { requests, skipped, is_cumulative } = encoding;
-        self.shared.lose(Signal::Metrics, skipped, DropReason::Encoding);
+        let Encoding { requests, lost, is_cumulative } = encoding;
+        for (reason, samples) in lost {
+            self.shared.lose(Signal::Metrics, samples, reason);
+        }
         let snapshot = is_cumulative.then_some(SnapshotNumber(self.number));
         self.number = self.number.saturating_add(1);
-        let pending = |(body, items)| Pending { signal: Signal::Metrics, body, items, snapshot };
+        let signal = Signal::Metrics;
+        let pending = |(body, items)| Pending { signal, body: self.fitted(signal, body), items, snapshot };
         self.shared.push(requests.into_iter().map(pending).collect(), state).await;
+    }
+
+    /// A request that the destination takes.
+    fn fitted(&self, signal: Signal, body: Bytes) -> Bytes {
+        let Some(fit) = self.fit else { return body };
+        let (body, shortened) = fit(signal, body);
+        self.shared.shortened(shortened);
+        body
     }
 
     /// Puts a batch in line. Who waits for it to be safe is told.
@@ -105,7 +123,7 @@ impl<'a> Collector<'a> {
         let mut receipts = Vec::new();
         for Envelope { signal, body, items, at: _, receipt } in batch.drain(..) {
             if self.signals.contains(&signal) {
-                requests.push(Pending { signal, body, items, snapshot: None });
+                requests.push(Pending { signal, body: self.fitted(signal, body), items, snapshot: None });
                 receipts.extend(receipt);
             } else {
                 debug!(destination = self.shared.name, signal = signal.as_str(), "not sent here, by configuration");

@@ -26,7 +26,8 @@ pub(super) struct Line {
 enum Condition {
     Fresh,
     Well,
-    Failing,
+    /// In which of the ways.
+    Failing(&'static str),
 }
 
 impl Line {
@@ -45,6 +46,11 @@ impl Line {
 
     /// Sends until the feed has ended and nothing is left, or time is up.
     pub(super) async fn run(mut self, shared: &Shared) {
+        self.send_all(shared).await;
+        self.route.transport.close();
+    }
+
+    async fn send_all(&mut self, shared: &Shared) {
         while let Some(taken) = shared.next(self.route.signal).await {
             let verdict = tokio::select! {
                 verdict = self.attempt(&taken) => verdict,
@@ -82,8 +88,8 @@ impl Line {
         }
     }
 
-    /// The first failure, the recovery and the first remark of the destination are told; what repeats them is for
-    /// those who debug.
+    /// The first failure of a kind, the recovery and the first remark of the destination are told; what repeats them is
+    /// for those who debug.
     fn tell(&mut self, shared: &Shared, verdict: &Verdict) {
         let destination = shared.name.as_str();
         let signal = self.route.signal.as_str();
@@ -93,9 +99,9 @@ impl Line {
             Verdict::Delivered { message, .. } => (Condition::Well, "rejects a part for good", message),
             // This says nothing yet about what it takes.
             Verdict::TooLarge { cause } => (self.condition, "wants smaller requests", cause),
-            Verdict::Retry { cause, .. } => (Condition::Failing, "fails and will be tried again", cause),
-            Verdict::Refused { cause, .. } => (Condition::Failing, "refuses data for good", cause),
-            Verdict::Unauthorized { cause } => (Condition::Failing, "refuses the credential; data is kept", cause),
+            Verdict::Retry { cause, .. } => failing("fails and will be tried again", cause),
+            Verdict::Refused { cause, .. } => failing("refuses data for good", cause),
+            Verdict::Unauthorized { cause } => failing("refuses the credential; data is kept", cause),
         };
         let is_remark = match verdict {
             Verdict::Delivered { rejected, message } => *rejected > 0 || !message.is_empty(),
@@ -107,12 +113,14 @@ impl Line {
         }
         match (std::mem::replace(&mut self.condition, now), now) {
             (Condition::Fresh, Condition::Well) => info!(destination, signal, endpoint, "destination takes data"),
-            (Condition::Failing, Condition::Well) => {
+            (Condition::Failing(_), Condition::Well) => {
                 self.remarked = false;
                 info!(destination, signal, endpoint, "destination takes data again");
             }
-            (Condition::Failing, Condition::Failing) => debug!(destination, signal, words, "destination {what}"),
-            (_, Condition::Failing) => warn!(destination, signal, endpoint, words, "destination {what}"),
+            (Condition::Failing(before), Condition::Failing(now)) if before == now => {
+                debug!(destination, signal, words, "destination {what}");
+            }
+            (_, Condition::Failing(_)) => warn!(destination, signal, endpoint, words, "destination {what}"),
             _ => {}
         }
         if is_remark {
@@ -123,6 +131,10 @@ impl Line {
             }
         }
     }
+}
+
+fn failing<'a>(what: &'static str, cause: &'a String) -> (Condition, &'static str, &'a String) {
+    (Condition::Failing(what), what, cause)
 }
 
 #[cfg(test)]

@@ -21,6 +21,7 @@ use self::collect::Collector;
 use self::line::Line;
 use self::shared::Shared;
 use crate::pack::Compression;
+use crate::reason::DropReason;
 use crate::spool::Keeping;
 use crate::verdict::Verdict;
 
@@ -69,11 +70,16 @@ pub struct Destination {
     pub retry: Retry,
     /// How it keeps what waits.
     pub keeping: Keeping,
+    /// Makes requests such as the destination takes them.
+    pub fit: Option<Fit>,
     /// Makes requests of snapshots; `None` for a destination that takes no figures of ours.
     pub encoder: Option<Box<dyn Encode>>,
     /// Ways out, one for each signal that is sent.
     pub routes: Vec<Route>,
 }
+
+/// Makes a request one that a destination takes, and tells how many labels had to be made shorter for it.
+pub type Fit = fn(Signal, Bytes) -> (Bytes, u64);
 
 /// One signal's way out.
 pub struct Route {
@@ -93,6 +99,9 @@ pub trait Transport: Send {
     /// Called when an attempt took too long: the connection may be dead without either side knowing. The next attempt
     /// connects anew.
     fn forget_connection(&mut self) {}
+
+    /// Called at the end: what was sent should survive what comes then.
+    fn close(&mut self) {}
 }
 
 /// An attempt on its way.
@@ -118,8 +127,8 @@ pub trait Encode: Send + Sync + 'static {
 pub struct Encoding {
     /// Requests that are not empty: the body, not compressed, and the points in it.
     pub requests: Vec<(Bytes, u64)>,
-    /// Samples that are in no request, because the destination takes none like them.
-    pub skipped: u64,
+    /// Samples that are in no request, because the destination takes none like them: why, and how many.
+    pub lost: Vec<(DropReason, u64)>,
     /// Whether these are sums since the beginning: then the next snapshot says all that this one says but the moments
     /// between, and this one may go where there is no room for both.
     pub is_cumulative: bool,
@@ -155,7 +164,7 @@ impl fmt::Debug for Destination {
 
 /// Runs a destination until its feed ends and what waits is sent, kept on disk or counted.
 pub async fn run(destination: Destination, context: Context, feed: Feed) {
-    let Destination { name, interval, timeout, grace, retry, keeping, mut encoder, routes } = destination;
+    let Destination { name, interval, timeout, grace, retry, keeping, fit, mut encoder, routes } = destination;
     let seed = context.seed;
     let shared = Shared::open(name, context, keeping).await;
     if let (Some(encoder), Some(state)) = (&mut encoder, shared.state().await) {
@@ -169,7 +178,7 @@ pub async fn run(destination: Destination, context: Context, feed: Feed) {
             line.run(&shared).await;
         }
     };
-    let collector = Collector::new(&shared, signals, encoder).await;
+    let collector = Collector::new(&shared, signals, fit, encoder).await;
     tokio::join!(collector.run(feed, interval, grace), send(first), send(second), send(third));
     shared.close().await;
 }

@@ -116,6 +116,14 @@ impl Shared {
         }
     }
 
+    /// Counts labels that were made shorter for the destination.
+    pub(super) fn shortened(&self, labels: u64) {
+        if labels > 0 {
+            self.telemetry.shortened(labels, &self.name);
+            debug!(destination = self.name, labels, "labels are cut or left out; the destination takes no more");
+        }
+    }
+
     /// Tells how much waits and since when, and lets the spool make itself small.
     pub(super) async fn tell_and_rest(&self) {
         let told = self.on_spool(|spool, now| {

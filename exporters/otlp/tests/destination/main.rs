@@ -6,9 +6,12 @@
     reason = "clippy knows test functions as such, but not the servers and the rig that they share"
 )]
 
+mod credentials;
 mod grpc;
 mod http;
 mod journal;
+mod json;
 mod rig;
 mod tls;
+mod trial;
 mod web;

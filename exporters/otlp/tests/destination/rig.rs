@@ -126,6 +126,10 @@ fn read(metrics: &ResourceMetrics, destination: &str, counts: &mut Counts) {
             let attributes: BTreeMap<String, String> =
                 point.attributes().map(|attribute| (attribute.key.to_string(), attribute.value.to_string())).collect();
             assert_eq!(attributes["wattline.destination"], destination);
+            if metric.name() == "wattline.shortened" {
+                counts.insert("shortened".to_owned(), point.value());
+                continue;
+            }
             let signal = &attributes["wattline.signal"];
             let what = match metric.name() {
                 "wattline.exported" => "exported",

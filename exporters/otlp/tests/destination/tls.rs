@@ -21,7 +21,7 @@ use crate::grpc::{Services, ok};
 use crate::rig::{Rig, config, counts, spans};
 
 /// An authority, and a certificate for `localhost` that it signed, as files.
-struct Certificates {
+pub(crate) struct Certificates {
     directory: TempDir,
     ca: String,
     cert: String,
@@ -29,7 +29,7 @@ struct Certificates {
 }
 
 impl Certificates {
-    fn make() -> Self {
+    pub(crate) fn make() -> Self {
         let ca_key = KeyPair::generate().unwrap();
         let mut params = CertificateParams::new(Vec::new()).unwrap();
         params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
@@ -48,7 +48,7 @@ impl Certificates {
         self.directory.path().join(name)
     }
 
-    fn trusting(&self) -> Tls {
+    pub(crate) fn trusting(&self) -> Tls {
         Tls { ca_file: Some(self.path("ca.pem")), ..Tls::default() }
     }
 
@@ -57,7 +57,7 @@ impl Certificates {
         Tls { cert_file, key_file, ..self.trusting() }
     }
 
-    fn acceptor(&self) -> TlsAcceptor {
+    pub(crate) fn acceptor(&self) -> TlsAcceptor {
         let provider = Arc::new(rustls::crypto::ring::default_provider());
         let chain = CertificateDer::pem_slice_iter(self.cert.as_bytes()).map(Result::unwrap).collect();
         let key = PrivateKeyDer::from_pem_slice(self.key.as_bytes()).unwrap();
@@ -132,6 +132,65 @@ async fn grpc_with_mutual_tls_delivers() {
     assert_eq!(seen.recv().await.unwrap().body, spans(2));
     rig.told("destination takes data").await;
     assert_eq!(rig.finish().await, counts(&[("exported traces", 2)]));
+}
+
+/// Puts the files of `from` in place of those of `to`, one after the other as those who rotate do.
+fn rotate(to: &Certificates, from: &Certificates) {
+    for name in ["ca.pem", "cert.pem", "key.pem"] {
+        std::fs::rename(from.path(name), to.path(name)).unwrap();
+    }
+}
+
+#[tokio::test]
+async fn grpc_uses_certificates_that_were_rotated_without_a_restart() {
+    let (old, new) = (Certificates::make(), Certificates::make());
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let port = listener.local_addr().unwrap().port();
+    let (services, mut seen) = Services::new(|_| ok());
+    let tls = ServerTlsConfig::new()
+        .identity(Identity::from_pem(&new.cert, &new.key))
+        .client_ca_root(Certificate::from_pem(&new.ca));
+    let server = tonic::transport::Server::builder()
+        .tls_config(tls)
+        .unwrap()
+        .add_service(services.traces())
+        .serve_with_incoming(TcpIncoming::from(listener));
+    tokio::spawn(async move { server.await.unwrap() });
+    let grpc = Config { protocol: Protocol::Grpc, ..config(format!("localhost:{port}")) };
+    let rig = Rig::start(Config { tls: old.mutual(), ..grpc });
+    rig.relay(Signal::Traces, &spans(3), 3);
+    rig.told("fails and will be tried again").await;
+    rotate(&old, &new);
+    assert_eq!(seen.recv().await.unwrap().body, spans(3));
+    rig.told("the certificates changed and are used from now on").await;
+    assert_eq!(rig.finish().await, counts(&[("exported traces", 3)]));
+}
+
+#[tokio::test]
+async fn https_uses_authorities_that_were_rotated_without_a_restart() {
+    let (old, new) = (Certificates::make(), Certificates::make());
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let port = listener.local_addr().unwrap().port();
+    let tls = old.mutual();
+    let rig = Rig::start(Config { tls, compression: Compression::None, ..config(format!("https://localhost:{port}")) });
+    rig.relay(Signal::Traces, &spans(3), 3);
+    let acceptor = new.acceptor();
+    let (connection, _) = listener.accept().await.unwrap();
+    assert!(acceptor.accept(connection).await.is_err(), "the old authority has not signed this server");
+    rotate(&old, &new);
+    let mut connection = loop {
+        let (connection, _) = listener.accept().await.unwrap();
+        if let Ok(connection) = acceptor.accept(connection).await {
+            break connection;
+        }
+    };
+    let mut request = Vec::new();
+    while !request.ends_with(&spans(3)) {
+        assert!(connection.read_buf(&mut request).await.unwrap() > 0, "{}", String::from_utf8_lossy(&request));
+    }
+    connection.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n").await.unwrap();
+    connection.flush().await.unwrap();
+    assert_eq!(rig.finish().await, counts(&[("exported traces", 3)]));
 }
 
 #[test]
