@@ -6,7 +6,7 @@ use std::path::Path;
 use wattline::config::Config;
 
 /// The tables that may be repeated.
-const ARRAYS: [&str; 3] = ["exporters.otlp", "exporters.file", "exporters.emf"];
+const ARRAYS: [&str; 4] = ["exporters.otlp", "exporters.cloudwatch", "exporters.file", "exporters.emf"];
 
 fn sample() -> String {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap().join("deploy/wattline.toml");

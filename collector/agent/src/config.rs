@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use serde::Deserialize;
+use wattline_probe_llm::otlp::Acknowledge;
 
 use crate::env;
 use crate::role::Role;
@@ -332,6 +333,13 @@ impl Config {
             "a role that measures, or probes.otlp.grpc.enabled or probes.otlp.http.enabled: without them there is nothing \
              to do",
         )?;
+        // A file is written through the system's memory, and nobody says when it is on disk.
+        check(
+            otlp.acknowledge == Acknowledge::Memory || self.exporters.file.is_empty(),
+            "probes.otlp.acknowledge",
+            || "disk".to_owned(),
+            "\"memory\" beside exporters.file, which does not tell when its lines are on disk",
+        )?;
         let Admin { enabled, listen, bearer_token_file, tls, plaintext_beyond_loopback } = &self.admin;
         let is_guarded = *plaintext_beyond_loopback || tls.is_enough_beyond_loopback(bearer_token_file.is_some());
         check(
@@ -393,6 +401,15 @@ mod tests {
         for listen in ["127.0.0.9:1", "[::1]:1", "[::ffff:127.0.0.1]:1"] {
             assert!(admin(&format!("listen = \"{listen}\"")).is_ok(), "{listen}");
         }
+    }
+
+    #[test]
+    fn an_acknowledgement_from_disk_wants_destinations_that_give_one() {
+        let disk = "[probes.otlp]\nacknowledge = \"disk\"\n";
+        assert!(Config::parse(disk).unwrap().validate().is_ok());
+        let with_file = Config::parse(&format!("{disk}[[exporters.file]]\npath = \"-\"\n")).unwrap();
+        let error = with_file.validate().unwrap_err().to_string();
+        assert!(error.starts_with("probes.otlp.acknowledge = disk: "), "{error}");
     }
 
     #[test]

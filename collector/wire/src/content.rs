@@ -1,7 +1,7 @@
 //! Takes message content out of relayed spans and log records: prompts, completions, instructions, arguments and
 //! results of tools.
 //!
-//! What holds content is told by its name alone, from one table ([`names`]): attributes wherever they stand, events of
+//! What holds content is told by its name alone, from one table (`content/names.rs`): attributes wherever they stand, events of
 //! spans, and bodies of log records. Everything else stays byte for byte, fields of a later protocol included; only the
 //! lengths of the messages around what was taken out are written anew. Names of spans, status messages and exceptions
 //! are not content here, whatever a program writes into them.
