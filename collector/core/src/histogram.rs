@@ -21,6 +21,8 @@ pub struct ExponentialHistogram {
 
 /// The smallest value, which is infinite while there is none: JSON has no word for that.
 mod known {
+    #![expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes the field so")]
+
     use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
     pub(super) fn serialize<S: Serializer>(value: &f64, serializer: S) -> Result<S::Ok, S::Error> {

@@ -55,8 +55,7 @@ pub struct Config {
     /// The most records in a request of logs. Default 10000.
     pub max_records: u64,
     /// The most bytes in a request before compression; larger ones are cut. Default 4194304 (4 MiB), which every
-    /// gRPC server takes; with `aws` never more than 1000000. In JSON, which is about four times as large as protobuf, this
-    /// is what it comes to, roughly.
+    /// gRPC server takes; with `aws` never more than 1000000.
     pub max_bytes: usize,
     /// The most bytes that wait for this destination on disk, compressed. Default 1073741824 (1 GiB). When they are
     /// used up the oldest are dropped and counted; of the metrics, sums are in the next snapshot too.

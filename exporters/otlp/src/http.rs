@@ -38,8 +38,8 @@ pub(crate) struct HttpTransport {
     pub(crate) headers: HeaderMap,
     pub(crate) header_files: HeaderFiles,
     pub(crate) redaction: Redaction,
-    /// Whether the body is JSON; otherwise it is protobuf.
-    pub(crate) json: bool,
+    /// The most bytes of a body in JSON before compression; `None` when it is protobuf.
+    pub(crate) json: Option<usize>,
     /// What is special about Amazon CloudWatch, when this is it.
     pub(crate) aws: Option<Target>,
     pub(crate) now: fn() -> Timestamp,
@@ -64,9 +64,13 @@ impl HttpTransport {
     /// Sends a compressed body in protobuf once, and once more when it was refused with a credential that has been
     /// replaced meanwhile.
     async fn deliver(&mut self, body: Bytes, compression: Compression) -> Verdict {
-        let body = if self.json {
-            match in_json(self.signal, body, compression).await {
-                Ok(body) => body,
+        let body = if let Some(bytes_max) = self.json {
+            match in_json(self.signal, body, compression, bytes_max).await {
+                Ok(Ok(body)) => body,
+                Ok(Err(bytes)) => {
+                    let cause = format!("in JSON the request has {bytes} bytes and may have {bytes_max}");
+                    return Verdict::TooLarge { cause };
+                }
                 Err(error) => {
                     let cause = format!("the request cannot be told in JSON: {error}");
                     return Verdict::Refused { reason: DropReason::Encoding, cause };
@@ -109,7 +113,7 @@ impl HttpTransport {
         let files = self.header_files.headers().map_err(|(key, problem)| format!("{key} {problem}"))?;
         let redaction = self.redaction.and(&Redaction::new(files.values().filter_map(|value| value.to_str().ok())));
         headers.extend(files);
-        let content_type = if self.json { JSON } else { PROTOBUF };
+        let content_type = if self.json.is_some() { JSON } else { PROTOBUF };
         headers.insert(CONTENT_TYPE, HeaderValue::from_static(content_type));
         if let Some(encoding) = compression.header() {
             headers.insert(CONTENT_ENCODING, HeaderValue::from_static(encoding));

@@ -11,11 +11,20 @@ use serde::Serialize;
 use wattline_core::Signal;
 use wattline_export_delivery::Compression;
 
-/// A compressed request of `signal` in protobuf as one in JSON, compressed alike.
-pub(crate) async fn in_json(signal: Signal, body: Bytes, compression: Compression) -> io::Result<Bytes> {
+/// A compressed request of `signal` in protobuf as one in JSON, compressed alike; or how many bytes it would have before
+/// that, when these are more than `bytes_max`.
+pub(crate) async fn in_json(
+    signal: Signal,
+    body: Bytes,
+    compression: Compression,
+    bytes_max: usize,
+) -> io::Result<Result<Bytes, usize>> {
     let work = tokio::task::spawn_blocking(move || {
         let json = to_json(signal, &compression.unpack(&body)?)?;
-        compression.pack(&json.into())
+        if json.len() > bytes_max {
+            return Ok(Err(json.len()));
+        }
+        compression.pack(&json.into()).map(Ok)
     });
     work.await.map_err(io::Error::other)?
 }

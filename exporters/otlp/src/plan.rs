@@ -100,13 +100,18 @@ fn encoder(config: &Config, limits: &Limits, context: &Context) -> Result<OtlpEn
     Ok(OtlpEncoder::new(limit, Telling::new(view, config.temporality, since), config.aws.is_some()))
 }
 
+/// The most bytes in a request before compression.
+fn bytes_max(config: &Config) -> usize {
+    if config.aws.is_some() { config.max_bytes.min(Target::BYTES_MAX) } else { config.max_bytes }
+}
+
 fn limits(config: &Config) -> Limits {
-    let (points_max, items_max, bytes_max) = match config.aws {
-        None => (u64::MAX, u64::MAX, usize::MAX),
-        Some(_) => (Target::POINTS_MAX, Target::ITEMS_MAX, Target::BYTES_MAX),
+    let (points_max, items_max) = match config.aws {
+        None => (u64::MAX, u64::MAX),
+        Some(_) => (Target::POINTS_MAX, Target::ITEMS_MAX),
     };
-    let request_bytes = config.max_bytes.min(bytes_max);
     // Requests are cut in protobuf; in JSON ids, numbers and the names of fields make them some times as large.
+    let request_bytes = bytes_max(config);
     let request_bytes =
         if config.protocol == Protocol::Json { request_bytes.div_ceil(JSON_TIMES) } else { request_bytes };
     Limits {
@@ -193,7 +198,7 @@ fn routes(config: &Config, now: fn() -> Timestamp) -> Result<Vec<Way>, (Key, Str
                     headers,
                     header_files,
                     redaction,
-                    json: config.protocol == Protocol::Json,
+                    json: (config.protocol == Protocol::Json).then_some(bytes_max(config)),
                     aws: aws.clone(),
                     now,
                 })

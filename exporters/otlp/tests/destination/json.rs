@@ -10,7 +10,7 @@ use wattline_core::Signal;
 use wattline_export_delivery::Compression;
 use wattline_export_otlp::{Config, Protocol};
 
-use crate::rig::{Rig, config, counts, spans};
+use crate::rig::{Rig, config, counts, logs, spans};
 use crate::web::{OK, Reply, Web};
 
 fn attribute(key: &str, value: Value) -> KeyValue {
@@ -73,4 +73,16 @@ async fn what_cannot_be_told_in_json_is_counted() {
     rig.relay(Signal::Traces, &Bytes::from_static(b"\x0a\xff"), 3);
     assert_eq!(rig.finish().await, counts(&[("encoding traces", 3)]));
     assert_eq!(web.rest().len(), 0);
+}
+
+#[tokio::test]
+async fn a_request_that_is_too_large_in_json_is_cut_before_it_is_sent() {
+    const BYTES_MAX: usize = 1_000_000;
+    let mut web = Web::start(|_| OK).await;
+    let rig = Rig::start(Config { protocol: Protocol::Json, max_bytes: BYTES_MAX, ..config(web.url()) });
+    // Records that are nearly empty grow most.
+    rig.relay(Signal::Logs, &logs(50_000), 50_000);
+    assert_eq!(rig.finish().await, counts(&[("exported logs", 50_000)]));
+    let sizes: Vec<usize> = web.rest().iter().map(|seen| seen.body.len()).collect();
+    assert!(sizes.len() > 1 && sizes.iter().all(|&bytes| bytes <= BYTES_MAX), "{sizes:?}");
 }
