@@ -5,6 +5,7 @@
 
 mod page;
 
+use std::cmp::Reverse;
 use std::collections::BTreeMap;
 
 use anyhow::{Context as _, Result, bail};
@@ -184,11 +185,11 @@ pub fn account(config: &Config, period: Period, by: By) -> Result<Account> {
             sums.entry(by.name(&labels)).or_default().add(&view, metric, &labels, u128::from(amount.amount));
         }
     }
-    let total = sums.values().fold(Sum::default(), |total, sum| total.plus(sum));
+    let total = sums.values().fold(Sum::default(), Sum::plus);
     let mut rows: Vec<(String, Sum)> = sums.into_iter().collect();
-    rows.sort_by(|(_, a), (_, b)| b.rank().cmp(&a.rank()));
+    rows.sort_by_key(|(_, sum)| Reverse(sum.rank()));
     let (energy_factor, carbon_factor) = factors(&reader, period, &view)?;
-    let covered = reader.covers()?.filter(|(first, last)| period.since < *first || period.until > *last);
+    let covered = reader.covers(period.span)?.filter(|(first, last)| period.since < *first || period.until > *last);
     Ok(Account {
         since: written(period.since),
         until: written(period.until),

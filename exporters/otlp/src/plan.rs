@@ -73,10 +73,9 @@ fn checked(config: Config, context: &Context) -> Result<Destination, (Key, Strin
     check_quantities(&config)?;
     let ways = routes(&config, context.now)?;
     let limits = limits(&config);
-    let encoder = match ways.iter().any(|way| way.signal == Signal::Metrics) {
-        true => Some(Box::new(encoder(&config, &limits, context)?) as Box<dyn Encode>),
-        false => None,
-    };
+    let sends_figures = ways.iter().any(|way| way.signal == Signal::Metrics);
+    let encoder = sends_figures.then(|| encoder(&config, &limits, context)).transpose()?;
+    let encoder = encoder.map(|encoder| Box::new(encoder) as Box<dyn Encode>);
     let keeping = Keeping {
         place: context.place(&config.name),
         durability: if config.survive_power_loss { Durability::Power } else { Durability::Process },

@@ -89,7 +89,7 @@ impl Account {
         let beyond = self.rows.get(top..).unwrap_or_default();
         if !beyond.is_empty() {
             let name = format!("({} more)", beyond.len());
-            table.push(cells(&beyond.iter().fold(Entry { name, ..Entry::default() }, |sum, entry| sum.plus(entry))));
+            table.push(cells(&beyond.iter().fold(Entry { name, ..Entry::default() }, Entry::plus)));
         }
         table.push(cells(&self.total));
         table

@@ -100,10 +100,10 @@ impl Reader {
         })
     }
 
-    /// The first second that anything was booked in, and the last commit.
-    pub fn covers(&self) -> Result<Option<(Timestamp, Timestamp)>, StoreError> {
-        let query = "SELECT (SELECT min(at) FROM book), (SELECT max(at) FROM state)";
-        let found = self.rows(query, [], |row| {
+    /// The first second of the first part of time that anything is booked in, and the last commit.
+    pub fn covers(&self, span: Span) -> Result<Option<(Timestamp, Timestamp)>, StoreError> {
+        let query = "SELECT (SELECT min(at) FROM book WHERE span = ?), (SELECT max(at) FROM state)";
+        let found = self.rows(query, [signed(span.seconds())], |row| {
             let (first, last): (Option<i64>, Option<i64>) = (row.get(0)?, row.get(1)?);
             Ok(first.zip(last).map(|(first, last)| (first.unsigned_abs(), last.unsigned_abs())))
         })?;

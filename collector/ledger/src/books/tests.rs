@@ -58,7 +58,7 @@ fn what_a_series_grew_by_stands_in_its_minute_its_hour_and_its_day() {
     let midnight = Period { span: Span::Day, since: at(0).back(Seconds::new(43_200.0)), until: at(43_200) };
     assert_eq!(reader.amounts("workload.energy", midnight).unwrap()[0].amount, 100);
     assert_eq!(reader.totals().unwrap(), [total("a", 0, 100)]);
-    assert_eq!(reader.covers().unwrap().map(|(_, last)| last), Some(at(3_700)));
+    assert_eq!(reader.covers(Span::Minute).unwrap().map(|(_, last)| last), Some(at(3_700)));
 }
 
 #[test]

@@ -149,7 +149,7 @@ mod tests {
     struct Nowhere;
 
     impl Transport for Nowhere {
-        fn send<'a>(&'a mut self, _body: Bytes, _compression: Compression) -> Sending<'a> {
+        fn send(&mut self, _body: Bytes, _compression: Compression) -> Sending<'_> {
             Box::pin(std::future::pending())
         }
     }

@@ -8,7 +8,7 @@ mod collect;
 mod line;
 mod shared;
 
-use std::fmt;
+use std::fmt::{self, Write as _};
 use std::pin::Pin;
 use std::time::Duration;
 
@@ -49,7 +49,7 @@ impl Context {
             if plain(character) {
                 file.push(character);
             } else {
-                file.push_str(&format!("+{:x}+", u32::from(character)));
+                write!(file, "+{:x}+", u32::from(character)).ok();
             }
         }
         Place::File(directory.join(format!("{file}.db")))
@@ -89,7 +89,7 @@ pub struct Route {
 /// Carries requests of one signal to one place.
 pub trait Transport: Send {
     /// Sends a request once. `body` is compressed as `compression` says. The caller bounds the time.
-    fn send<'a>(&'a mut self, body: Bytes, compression: Compression) -> Sending<'a>;
+    fn send(&mut self, body: Bytes, compression: Compression) -> Sending<'_>;
 
     /// Called when an attempt took too long: the connection may be dead without either side knowing. The next attempt
     /// connects anew.
@@ -175,12 +175,12 @@ pub async fn run(destination: Destination, context: Context, feed: Feed) {
     let signals: Vec<Signal> = routes.iter().map(|route| route.signal).collect();
     let mut lines = routes.into_iter().map(|route| Line::new(route, timeout, &retry, seed));
     let [first, second, third] = [lines.next(), lines.next(), lines.next()];
-    let send = async |line: Option<Line>| {
+    let run_line = async |line: Option<Line>| {
         if let Some(line) = line {
             line.run(&shared).await;
         }
     };
     let collector = Collector::new(&shared, signals, encoder).await;
-    tokio::join!(collector.run(feed, interval, grace), send(first), send(second), send(third));
+    tokio::join!(collector.run(feed, interval, grace), run_line(first), run_line(second), run_line(third));
     shared.close().await;
 }

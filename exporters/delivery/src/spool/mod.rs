@@ -94,12 +94,12 @@ impl Spool {
         match made_room {
             Some(more) => lost.extend(more),
             None => {
-                let lose = |packed: &Packed| Lost {
+                let unwritable = |packed: &Packed| Lost {
                     signal: packed.pending.signal,
                     items: packed.pending.items,
                     reason: DropReason::Unwritable,
                 };
-                lost.extend(packed.iter().map(lose));
+                lost.extend(packed.iter().map(unwritable));
                 self.past.accepted = self.past.accepted.saturating_add(lost.iter().map(|loss| loss.items).sum::<u64>());
                 for loss in &lost {
                     *self.past.dropped.entry(loss.reason).or_default() += loss.items;
@@ -127,6 +127,7 @@ impl Spool {
     }
 
     /// A request in flight waits again, before those that came after it.
+    #[expect(clippy::needless_pass_by_value, reason = "a request that was settled cannot be settled again")]
     pub fn put_back(&mut self, taken: Taken) {
         if let Some(shelf) = self.shelf_of(&taken) {
             shelf.put_back(&taken);
@@ -135,12 +136,14 @@ impl Spool {
 
     /// The destination took a request in flight, less `rejected` items.
     #[must_use = "losses are counted"]
+    #[expect(clippy::needless_pass_by_value, reason = "a request that was settled cannot be settled again")]
     pub fn delivered(&mut self, taken: Taken, rejected: u64) -> Option<Lost> {
         self.shelf_of(&taken)?.delivered(&taken, rejected)
     }
 
     /// A request in flight is given up.
     #[must_use = "losses are counted"]
+    #[expect(clippy::needless_pass_by_value, reason = "a request that was settled cannot be settled again")]
     pub fn refused(&mut self, taken: Taken, reason: DropReason) -> Option<Lost> {
         Some(self.shelf_of(&taken)?.refused(&taken, reason))
     }
@@ -148,6 +151,7 @@ impl Spool {
     /// A request in flight is larger than the destination takes: its halves wait in its place. It is lost when it
     /// has none, and when it is so small that a destination without room for it has room for nothing.
     #[must_use = "losses are counted"]
+    #[expect(clippy::needless_pass_by_value, reason = "a request that was settled cannot be settled again")]
     pub fn too_large(&mut self, taken: Taken) -> Option<Lost> {
         let cut = self.keeping.cut;
         let compression = self.keeping.compression;
@@ -156,10 +160,10 @@ impl Spool {
         // Whether it is a part of a snapshot stays as it is in the store.
         let halves = whole.and_then(|body| halves(&Pending { signal, body, items, snapshot: None }, cut));
         let packed = halves
-            .and_then(|[first, second]| Some([packed(first, compression).ok()?, packed(second, compression).ok()?]));
-        let shelf = self.shelf_of(&taken)?;
-        let is_halved = packed.is_some_and(|packed| shelf.halve(&taken, &packed).unwrap_or(false));
-        (!is_halved).then(|| shelf.refused(&taken, DropReason::TooLarge))
+            .and_then(|[first, second]| Some([packed(&first, compression).ok()?, packed(&second, compression).ok()?]));
+        let place = self.shelf_of(&taken)?;
+        let is_halved = packed.is_some_and(|packed| place.halve(&taken, &packed).unwrap_or(false));
+        (!is_halved).then(|| place.refused(&taken, DropReason::TooLarge))
     }
 
     /// Ends the spool. What waits on disk stays there; what waits in memory moves to the disk if it can, and is lost
@@ -325,7 +329,7 @@ impl Spool {
     /// Requests as they wait: cut to the limits and compressed.
     fn packed(&self, requests: Vec<Pending>) -> (Vec<Packed>, Vec<Lost>) {
         let (mut packed_all, mut lost) = (Vec::new(), Vec::new());
-        let mut lose = |pending: &Pending, reason| {
+        let mut drop_it = |pending: &Pending, reason| {
             if pending.items > 0 {
                 lost.push(Lost { signal: pending.signal, items: pending.items, reason });
             }
@@ -339,16 +343,16 @@ impl Spool {
                     continue;
                 }
                 if self.keeping.limits.fits(&part) {
-                    match packed(part.clone(), self.keeping.compression) {
+                    match packed(&part, self.keeping.compression) {
                         Ok(packed) => packed_all.push(packed),
-                        Err(_failed) => lose(&part, DropReason::Encoding),
+                        Err(_failed) => drop_it(&part, DropReason::Encoding),
                     }
                     continue;
                 }
                 copied_max = copied_max.saturating_sub(part.body.len());
                 match halves(&part, self.keeping.cut) {
                     Some([first, second]) if copied_max > 0 => parts.extend([second, first]),
-                    _ => lose(&part, DropReason::TooLarge),
+                    _ => drop_it(&part, DropReason::TooLarge),
                 }
             }
         }
@@ -364,9 +368,9 @@ const COPIES_MAX: usize = 32;
 /// destination costs which answers everything so: about a thousand for a request of 4 MiB.
 const SMALLEST_CUT: usize = 16 * 1024;
 
-fn packed(pending: Pending, compression: Compression) -> std::io::Result<Packed> {
+fn packed(pending: &Pending, compression: Compression) -> std::io::Result<Packed> {
     let body = compression.pack(&pending.body)?;
-    Ok(Packed { pending: Pending { body: Bytes::new(), ..pending }, body, compression })
+    Ok(Packed { pending: Pending { body: Bytes::new(), ..pending.clone() }, body, compression })
 }
 
 #[cfg(test)]

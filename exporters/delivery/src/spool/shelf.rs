@@ -221,9 +221,9 @@ impl Shelf {
             let Entry { id, items, cost, .. } = entry;
             let Some((body, compression)) = self.body(&entry)? else {
                 let gone = Gone { id, cost, items };
-                let loss = Lost { signal, items, reason: DropReason::Corrupt };
-                self.settle(Changes { gone: vec![gone], lost: vec![loss], ..Changes::default() });
-                lost.push(loss);
+                let corrupt = Lost { signal, items, reason: DropReason::Corrupt };
+                self.settle(Changes { gone: vec![gone], lost: vec![corrupt], ..Changes::default() });
+                lost.push(corrupt);
                 continue;
             };
             self.in_flight.insert(id, items);
@@ -243,8 +243,8 @@ impl Shelf {
     /// The destination took a request in flight, less `rejected` items.
     pub(super) fn delivered(&mut self, taken: &Taken, rejected: u64) -> Option<Lost> {
         let rejected = rejected.min(taken.items);
-        let loss = Lost { signal: taken.signal, items: rejected, reason: DropReason::PartialRejection };
-        let lost = Some(loss).filter(|loss| loss.items > 0);
+        let part = Lost { signal: taken.signal, items: rejected, reason: DropReason::PartialRejection };
+        let lost = Some(part).filter(|part| part.items > 0);
         self.leave(taken, vec![(taken.signal, taken.items - rejected)], lost.into_iter().collect());
         lost
     }
