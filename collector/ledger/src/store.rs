@@ -250,7 +250,14 @@ mod tests {
         connection.execute("INSERT INTO a VALUES (1)", []).unwrap();
         assert_eq!(damaged, None);
         for name in ["deep/books.db", "deep/books.db-wal"] {
-            let mode = fs::File::open(directory.path().join(name)).unwrap().metadata().unwrap().permissions().mode();
+            let mode = fs::File::options()
+                .read(true)
+                .open(directory.path().join(name))
+                .unwrap()
+                .metadata()
+                .unwrap()
+                .permissions()
+                .mode();
             assert_eq!(mode & 0o777, 0o600, "{name}");
         }
     }

@@ -9,6 +9,11 @@ fn at(seconds: u64) -> Timestamp {
     Timestamp::from_unix_nanos((1_795_867_200 + seconds) * 1_000_000_000)
 }
 
+#[expect(clippy::disallowed_methods, reason = "the file under test")]
+fn bytes_of(path: &std::path::Path) -> Vec<u8> {
+    fs::read(path).unwrap()
+}
+
 fn series(name: &str) -> Series {
     Series { metric: "workload.energy".to_owned(), labels: format!("{{\"systemd.unit\":\"{name}\"}}") }
 }
@@ -182,7 +187,7 @@ proptest! {
             match end {
                 // Killed: the files stay as they are.
                 0 => {
-                    let (file, log) = (fs::read(&path).unwrap(), fs::read(&journal).unwrap());
+                    let (file, log) = (bytes_of(&path), bytes_of(&journal));
                     drop(ledger);
                     fs::write(&path, file).unwrap();
                     fs::write(&journal, log).unwrap();

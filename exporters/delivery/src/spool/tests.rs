@@ -69,6 +69,11 @@ fn push(spool: &mut Spool, pending: Pending, at: u64) -> Vec<Lost> {
     spool.push(vec![pending], None, second(at)).lost
 }
 
+#[expect(clippy::disallowed_methods, reason = "the file under test")]
+fn bytes_of(path: impl AsRef<Path>) -> Vec<u8> {
+    fs::read(path).unwrap()
+}
+
 fn lost(signal: Signal, items: u64, reason: DropReason) -> Lost {
     Lost { signal, items, reason }
 }
@@ -193,7 +198,7 @@ fn what_waits_and_what_was_counted_survive_the_process() {
     let directory = tempfile::tempdir().unwrap();
     let mut spool = on_disk(directory.path());
     for number in 1..=4 {
-        let pushed = spool.push(vec![opaque(Signal::Logs, 10, number)], Some(&[number as u8]), second(number));
+        let pushed = spool.push(vec![opaque(Signal::Logs, 10, number)], Some(&number.to_le_bytes()), second(number));
         assert!(pushed.is_kept);
     }
     let taken = spool.take(Signal::Logs, second(4)).0.unwrap();
@@ -204,7 +209,7 @@ fn what_waits_and_what_was_counted_survive_the_process() {
     let mut spool = on_disk(directory.path());
     let tally = spool.tally();
     assert_eq!((tally.accepted, tally.delivered, tally.waiting, tally.in_flight), (10, 1, 9, 0));
-    assert_eq!(spool.state(), Some(vec![4]));
+    assert_eq!(spool.state(), Some(4_u64.to_le_bytes().to_vec()));
     assert_eq!(rest(&mut spool, Signal::Logs, 5), [2, 3, 4], "what was in flight waits again, in its place");
 }
 
@@ -228,7 +233,7 @@ fn a_request_that_the_disk_has_changed_is_skipped_and_counted() {
         assert_eq!(push(&mut spool, Pending { body, ..opaque(Signal::Traces, 0, items) }, 1), []);
     }
     assert_eq!(spool.close(), []);
-    let mut bytes = fs::read(&path).unwrap();
+    let mut bytes = bytes_of(&path);
     let place = bytes.windows(50).position(|window| window == [2; 50]).unwrap();
     bytes[place + 20] ^= 0x10;
     fs::write(&path, bytes).unwrap();
@@ -266,7 +271,7 @@ fn any_damaged_page_costs_what_was_on_it_and_the_sums_close() {
     let taken = spool.take(Signal::Logs, second(9)).0.unwrap();
     assert_eq!(spool.delivered(taken, 0), None);
     assert_eq!(spool.close(), []);
-    let whole = fs::read(&path).unwrap();
+    let whole = bytes_of(&path);
     for page in 1..whole.len() / 4096 {
         let mut bytes = whole.clone();
         bytes[page * 4096..(page + 1) * 4096].fill(0xff);
@@ -343,10 +348,10 @@ fn space_is_given_back_when_all_is_delivered() {
         assert_eq!(spool.delivered(taken, 0), None);
     }
     spool.rest();
-    let size = |suffix: &str| fs::File::open(format!("{}{suffix}", path.display())).unwrap().metadata().unwrap().len();
+    let size = |suffix: &str| bytes_of(format!("{}{suffix}", path.display())).len();
     assert!(size("") < 64 << 10, "{} bytes are left of 16 MiB", size(""));
     assert_eq!(size("-wal"), 0);
-    assert!(!fs::read(&path).unwrap().windows(32).any(|window| window == [7; 32]), "nothing of it is left");
+    assert!(!bytes_of(&path).windows(32).any(|window| window == [7; 32]), "nothing of it is left");
 }
 
 #[derive(Clone, Debug)]
@@ -408,7 +413,7 @@ impl Play {
         let keeping = self.spool.keeping.clone();
         let Place::File(path) = &keeping.place else { return };
         let journal = format!("{}-wal", path.display());
-        let (file, log) = (fs::read(path).unwrap(), fs::read(&journal).unwrap());
+        let (file, log) = (bytes_of(path), bytes_of(&journal));
         self.flying.clear();
         // Lets go of the lock. Whatever a proper end does to the files is undone.
         self.spool = Spool::open(Keeping { place: Place::Memory, ..keeping.clone() });
@@ -417,9 +422,9 @@ impl Play {
         self.spool = Spool::open(keeping);
     }
 
-    fn step(&mut self, step: Step) -> Vec<Lost> {
+    fn step(&mut self, step: &Step) -> Vec<Lost> {
         let Self { spool, flying, now, number } = self;
-        match step {
+        match *step {
             Step::Push(signal, bytes, items, own) => {
                 *number += 1;
                 let own = own && signal == Signal::Metrics;
@@ -471,7 +476,7 @@ proptest! {
         let mut play = Play::new(Place::Memory);
         let mut reported = 0_u64;
         for step in script {
-            let losses = play.step(step);
+            let losses = play.step(&step);
             prop_assert!(losses.iter().all(|loss| loss.items > 0));
             reported += losses.iter().map(|loss| loss.items).sum::<u64>();
             let tally = play.spool.tally();
@@ -495,7 +500,7 @@ proptest! {
         let known = |tally: &Tally| (tally.accepted, tally.delivered + tally.dropped_items());
         for step in script {
             let is_end = matches!(step, Step::Kill { .. });
-            play.step(step);
+            play.step(&step);
             let tally = play.spool.tally();
             prop_assert!(closes(&tally), "{tally:?}");
             if is_end {
