@@ -226,7 +226,8 @@ fn factors(reader: &Reader, period: Period, view: &View) -> Result<(Option<f64>,
     })
 }
 
-fn written(at: Timestamp) -> String {
+/// A time as it is written everywhere: RFC 3339, in UTC.
+pub fn written(at: Timestamp) -> String {
     let at = std::time::UNIX_EPOCH + std::time::Duration::from_secs(at.unix_seconds());
     humantime::format_rfc3339_seconds(at).to_string()
 }

@@ -59,7 +59,7 @@ pub fn exporters_that_open(config: &Config, telemetry: &Telemetry) -> Vec<Box<dy
 }
 
 /// What the destinations of a configuration are lent.
-fn context(config: &Config, telemetry: &Telemetry) -> Context {
+pub fn context(config: &Config, telemetry: &Telemetry) -> Context {
     let spools = Some(config.state.directory().join("spool"));
     Context { telemetry: telemetry.clone(), now: clock::wall, seed: clock::tick().at.nanos(), spools }
 }

@@ -1,9 +1,10 @@
 //! `wattline doctor` and `wattline check`: what works, what does not, why, and what to do.
 
+mod state;
+
 use std::fmt::Write;
 use std::path::Path;
 
-use rustix::fs::{Access, access};
 use serde::Serialize;
 use wattline_core::reading::{SourceHealth, SourceState};
 use wattline_core::{DeviceKind, HostRoot, Method, Probe, Readings, Snapshot, Telemetry};
@@ -223,7 +224,7 @@ fn agent(config: &Config, told: &Snapshot) -> Vec<Line> {
     lines.push(relay(&config.relay));
     let bills = costs::bills(config, told);
     lines.extend(bills.iter().map(|(name, bill)| Line::up(format!("{name} bills"), costs::words(bill))));
-    lines.push(state_directory(&config.state.directory()));
+    lines.extend(state::lines(config));
     if let Some(limit) = telemetry::descriptor_limit() {
         lines.push(Line::up("open files", format!("up to {limit}")));
     }
@@ -243,27 +244,6 @@ fn relay(config: &content::Config) -> Line {
         (Handling::Hash, Some(path)) => format!("hashed with the key of {}", path.display()),
     };
     Line::up(name, said)
-}
-
-/// Whether the directory can be written, or made where it does not exist. Nothing is made here.
-fn state_directory(directory: &Path) -> Line {
-    let nearest = directory.ancestors().find(|path| path.try_exists().unwrap_or(true)).unwrap_or(Path::new("."));
-    // The parent of a relative name is the empty path, which stands for the working directory.
-    let nearest = if nearest.as_os_str().is_empty() { Path::new(".") } else { nearest };
-    let allowed = access(nearest, Access::WRITE_OK | Access::EXEC_OK).map_err(std::io::Error::from);
-    let failed = |what: String| {
-        Line::failed(
-            "state.directory",
-            what,
-            "set state.directory to a directory this user may write; until then nothing survives a restart",
-        )
-    };
-    match allowed {
-        _ if nearest.is_file() => failed(format!("{} is not a directory", nearest.display())),
-        Err(error) => failed(format!("writing to {}: {error}", nearest.display())),
-        Ok(()) if nearest == directory => Line::up("state.directory", directory.display().to_string()),
-        Ok(()) => Line::up("state.directory", format!("{}, made by the first run", directory.display())),
-    }
 }
 
 /// Why a listener cannot be opened. `is_running` says that a wattline measures with this configuration: then a place

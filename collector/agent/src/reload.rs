@@ -42,6 +42,8 @@ fn without_restart(mut fresh: Config, current: &Config) -> Config {
         ("role", fresh.role != current.role),
         ("host.root", fresh.host.root != current.host.root),
         ("host.lease", fresh.host.lease != current.host.lease),
+        ("state.directory", fresh.state != current.state),
+        ("ledger.max_bytes", fresh.ledger != current.ledger),
         ("log.level", fresh.log.level != current.log.level),
         ("log.format", fresh.log.format != current.log.format),
     ] {
@@ -51,6 +53,8 @@ fn without_restart(mut fresh: Config, current: &Config) -> Config {
     }
     fresh.role = current.role;
     fresh.host = current.host.clone();
+    fresh.state = current.state.clone();
+    fresh.ledger = current.ledger.clone();
     fresh.log = current.log.clone();
     fresh
 }

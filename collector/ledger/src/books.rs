@@ -10,6 +10,7 @@
 mod reader;
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::fs::File;
 use std::path::{Path, PathBuf};
 
 pub use self::reader::{Amount, Evidence, Period, Reader};
@@ -145,13 +146,17 @@ pub struct Ledger {
     /// The hour in which rows that are too old were last looked for.
     swept: u64,
     damaged: Option<PathBuf>,
+    /// Held until the end. Readers do not ask for it.
+    _lock: File,
 }
 
 impl Ledger {
     /// Opens the books, which may grow to about `bytes_max`.
     pub fn open(path: &Path, bytes_max: u64) -> Result<Self, StoreError> {
+        let lock = store::lock(path)?;
         let Opened { connection, damaged } = store::open(&Place::File(path.to_owned()), &SCHEMA, Durability::Process)?;
-        Ok(Self { connection, path: path.to_owned(), bytes_max, numbers: BTreeMap::new(), swept: 0, damaged })
+        let (path, numbers) = (path.to_owned(), BTreeMap::new());
+        Ok(Self { connection, path, bytes_max, numbers, swept: 0, damaged, _lock: lock })
     }
 
     /// The damaged file that stood here and was set aside.

@@ -7,7 +7,7 @@
 //! The journal is a write-ahead log: a commit is one append, a reader disturbs no writer, and a process that is
 //! killed loses nothing that was committed.
 
-use std::fs::{self, DirBuilder, OpenOptions};
+use std::fs::{self, DirBuilder, OpenOptions, TryLockError};
 use std::io;
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
@@ -16,7 +16,7 @@ use std::time::Duration;
 use rusqlite::{Connection, ErrorCode, OpenFlags};
 
 /// Where a database is.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Place {
     /// In a file, which is made where there is none, for the owner only.
     File(PathBuf),
@@ -108,6 +108,22 @@ pub fn open(place: &Place, schema: &Schema, durability: Durability) -> Result<Op
             Ok(Opened { connection: open_file(path, schema, durability)?, damaged: Some(aside) })
         }
         opened => Ok(Opened { connection: opened?, damaged: None }),
+    }
+}
+
+/// Keeps other writers of a shared database out, until what it returns is dropped.
+///
+/// The lock is on a file beside the database: a process that closes any descriptor of the database itself gives up
+/// SQLite's own locks on it (sqlite.org/howtocorrupt.html, "Posix advisory locks").
+pub fn lock(path: &Path) -> Result<fs::File, StoreError> {
+    let lock = path.with_extension("lock");
+    make_private(&lock)?;
+    let unusable = |source| StoreError::Unusable { path: lock.clone(), source };
+    let file = OpenOptions::new().read(true).append(true).open(&lock).map_err(unusable)?;
+    match file.try_lock() {
+        Ok(()) => Ok(file),
+        Err(TryLockError::WouldBlock) => Err(StoreError::InUse { path: path.to_owned() }),
+        Err(TryLockError::Error(source)) => Err(unusable(source)),
     }
 }
 

@@ -10,7 +10,7 @@ fn at(seconds: u64) -> Timestamp {
 }
 
 #[expect(clippy::disallowed_methods, reason = "the file under test")]
-fn bytes_of(path: &std::path::Path) -> Vec<u8> {
+fn bytes_of(path: &Path) -> Vec<u8> {
     fs::read(path).unwrap()
 }
 
@@ -64,6 +64,16 @@ fn what_a_series_grew_by_stands_in_its_minute_its_hour_and_its_day() {
     assert_eq!(reader.amounts("workload.energy", midnight).unwrap()[0].amount, 100);
     assert_eq!(reader.totals().unwrap(), [total("a", 0, 100)]);
     assert_eq!(reader.covers(Span::Minute).unwrap().map(|(_, last)| last), Some(at(3_700)));
+}
+
+#[test]
+fn two_agents_do_not_write_into_one_ledger() {
+    let directory = tempfile::tempdir().unwrap();
+    let first = open(&directory);
+    let path = directory.path().join("ledger.db");
+    assert!(matches!(Ledger::open(&path, 1 << 30), Err(StoreError::InUse { .. })));
+    drop(first);
+    assert!(Ledger::open(&path, 1 << 30).is_ok());
 }
 
 #[test]

@@ -135,6 +135,10 @@ impl Shared {
         });
         if let Some((items, bytes, age)) = told.await {
             self.telemetry.waiting(items, bytes, age, &self.name);
+            if items > 0 {
+                // A disk that failed when a line asked for more may answer now.
+                self.arrived.iter().for_each(Notify::notify_one);
+            }
         }
     }
 
