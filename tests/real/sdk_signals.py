@@ -1,5 +1,7 @@
-"""Metrics and log records as OpenTelemetry's own Python SDK sends them, by both of its exporters."""
+"""Signals as OpenTelemetry's own SDKs send them: metrics and log records by both exporters of the one for Python, all
+three signals by all three exporters of the one for JavaScript."""
 
+import subprocess
 from collections.abc import Iterator, Sequence
 from typing import Protocol
 
@@ -14,6 +16,8 @@ from opentelemetry.sdk._logs.export import InMemoryLogRecordExporter, SimpleLogR
 from opentelemetry.sdk.metrics import MeterProvider
 from opentelemetry.sdk.metrics.export import InMemoryMetricReader
 from opentelemetry.sdk.resources import Resource
+
+from components import HERE, paths
 
 
 class Ports(Protocol):
@@ -33,7 +37,16 @@ def send(receivers: Sequence[Ports]) -> list[str]:
             exporter.shutdown()
             assert result.name == "SUCCESS", f"{signal} by {way}: {result}"
         services.append(f"relay-sdk-{signal}-{way}")
-    return services
+    return services + _send_by_javascript(receivers)
+
+
+def _send_by_javascript(receivers: Sequence[Ports]) -> list[str]:
+    # A script that comes by standard input finds the packages of the folder that it runs in.
+    argv = ["node", "--input-type=module", "-", *(f"{ports.grpc}:{ports.http}" for ports in receivers)]
+    with (HERE / "js" / "send.mjs").open() as script:
+        sent = subprocess.run(argv, cwd=paths()["js"], stdin=script, capture_output=True, timeout=60, text=True)
+    assert sent.returncode == 0, sent.stderr
+    return sent.stdout.splitlines()
 
 
 def _exporter(signal: str, way: str, ports: Ports) -> GrpcMetrics | HttpMetrics | GrpcLogs | HttpLogs:
