@@ -90,6 +90,9 @@ impl Spool {
         }
         let on_disk = self.on_main(|main| main.push(&packed, &lost, state, now));
         let is_kept = on_disk.is_some() && self.keeping.place != Place::Memory;
+        if is_kept {
+            self.hand_over();
+        }
         let made_room = on_disk.or_else(|| self.on_spare(|spare| spare.push(&packed, &lost, state, now)));
         match made_room {
             Some(more) => lost.extend(more),
@@ -184,6 +187,7 @@ impl Spool {
         } else if let Some(spare) = &mut self.spare {
             lost.extend(spare.clear(DropReason::Shutdown).unwrap_or_default());
         }
+        self.hand_over();
         if let Some(main) = &mut self.main {
             // What cannot be given back now is given back at the next start.
             main.rest().ok();
@@ -193,6 +197,7 @@ impl Spool {
 
     /// Gives space back. To be called when nothing has happened for a while.
     pub fn rest(&mut self) {
+        self.hand_over();
         self.on_main(Shelf::rest);
     }
 
@@ -293,6 +298,17 @@ impl Spool {
         let is_told = self.main.as_mut().is_some_and(|main| main.adopt(&spare, &tally).is_ok());
         if !is_told {
             self.past = std::mem::take(&mut self.past).plus(&tally);
+        }
+    }
+
+    /// What is counted here only is counted by the main store from now on, if it can be.
+    fn hand_over(&mut self) {
+        if self.past == Tally::default() {
+            return;
+        }
+        let Some(nothing) = Shelf::in_memory(0, 0) else { return };
+        if self.main.as_mut().is_some_and(|main| main.adopt(&nothing, &self.past).is_ok()) {
+            self.past = Tally::default();
         }
     }
 

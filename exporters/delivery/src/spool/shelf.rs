@@ -137,6 +137,12 @@ impl Shelf {
         self.run_to_end(&format!("PRAGMA max_page_count = {pages}"))
     }
 
+    /// Refuses every write, as a disk does that is full to the last byte.
+    #[cfg(test)]
+    pub(super) fn refuse_writes(&mut self, is_full: bool) -> Outcome<()> {
+        self.connection.pragma_update(None, "query_only", is_full)
+    }
+
     /// Where all items are.
     pub(super) fn tally(&self) -> &Tally {
         &self.tally
@@ -313,6 +319,9 @@ impl Shelf {
     /// off. `tally` is what `other` counted; items of it that are nowhere any more are lost. It returns how many those
     /// are.
     pub(super) fn adopt(&mut self, other: &Self, tally: &Tally) -> Outcome<u64> {
+        // The sums are read again below, and must have it.
+        self.write_owed()?;
+        self.owed = Changes::default();
         let transaction = self.connection.unchecked_transaction()?;
         let (mut bytes, mut adopted) = (0_u64, 0_u64);
         let mut id = next_id(&transaction)?;
