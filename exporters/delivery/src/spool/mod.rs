@@ -19,7 +19,7 @@ use wattline_ledger::store::{self, Opened};
 use wattline_ledger::{Durability, Place, StoreError};
 
 pub use self::request::{Cut, Limits, Lost, Order, Pending, SnapshotNumber, Taken, Tally};
-use self::shelf::{Outcome, Packed, SCHEMA, Shelf, halves};
+use self::shelf::{Known, Outcome, Packed, SCHEMA, Shelf, halves};
 use crate::pack::Compression;
 use crate::reason::DropReason;
 
@@ -316,8 +316,7 @@ impl Spool {
     fn replace(&mut self) -> bool {
         let Place::File(path) = self.keeping.place.clone() else { return false };
         let Some(damaged) = self.main.take() else { return false };
-        let before = damaged.tally().clone();
-        drop(damaged);
+        let before = damaged.into_known();
         let Ok(aside) = store::set_aside(&path) else { return false };
         match store::open(&self.keeping.place, &SCHEMA, self.keeping.durability) {
             Ok(opened) => self.begin(opened),
@@ -328,13 +327,16 @@ impl Spool {
     }
 
     /// Goes on with what can be read of a damaged file. `before` is what was known of it, where it was open before.
-    fn rescue_from(&mut self, aside: &Path, before: Option<Tally>) {
+    fn rescue_from(&mut self, aside: &Path, before: Option<Known>) {
         let Some(main) = &mut self.main else { return };
         let old = store::open_to_read(aside, &SCHEMA).ok().and_then(|old| Shelf::new(0, old, u64::MAX).ok());
-        let before = before.or_else(|| old.as_ref().map(|old| old.tally().clone())).unwrap_or_default();
+        let known = before.or_else(|| old.as_ref().map(Shelf::known)).unwrap_or_default();
         // Where nothing can be read, nothing is adopted, and all that was there is missing.
         let old = old.or_else(|| Shelf::in_memory(0, 0));
-        let missing = old.and_then(|old| main.adopt(&old, &before).ok());
+        let missing = old.and_then(|mut old| {
+            let tally = old.learn(known);
+            main.adopt(&old, &tally).ok()
+        });
         let lost = match missing {
             Some(missing) => format!("{missing} items could not be read out of it"),
             None => "nothing could be read out of it".to_owned(),

@@ -86,6 +86,13 @@ struct Changes {
     lost: Vec<Lost>,
 }
 
+/// What a store knows beside what stands in its file.
+#[derive(Debug, Default)]
+pub(super) struct Known {
+    tally: Tally,
+    owed: Changes,
+}
+
 /// A request that leaves.
 #[derive(Clone, Copy, Debug)]
 struct Gone {
@@ -146,6 +153,23 @@ impl Shelf {
     /// Where all items are.
     pub(super) fn tally(&self) -> &Tally {
         &self.tally
+    }
+
+    /// What it knows beside its file.
+    pub(super) fn known(&self) -> Known {
+        Known { tally: self.tally.clone(), owed: self.owed.clone() }
+    }
+
+    /// The same, while the file is closed.
+    pub(super) fn into_known(self) -> Known {
+        Known { tally: self.tally, owed: self.owed }
+    }
+
+    /// Leaves out of what can be read what is known to be gone, and returns where all items are.
+    pub(super) fn learn(&mut self, known: Known) -> Tally {
+        let Known { tally, owed } = known;
+        self.owed = owed;
+        tally
     }
 
     /// Bytes that wait or are in flight, with what a request costs beside its body.

@@ -295,6 +295,37 @@ fn any_damaged_page_costs_what_was_on_it_and_the_sums_close() {
     }
 }
 
+/// A request whose row cannot be taken out of a damaged file is gone nevertheless.
+#[test]
+fn no_damaged_page_brings_back_what_was_delivered() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("a.db");
+    let mut spool = on_disk(directory.path());
+    for number in 0..12 {
+        assert_eq!(push(&mut spool, opaque(Signal::Logs, 9_000, 10 + number), number), []);
+    }
+    assert_eq!(spool.close(), []);
+    let whole = fs::read(&path).unwrap();
+    let mut found_late = 0;
+    for page in 1..whole.len() / 4096 {
+        let mut bytes = whole.clone();
+        bytes[page * 4096..(page + 1) * 4096].fill(0);
+        fs::write(&path, bytes).unwrap();
+        for suffix in ["-wal", ".damaged", ".damaged-wal", ".damaged-shm"] {
+            fs::remove_file(format!("{}{suffix}", path.display())).ok();
+        }
+        let mut spool = Spool::open(keeping(Place::File(path.clone())));
+        let mut delivered = deliver_all(&mut spool, Signal::Logs, 13);
+        found_late += usize::from(spool.tally().accepted == 186 && spool.tally().dropped_items() > 0);
+        let tally = spool.tally();
+        assert!(closes(&tally) && tally.delivered == delivered.iter().sum::<u64>(), "page {page}: {tally:?}");
+        delivered.sort_unstable();
+        delivered.dedup();
+        assert_eq!(tally.delivered, delivered.iter().sum::<u64>(), "page {page}: something came twice");
+    }
+    assert!(found_late > 0, "no damage was found while the spool was at work");
+}
+
 /// A disk of a few pages: `max_page_count` answers as a full disk does.
 fn fill_up(spool: &mut Spool, pages: u32) {
     spool.on_main(|main| main.limit_pages(pages));
