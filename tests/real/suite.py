@@ -8,6 +8,7 @@ from pathlib import Path
 
 import cloudwatch
 import collector
+import faults
 import footprint
 import host_load
 import program
@@ -26,6 +27,7 @@ SCENES = {
     "relay": relay.play,
     "signatures": signatures.play,
     "cloudwatch": cloudwatch.play,
+    "faults": faults.play,
 }
 
 

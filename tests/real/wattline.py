@@ -16,7 +16,6 @@ FACTORS = ROOT / "collector" / "model" / "data"
 
 # A window settles every second, so that a scene is over in seconds.
 WINDOW_SECONDS = 1
-EXPORT_SECONDS = 1
 
 # Where the suite says the machine stands, so that carbon does not depend on where the suite runs.
 INTENSITY = 400
@@ -51,6 +50,11 @@ class Wattline:
         """What Prometheus would scrape."""
         return fetch(f"http://127.0.0.1:{self.admin}/metrics")
 
+    def until_ready(self) -> None:
+        """Waits until it has figures and listens."""
+        ready = f"http://127.0.0.1:{self.admin}/readyz"
+        until("wattline says that it is ready", lambda: fetch(ready)[0] == 200, [self.program])
+
     def stop(self) -> list[str]:
         """Asks it to end and waits; returns what went wrong: its exit status, warnings and errors in its log."""
         status = self.program.stop()
@@ -59,12 +63,36 @@ class Wattline:
 
 
 @dataclass(frozen=True)
+class Setup:
+    """A configuration of wattline and its addresses, which outlive a run of it."""
+
+    folder: Path
+    config: Path
+    admin: int
+    grpc: int
+    http: int
+    every: str
+    acknowledge: str
+    more: str
+
+    @property
+    def state(self) -> Path:
+        """Where its ledger and its spools are."""
+        return self.folder / "state"
+
+    def write(self, destinations: list["Destination"]) -> None:
+        """Writes the configuration, with these destinations."""
+        self.config.write_text(_config(self, destinations))
+
+
+@dataclass(frozen=True)
 class Destination:
-    """Where wattline sends OTLP."""
+    """Where wattline sends OTLP. `more` ends its part of the configuration."""
 
     endpoint: str
     protocol: str
     signals: list[str] = field(default_factory=lambda: ["metrics", "traces", "logs"])
+    more: str = ""
 
 
 def binary() -> Path:
@@ -90,25 +118,41 @@ def start(
 ) -> Wattline:
     """Starts wattline in `folder`, with its page at the port `admin`, and waits until it has figures and listens.
     `more` ends its configuration."""
+    agent = launch(configure(folder, destinations, admin, more), env)
+    agent.until_ready()
+    return agent
+
+
+def configure(
+    folder: Path,
+    destinations: list[Destination],
+    admin: int | None = None,
+    more: str = "",
+    every: str = f"{WINDOW_SECONDS}s",
+    acknowledge: str = "memory",
+) -> Setup:
+    """Writes the configuration of a wattline that settles a window and exports it `every` so often."""
     page, grpc, http = free_ports(3)
-    admin = admin or page
-    config = folder / "wattline.toml"
-    config.write_text(_config(folder, destinations, admin, grpc, http) + more)
-    program = Program("wattline", [binary(), "run", "--config", config], folder, env)
-    ready = f"http://127.0.0.1:{admin}/readyz"
-    until("wattline says that it is ready", lambda: fetch(ready)[0] == 200, [program])
-    return Wattline(program, admin, grpc, http)
+    setup = Setup(folder, folder / "wattline.toml", admin or page, grpc, http, every, acknowledge, more)
+    setup.write(destinations)
+    return setup
 
 
-def _config(folder: Path, destinations: list[Destination], admin: int, grpc: int, http: int) -> str:
+def launch(setup: Setup, env: dict[str, str] | None = None) -> Wattline:
+    """Starts wattline and does not wait for anything."""
+    program = Program("wattline", [binary(), "run", "--config", setup.config], setup.folder, env)
+    return Wattline(program, setup.admin, setup.grpc, setup.http)
+
+
+def _config(setup: Setup, destinations: list[Destination]) -> str:
     # No look for a cloud: the suite talks to loopback only.
     text = f"""
 [state]
-directory = "{folder}/state"
+directory = "{setup.state}"
 
 [sampling]
-interval = "{WINDOW_SECONDS}s"
-window = "{WINDOW_SECONDS}s"
+interval = "{setup.every}"
+window = "{setup.every}"
 
 [carbon]
 intensity = {INTENSITY}
@@ -118,14 +162,15 @@ pue = {PUE}
 electricity = {ELECTRICITY}
 
 [admin]
-listen = "127.0.0.1:{admin}"
+listen = "127.0.0.1:{setup.admin}"
 
 [probes.cloud]
 mode = "never"
 
 [probes.otlp]
-grpc.listen = "127.0.0.1:{grpc}"
-http.listen = "127.0.0.1:{http}"
+acknowledge = "{setup.acknowledge}"
+grpc.listen = "127.0.0.1:{setup.grpc}"
+http.listen = "127.0.0.1:{setup.http}"
 """
     for number, each in enumerate(destinations):
         text += f"""
@@ -133,7 +178,8 @@ http.listen = "127.0.0.1:{http}"
 name = "real-{number}"
 endpoint = "{each.endpoint}"
 protocol = "{each.protocol}"
-interval = "{EXPORT_SECONDS}s"
+interval = "{setup.every}"
 signals = {json.dumps(each.signals)}
+{each.more}
 """
-    return text
+    return text + setup.more

@@ -473,6 +473,25 @@ fn what_was_drawn_while_the_agent_was_down_is_unattributed() {
 }
 
 #[test]
+fn what_an_open_window_held_is_booked_by_the_agents_after() {
+    let mut bench = Bench::new();
+    // Each is killed with a window open: the first after one that was settled, the others before any was.
+    for steps in [14, 1, 6, 10] {
+        let (saved, kept) = (bench.model.books().save(), bench.model.raw_counters());
+        bench.model = model(Settings::default());
+        bench.model.restore(saved, tick(bench.second * 1000).at);
+        bench.model.resume(&kept);
+        for _ in 0..steps {
+            bench.step(50.0, 1.0, &[]);
+        }
+    }
+    bench.model.settle_now();
+    let metered = bench.model.books().devices().filter(|row| row.device.kind == DeviceKind::Cpu);
+    let booked: f64 = metered.map(|row| row.energy.quantity().get()).sum();
+    assert!((booked - 31.0 * 50.0).abs() < 1e-9, "{booked} J");
+}
+
+#[test]
 fn a_meter_that_was_silent_is_a_gap_and_not_zero() {
     let mut bench = Bench::new();
     for _ in 0..10 {

@@ -112,6 +112,8 @@ struct Meter {
     power: Option<(Watts, Instant)>,
     read: Option<Tick>,
     drawn: Drawn,
+    /// The reading up to which all is booked: what came after it is in the open window, which nobody keeps.
+    booked: Option<(u64, Instant)>,
     /// The counter goes on from an earlier agent, whose last reading was at this time.
     resumed: Option<Timestamp>,
 }
@@ -128,16 +130,19 @@ impl Meters {
     pub(crate) fn resume(&mut self, kept: &RawCounter) {
         let meter = self.meters.entry((kept.scope.clone(), kept.source)).or_default();
         meter.counter = Counter::resume(kept.raw_uj, kept.at);
+        meter.booked = meter.counter.last();
         meter.resumed = Some(kept.wall);
     }
 
+    /// The counters as they stood when the last window was closed, so that whoever goes on from them books what the
+    /// open one holds.
     pub(crate) fn raw_counters(&self, now: Tick) -> Vec<RawCounter> {
         self.meters
             .iter()
             .filter_map(|((scope, source), meter)| {
-                let (raw_uj, at) = meter.counter.last()?;
+                let (raw_uj, at) = meter.booked?;
                 // The wall clock of the reading is the wall clock of now, less the monotonic time since.
-                let wall = now.wall.back(now.at.since(at));
+                let wall = meter.resumed.unwrap_or_else(|| now.wall.back(now.at.since(at)));
                 Some(RawCounter { scope: scope.clone(), source: *source, raw_uj, at, wall })
             })
             .collect()
@@ -156,8 +161,11 @@ impl Meters {
                 let keeps_before = resumed.is_some() || reading.scope != Scope::Machine;
                 self.lost += meter.add(&interval, opened, keeps_before);
             }
-            (None, None) => {}
-            _ => self.lost += 1,
+            (None, None) => meter.booked = meter.counter.last(),
+            _ => {
+                meter.booked = meter.counter.last();
+                self.lost += 1;
+            }
         }
     }
 
@@ -188,6 +196,7 @@ impl Meters {
         for ((scope, source), meter) in &mut self.meters {
             let Some(read) = meter.read else { continue };
             let drawn = std::mem::take(&mut meter.drawn);
+            meter.booked = meter.counter.last();
             let model = meter.model(*source);
             if now.since(read.at) > SILENCE {
                 *meter = Meter::default();

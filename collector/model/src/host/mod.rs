@@ -50,7 +50,7 @@ impl Default for Settings {
     }
 }
 
-/// A raw counter as it was last read, to be kept over a restart of the agent.
+/// A raw counter as it stood when a window was last settled, to be kept over a restart of the agent.
 #[derive(Clone, Debug, PartialEq, serde::Serialize, serde::Deserialize)]
 pub struct RawCounter {
     /// What it covers.
@@ -120,7 +120,7 @@ impl HostModel {
         self.books.restore(saved, now);
     }
 
-    /// The raw counters as last read.
+    /// The raw counters as they stood at the last settlement, or at their first reading since.
     pub fn raw_counters(&self) -> Vec<RawCounter> {
         self.meters.raw_counters(self.last)
     }

@@ -19,7 +19,7 @@ use wattline_ledger::store::{self, Opened};
 use wattline_ledger::{Durability, Place, StoreError};
 
 pub use self::request::{Cut, Limits, Lost, Order, Pending, SnapshotNumber, Taken, Tally};
-use self::shelf::{Outcome, Packed, SCHEMA, Shelf, halves};
+use self::shelf::{Known, Outcome, Packed, SCHEMA, Shelf, halves};
 use crate::pack::Compression;
 use crate::reason::DropReason;
 
@@ -90,6 +90,9 @@ impl Spool {
         }
         let on_disk = self.on_main(|main| main.push(&packed, &lost, state, now));
         let is_kept = on_disk.is_some() && self.keeping.place != Place::Memory;
+        if is_kept {
+            self.hand_over();
+        }
         let made_room = on_disk.or_else(|| self.on_spare(|spare| spare.push(&packed, &lost, state, now)));
         match made_room {
             Some(more) => lost.extend(more),
@@ -184,6 +187,7 @@ impl Spool {
         } else if let Some(spare) = &mut self.spare {
             lost.extend(spare.clear(DropReason::Shutdown).unwrap_or_default());
         }
+        self.hand_over();
         if let Some(main) = &mut self.main {
             // What cannot be given back now is given back at the next start.
             main.rest().ok();
@@ -193,6 +197,7 @@ impl Spool {
 
     /// Gives space back. To be called when nothing has happened for a while.
     pub fn rest(&mut self) {
+        self.hand_over();
         self.on_main(Shelf::rest);
     }
 
@@ -296,12 +301,22 @@ impl Spool {
         }
     }
 
+    /// What is counted here only is counted by the main store from now on, if it can be.
+    fn hand_over(&mut self) {
+        if self.past == Tally::default() {
+            return;
+        }
+        let Some(nothing) = Shelf::in_memory(0, 0) else { return };
+        if self.main.as_mut().is_some_and(|main| main.adopt(&nothing, &self.past).is_ok()) {
+            self.past = Tally::default();
+        }
+    }
+
     /// Sets the damaged file of the main store aside and goes on with a new one.
     fn replace(&mut self) -> bool {
         let Place::File(path) = self.keeping.place.clone() else { return false };
         let Some(damaged) = self.main.take() else { return false };
-        let before = damaged.tally().clone();
-        drop(damaged);
+        let before = damaged.into_known();
         let Ok(aside) = store::set_aside(&path) else { return false };
         match store::open(&self.keeping.place, &SCHEMA, self.keeping.durability) {
             Ok(opened) => self.begin(opened),
@@ -312,13 +327,16 @@ impl Spool {
     }
 
     /// Goes on with what can be read of a damaged file. `before` is what was known of it, where it was open before.
-    fn rescue_from(&mut self, aside: &Path, before: Option<Tally>) {
+    fn rescue_from(&mut self, aside: &Path, before: Option<Known>) {
         let Some(main) = &mut self.main else { return };
         let old = store::open_to_read(aside, &SCHEMA).ok().and_then(|old| Shelf::new(0, old, u64::MAX).ok());
-        let before = before.or_else(|| old.as_ref().map(|old| old.tally().clone())).unwrap_or_default();
+        let known = before.or_else(|| old.as_ref().map(Shelf::known)).unwrap_or_default();
         // Where nothing can be read, nothing is adopted, and all that was there is missing.
         let old = old.or_else(|| Shelf::in_memory(0, 0));
-        let missing = old.and_then(|old| main.adopt(&old, &before).ok());
+        let missing = old.and_then(|mut old| {
+            let tally = old.learn(known);
+            main.adopt(&old, &tally).ok()
+        });
         let lost = match missing {
             Some(missing) => format!("{missing} items could not be read out of it"),
             None => "nothing could be read out of it".to_owned(),

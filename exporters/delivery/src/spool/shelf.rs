@@ -86,6 +86,13 @@ struct Changes {
     lost: Vec<Lost>,
 }
 
+/// What a store knows beside what stands in its file.
+#[derive(Debug, Default)]
+pub(super) struct Known {
+    tally: Tally,
+    owed: Changes,
+}
+
 /// A request that leaves.
 #[derive(Clone, Copy, Debug)]
 struct Gone {
@@ -137,9 +144,32 @@ impl Shelf {
         self.run_to_end(&format!("PRAGMA max_page_count = {pages}"))
     }
 
+    /// Refuses every write, as a disk does that is full to the last byte.
+    #[cfg(test)]
+    pub(super) fn refuse_writes(&mut self, is_full: bool) -> Outcome<()> {
+        self.connection.pragma_update(None, "query_only", is_full)
+    }
+
     /// Where all items are.
     pub(super) fn tally(&self) -> &Tally {
         &self.tally
+    }
+
+    /// What it knows beside its file.
+    pub(super) fn known(&self) -> Known {
+        Known { tally: self.tally.clone(), owed: self.owed.clone() }
+    }
+
+    /// The same, while the file is closed.
+    pub(super) fn into_known(self) -> Known {
+        Known { tally: self.tally, owed: self.owed }
+    }
+
+    /// Leaves out of what can be read what is known to be gone, and returns where all items are.
+    pub(super) fn learn(&mut self, known: Known) -> Tally {
+        let Known { tally, owed } = known;
+        self.owed = owed;
+        tally
     }
 
     /// Bytes that wait or are in flight, with what a request costs beside its body.
@@ -313,6 +343,9 @@ impl Shelf {
     /// off. `tally` is what `other` counted; items of it that are nowhere any more are lost. It returns how many those
     /// are.
     pub(super) fn adopt(&mut self, other: &Self, tally: &Tally) -> Outcome<u64> {
+        // The sums are read again below, and must have it.
+        self.write_owed()?;
+        self.owed = Changes::default();
         let transaction = self.connection.unchecked_transaction()?;
         let (mut bytes, mut adopted) = (0_u64, 0_u64);
         let mut id = next_id(&transaction)?;

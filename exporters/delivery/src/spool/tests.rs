@@ -83,6 +83,16 @@ fn rest(spool: &mut Spool, signal: Signal, at: u64) -> Vec<u64> {
     std::iter::from_fn(|| spool.take(signal, second(at)).0).map(|taken| taken.items).collect()
 }
 
+/// Delivers all that waits; returns the items of each request.
+fn deliver_all(spool: &mut Spool, signal: Signal, at: u64) -> Vec<u64> {
+    let mut delivered = Vec::new();
+    while let (Some(taken), _) = spool.take(signal, second(at)) {
+        delivered.push(taken.items);
+        assert_eq!(spool.delivered(taken, 0), None);
+    }
+    delivered
+}
+
 fn closes(tally: &Tally) -> bool {
     tally.accepted == tally.delivered + tally.dropped_items() + tally.waiting + tally.in_flight
 }
@@ -290,6 +300,37 @@ fn any_damaged_page_costs_what_was_on_it_and_the_sums_close() {
     }
 }
 
+/// A request whose row cannot be taken out of a damaged file is gone nevertheless.
+#[test]
+fn no_damaged_page_brings_back_what_was_delivered() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("a.db");
+    let mut spool = on_disk(directory.path());
+    for number in 0..12 {
+        assert_eq!(push(&mut spool, opaque(Signal::Logs, 9_000, 10 + number), number), []);
+    }
+    assert_eq!(spool.close(), []);
+    let whole = fs::read(&path).unwrap();
+    let mut found_late = 0;
+    for page in 1..whole.len() / 4096 {
+        let mut bytes = whole.clone();
+        bytes[page * 4096..(page + 1) * 4096].fill(0);
+        fs::write(&path, bytes).unwrap();
+        for suffix in ["-wal", ".damaged", ".damaged-wal", ".damaged-shm"] {
+            fs::remove_file(format!("{}{suffix}", path.display())).ok();
+        }
+        let mut spool = Spool::open(keeping(Place::File(path.clone())));
+        let mut delivered = deliver_all(&mut spool, Signal::Logs, 13);
+        found_late += usize::from(spool.tally().accepted == 186 && spool.tally().dropped_items() > 0);
+        let tally = spool.tally();
+        assert!(closes(&tally) && tally.delivered == delivered.iter().sum::<u64>(), "page {page}: {tally:?}");
+        delivered.sort_unstable();
+        delivered.dedup();
+        assert_eq!(tally.delivered, delivered.iter().sum::<u64>(), "page {page}: something came twice");
+    }
+    assert!(found_late > 0, "no damage was found while the spool was at work");
+}
+
 /// A disk of a few pages: `max_page_count` answers as a full disk does.
 fn fill_up(spool: &mut Spool, pages: u32) {
     spool.on_main(|main| main.limit_pages(pages));
@@ -320,6 +361,32 @@ fn a_full_disk_lets_requests_wait_in_memory_and_loses_none() {
     drop(spool);
     let tally = on_disk(directory.path()).tally();
     assert_eq!((tally.accepted, tally.delivered, tally.waiting), (15, 10, 5), "the sums are on disk again");
+}
+
+#[test]
+fn what_was_counted_while_the_disk_was_full_is_counted_on_it_afterwards() {
+    for is_closed in [false, true] {
+        let directory = tempfile::tempdir().unwrap();
+        let mut spool = on_disk(directory.path());
+        assert_eq!(push(&mut spool, opaque(Signal::Traces, 50, 2), 1), []);
+        spool.on_main(|main| main.refuse_writes(true));
+        assert!(!spool.push(vec![opaque(Signal::Traces, 50, 3)], None, second(2)).is_kept);
+        assert_eq!(deliver_all(&mut spool, Signal::Traces, 3), [2, 3]);
+        assert!(closes(&spool.tally()) && spool.trouble().is_some(), "{:?}", spool.tally());
+        spool.on_main(|main| main.refuse_writes(false));
+        if is_closed {
+            assert_eq!(spool.close(), []);
+        } else {
+            assert!(spool.push(vec![opaque(Signal::Traces, 50, 4)], None, second(4)).is_kept);
+            assert_eq!(deliver_all(&mut spool, Signal::Traces, 5), [4]);
+            assert_eq!(spool.trouble(), None);
+            assert!(closes(&spool.tally()) && spool.tally().delivered == 9, "{:?}", spool.tally());
+            drop(spool);
+        }
+        let tally = on_disk(directory.path()).tally();
+        let items = if is_closed { 5 } else { 9 };
+        assert_eq!((tally.accepted, tally.delivered, tally.waiting), (items, items, 0));
+    }
 }
 
 #[test]

@@ -1,0 +1,76 @@
+"""What wattline has left on disk: the tallies of its spools, and its ledger. To be read while it does not run."""
+
+import json
+import sqlite3
+from collections.abc import Iterator
+from contextlib import closing
+from dataclasses import dataclass
+from pathlib import Path
+
+from otlp import Attributes
+
+TRACES = 1
+
+# Amounts in the ledger are whole numbers of these parts of the metric's unit.
+PARTS = {"g": 1e9, "{USD}": 1e9}
+OTHER_PARTS = 1e6
+
+
+@dataclass(frozen=True)
+class Tally:
+    """Where all items are that ever came."""
+
+    accepted: int
+    delivered: int
+    dropped: dict[str, int]
+    waiting: int
+
+    def open(self) -> list[str]:
+        """What does not close."""
+        missing = self.accepted - self.delivered - sum(self.dropped.values()) - self.waiting
+        return [f"{missing} items are nowhere: {self}"] if missing else []
+
+
+def _rows(path: Path, query: str) -> list[tuple]:
+    with closing(sqlite3.connect(f"file:{path}?mode=ro", uri=True)) as database:
+        return database.execute(query).fetchall()
+
+
+def tally(state: Path, destination: str, signal: int = TRACES) -> Tally:
+    """The tally of one signal."""
+    path = state / "spool" / f"{destination}.db"
+    sums = dict(_rows(path, f"SELECT what, items FROM tally WHERE signal = {signal}"))
+    ((waiting,),) = _rows(path, f"SELECT coalesce(sum(items), 0) FROM request WHERE signal = {signal}")
+    return Tally(sums.pop("accepted", 0), sums.pop("delivered", 0), sums, waiting)
+
+
+def totals(state: Path, units: dict[str, str]) -> dict[tuple[str, Attributes], float]:
+    """The totals of all series in the unit of their metric."""
+    query = "SELECT metric, labels, amount FROM total JOIN series ON series.id = total.series"
+    return {
+        (metric, tuple(sorted(json.loads(labels).items()))): amount / PARTS.get(units[metric], OTHER_PARTS)
+        for metric, labels, amount in _rows(state / "ledger.db", query)
+    }
+
+
+def unequal_books(state: Path) -> list[str]:
+    """Series whose minutes, hours and days do not come to the same."""
+    query = """
+        SELECT metric, labels, sum(amount * (span = 60)), sum(amount * (span = 3600)), sum(amount * (span = 86400))
+        FROM book JOIN series ON series.id = book.series GROUP BY series.id"""
+    rows = _rows(state / "ledger.db", query)
+    unequal = [f"{metric} {labels}: {sums}" for metric, labels, *sums in rows if len(set(sums)) != 1]
+    return unequal + ([] if rows else ["nothing is booked"])
+
+
+def booked(state: Path, metric: str) -> int:
+    """The sum of all days of a metric, in the parts that the ledger counts."""
+    query = f"""SELECT coalesce(sum(amount), 0) FROM book JOIN series ON series.id = book.series
+        WHERE span = 86400 AND metric = '{metric}'"""
+    ((amount,),) = _rows(state / "ledger.db", query)
+    return amount
+
+
+def series(rows: dict[tuple[str, Attributes], float]) -> Iterator[str]:
+    """Names of series, to be shown."""
+    return (f"{metric} {dict(labels)}" for metric, labels in rows)
