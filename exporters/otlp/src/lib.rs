@@ -1,6 +1,6 @@
 //! OTLP over HTTP and gRPC: figures of our own and relayed telemetry, as the bytes they are.
 //!
-//! How it waits and when it is sent is the [`courier`](wattline_export_delivery::courier)'s.
+//! How it waits and when it is sent is the [`courier`]'s.
 //!
 //! The rules of retrying are those of the OTLP specification; see [`wattline_export_delivery::verdict`]. A date in
 //! `Retry-After` is compared with the `Date` of the same answer, and with the clock of [`Context`] only where there

@@ -4,7 +4,8 @@ use std::time::{Duration, UNIX_EPOCH};
 
 use aws_sigv4::http_request::{SignableBody, SignableRequest, SigningSettings, sign};
 use aws_sigv4::sign::v4::SigningParams;
-use http::{HeaderMap, HeaderName, HeaderValue};
+use http::uri::InvalidUri;
+use http::{HeaderMap, HeaderName, HeaderValue, Uri};
 use wattline_core::Timestamp;
 
 use super::{Grant, Service};
@@ -51,6 +52,11 @@ impl Grant {
             .map_err(|error| SignError(error.to_string()))?
             .into();
         let Unsigned { url, headers, body } = *request;
+        let uri: Uri = url.parse().map_err(|error: InvalidUri| SignError(format!("the address: {error}")))?;
+        // aws-sigv4 takes one without a host, and panics on some of those.
+        if uri.scheme().is_none() || uri.host().is_none() {
+            return Err(SignError("the address has no host".to_owned()));
+        }
         let signable = SignableRequest::new("POST", url, headers.iter().copied(), SignableBody::Bytes(body))
             .map_err(|error| SignError(crate::words::chain(&error)))?;
         let signed = sign(signable, &parameters).map_err(|error| SignError(crate::words::chain(&error)))?;

@@ -1,7 +1,7 @@
 //! Bringing telemetry to a destination: what every destination does alike.
 //!
 //! One task collects: it takes a snapshot every interval, has it encoded on another thread, and takes relayed
-//! requests as they come. What it gets waits in a [`Spool`]. For each signal one line of sending takes the next
+//! requests as they come. What it gets waits in a [`Spool`](crate::spool::Spool). For each signal one line of sending takes the next
 //! request, one in flight at a time, so that a destination that refuses or stalls one signal still gets the others.
 
 mod collect;

@@ -310,7 +310,7 @@ fn no_damaged_page_brings_back_what_was_delivered() {
         assert_eq!(push(&mut spool, opaque(Signal::Logs, 9_000, 10 + number), number), []);
     }
     assert_eq!(spool.close(), []);
-    let whole = fs::read(&path).unwrap();
+    let whole = bytes_of(&path);
     let mut found_late = 0;
     for page in 1..whole.len() / 4096 {
         let mut bytes = whole.clone();
