@@ -58,7 +58,12 @@ class Host:
         self._thread.start()
         return self
 
-    def __exit__(self, *_: object) -> None:
+    def freeze(self) -> float:
+        """Stops the meter and returns what it has counted since the beginning."""
         self._over.set()
         self._thread.join()
+        return self.joules
+
+    def __exit__(self, *_: object) -> None:
+        self.freeze()
         self._counter.close()

@@ -2,14 +2,13 @@
 
 import json
 import sqlite3
-from collections.abc import Iterator
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 
 from otlp import Attributes
 
-TRACES = 1
+METRICS, TRACES = 0, 1
 
 # Amounts in the ledger are whole numbers of these parts of the metric's unit.
 PARTS = {"g": 1e9, "{USD}": 1e9}
@@ -36,12 +35,15 @@ def _rows(path: Path, query: str) -> list[tuple]:
         return database.execute(query).fetchall()
 
 
-def tally(state: Path, destination: str, signal: int = TRACES) -> Tally:
-    """The tally of one signal."""
+def tally(state: Path, destination: str, signal: int | None = None) -> Tally:
+    """The tally of one signal, or of all: what was counted where no disk was, or in a file that was damaged, is on the
+    disk with no signal of its own any more."""
     path = state / "spool" / f"{destination}.db"
-    sums = dict(_rows(path, f"SELECT what, items FROM tally WHERE signal = {signal}"))
-    ((waiting,),) = _rows(path, f"SELECT coalesce(sum(items), 0) FROM request WHERE signal = {signal}")
-    return Tally(sums.pop("accepted", 0), sums.pop("delivered", 0), sums, waiting)
+    of_signal = "" if signal is None else f"WHERE signal = {signal}"
+    sums = dict(_rows(path, f"SELECT what, sum(items) FROM tally {of_signal} GROUP BY what"))
+    ((waiting,),) = _rows(path, f"SELECT coalesce(sum(items), 0) FROM request {of_signal}")
+    dropped = {reason: items for reason, items in sums.items() if items and reason not in ("accepted", "delivered")}
+    return Tally(sums.get("accepted", 0), sums.get("delivered", 0), dropped, waiting)
 
 
 def totals(state: Path, units: dict[str, str]) -> dict[tuple[str, Attributes], float]:
@@ -63,14 +65,9 @@ def unequal_books(state: Path) -> list[str]:
     return unequal + ([] if rows else ["nothing is booked"])
 
 
-def booked(state: Path, metric: str) -> int:
-    """The sum of all days of a metric, in the parts that the ledger counts."""
+def booked(state: Path, metric: str, hardware: str) -> int:
+    """The sum of all days of a metric of a part of the machine, in the parts that the ledger counts."""
     query = f"""SELECT coalesce(sum(amount), 0) FROM book JOIN series ON series.id = book.series
-        WHERE span = 86400 AND metric = '{metric}'"""
+        WHERE span = 86400 AND metric = '{metric}' AND json_extract(labels, '$."hw.id"') = '{hardware}'"""
     ((amount,),) = _rows(state / "ledger.db", query)
     return amount
-
-
-def series(rows: dict[tuple[str, Attributes], float]) -> Iterator[str]:
-    """Names of series, to be shown."""
-    return (f"{metric} {dict(labels)}" for metric, labels in rows)

@@ -72,16 +72,19 @@ class Program:
             try:
                 self.process.wait(grace)
             except subprocess.TimeoutExpired:
-                self._kill()
+                self.kill()
         if self in running:
             running.remove(self)
         return self.process.returncode
 
-    def _kill(self) -> None:
+    def kill(self) -> None:
+        """Ends it at once."""
         # The whole group: a program may have started others.
         with contextlib.suppress(ProcessLookupError):
             os.killpg(self.process.pid, signal.SIGKILL)
         self.process.wait()
+        if self in running:
+            running.remove(self)
 
 
 def _die_with_parent() -> None:

@@ -8,9 +8,12 @@ from pathlib import Path
 
 import cloudwatch
 import collector
+import disks
 import faults
 import footprint
 import host_load
+import kills
+import outage
 import program
 import prometheus
 import python_sdk
@@ -28,6 +31,9 @@ SCENES = {
     "signatures": signatures.play,
     "cloudwatch": cloudwatch.play,
     "faults": faults.play,
+    "kills": kills.play,
+    "disks": disks.play,
+    "outage": outage.play,
 }
 
 

@@ -58,8 +58,16 @@ class Wattline:
     def stop(self) -> list[str]:
         """Asks it to end and waits; returns what went wrong: its exit status, warnings and errors in its log."""
         status = self.program.stop()
-        faults = [line for line in self.program.lines() if COMPLAINT.match(line)]
-        return faults + ([] if status == 0 else [f"its exit status is {status}"])
+        return self._complaints() + ([] if status == 0 else [f"its exit status is {status}"])
+
+
+    def kill(self) -> list[str]:
+        """Ends it as nothing can be ended more abruptly; returns warnings and errors in its log."""
+        self.program.kill()
+        return self._complaints()
+
+    def _complaints(self) -> list[str]:
+        return [line for line in self.program.lines() if COMPLAINT.match(line)]
 
 
 @dataclass(frozen=True)
