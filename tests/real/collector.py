@@ -149,8 +149,9 @@ def backward(points: list[Point]) -> list[str]:
         starts = {point.start for point in each}
         if len(starts) != 1 or 0 in starts or first.start > first.time:
             faults.append(f"{first} has the start times {sorted(starts)}, its first time is {first.time}")
-        values = [point.value for point in each]
-        if values != sorted(values) or values[0] < 0:
+        # The last point of a series that has ended bears no value.
+        values = [point.value for point in each if point.value is not None]
+        if values != sorted(values) or min(values, default=0) < 0:
             faults.append(f"{first} goes back: {values}")
     return faults
 

@@ -84,6 +84,7 @@ def _play_failing(checks: Checks, folder: Path, host: Host) -> None:
     sent += _deliver(agent, collector, "full")
     filler.unlink()
     _until_up(agent, collector, "1")
+    checks.that("wattline.probe.up tells 0 of the state while the disk is full, and 1 afterwards", [])
     sent += _deliver(agent, collector, "room again")
     errors = _stopped(agent)
     totals = kept.totals(setup.state, {row.name: row.unit for row in wattline.table().values()})

@@ -22,7 +22,7 @@ from proxy import Behaviour, Proxy, come_again_on
 from wattline import Destination, Setup, Wattline
 
 # Attempts and pauses are short, so that the scene is.
-RETRY = 'timeout = "2s"\nretry = { initial = "50ms", max = "400ms", unauthorized = "300ms" }'
+RETRY = 'timeout = "3s"\nretry = { initial = "50ms", max = "400ms", unauthorized = "300ms" }'
 NAME = "real-0"
 
 REQUESTS, COUNT = 3, 4

@@ -18,7 +18,7 @@ import spans
 import wattline
 from checks import Checks
 from collector import destination
-from components import Collector, start_collector
+from components import start_collector
 from host import Host
 from otlp import CUMULATIVE, Point
 from program import until

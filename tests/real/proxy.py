@@ -58,7 +58,7 @@ class Exchange(BaseHTTPRequestHandler):
             connection.request("POST", self.path, body, kept)
             answer = connection.getresponse()
             return answer.status, {"Content-Type": answer.getheader("Content-Type", "")}, answer.read()
-        except OSError:
+        except (OSError, http.client.HTTPException):
             return 502, {}, b""
         finally:
             connection.close()
@@ -129,10 +129,8 @@ class Proxy:
         self.port = self._server.server_address[1]
         if certificate:
             # The handshake is made by the thread of the connection, when it reads.
-            listening = self._server.socket
-            self._server.socket = certificate.wrap_socket(
-                listening, server_side=True, do_handshake_on_connect=False
-            )
+            plain = self._server.socket
+            self._server.socket = certificate.wrap_socket(plain, server_side=True, do_handshake_on_connect=False)
         threading.Thread(target=self._server.serve_forever, args=(0.05,), daemon=True).start()
 
     def close(self) -> None:

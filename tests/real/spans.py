@@ -3,9 +3,9 @@
 import itertools
 import threading
 from collections import Counter
+from http.client import HTTPException
 from pathlib import Path
 from random import Random
-from urllib.error import HTTPError
 from urllib.request import ProxyHandler, Request, build_opener
 
 import otlp
@@ -45,9 +45,8 @@ def send(port: int, body: bytes) -> bool:
     try:
         with opener.open(Request(f"http://127.0.0.1:{port}/v1/traces", body, headers), timeout=10) as answer:
             return answer.status // 100 == 2
-    except HTTPError:
-        return False
-    except OSError:
+    except (OSError, HTTPException):
+        # Refused, not there, or gone in the middle of its answer.
         return False
 
 
