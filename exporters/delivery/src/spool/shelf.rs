@@ -50,9 +50,9 @@ const WIDTH: i64 = 1 << 24;
 const OVERHEAD: u64 = 128;
 /// Expired requests that are let go of in one transaction.
 const EXPIRED_AT_ONCE: u32 = 64;
-/// Free pages of 4 KiB from which space is given back, and how many at a time.
+/// Free pages of 4 KiB from which space is given back, and the most pages in use that are copied for it.
 const FREE_PAGES: i64 = 1024;
-const GIVEN_BACK: u32 = 512;
+const COPIED_PAGES: i64 = 256;
 
 const ACCEPTED: &str = "accepted";
 const DELIVERED: &str = "delivered";
@@ -333,7 +333,9 @@ impl Shelf {
             return Ok(());
         }
         self.settle(Changes::default());
-        self.run_to_end("PRAGMA incremental_vacuum")?;
+        if self.pages("freelist_count")? <= FREE_PAGES {
+            self.run_to_end("PRAGMA incremental_vacuum")?;
+        }
         self.run_to_end("PRAGMA wal_checkpoint(TRUNCATE)")?;
         self.is_dirty = false;
         Ok(())
@@ -455,14 +457,22 @@ impl Shelf {
         transaction.commit()
     }
 
-    /// Gives a little space back where most of the file is free.
+    /// Gives space back once nearly all of the file is free: what is left is copied, and the rest cut off. To give
+    /// pages back one by one (`incremental_vacuum`), SQLite looks for each in the list of those that are free, which
+    /// takes hours where they are millions.
     fn give_back(&self) -> Outcome<()> {
-        let pages = |name| self.connection.pragma_query_value(None, name, |row| row.get::<_, i64>(0));
-        let free = pages("freelist_count")?;
-        if free > FREE_PAGES && free > pages("page_count")? / 2 {
-            self.run_to_end(&format!("PRAGMA incremental_vacuum({GIVEN_BACK})"))?;
+        let free = self.pages("freelist_count")?;
+        if free > FREE_PAGES && self.pages("page_count")? - free <= COPIED_PAGES {
+            // The copy is small enough for memory, and there may be no other place for it.
+            self.connection.pragma_update(None, "temp_store", "MEMORY")?;
+            self.connection.execute_batch("VACUUM")?;
         }
         Ok(())
+    }
+
+    /// A number of pages that SQLite tells of.
+    fn pages(&self, pragma: &str) -> Outcome<i64> {
+        self.connection.pragma_query_value(None, pragma, |row| row.get(0))
     }
 
     /// Some of SQLite's pragmas do a part of their work for each row that they answer.
