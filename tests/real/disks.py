@@ -92,7 +92,12 @@ def _play_failing(checks: Checks, folder: Path, host: Host) -> None:
     def unlike() -> list[str]:
         return kills.unlike(kills.last(otlp.points(collector.metrics)), totals)
 
-    until("the Collector has written down what came last", lambda: not unlike(), [collector.program])
+    delivered = kept.tally(setup.state, NAME).delivered
+    until(
+        "the Collector has written down all that it took",
+        lambda: len(sent) + len(otlp.points(collector.metrics)) >= delivered,
+        [collector.program],
+    )
     checks.that("the books go on when there is room again", unlike())
     _check_counts(checks, "full and emptied again", setup, collector, sent)
 
