@@ -108,8 +108,10 @@ def _scaphandre(folder: Path, paths: dict[str, str]) -> tuple[Program, str]:
 
 
 def _peers() -> dict[str, str]:
+    """The programs that are installed."""
     printed = subprocess.run([INSTALL, "--paths"], check=True, capture_output=True, text=True).stdout
-    return dict(line.split("=", 1) for line in printed.splitlines())
+    paths = dict(line.split("=", 1) for line in printed.splitlines())
+    return {name: path for name, path in paths.items() if Path(path).exists()}
 
 
 def _groups() -> list[Path]:
