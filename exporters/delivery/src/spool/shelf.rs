@@ -53,6 +53,9 @@ const EXPIRED_AT_ONCE: u32 = 64;
 /// Free pages of 4 KiB from which space is given back, and the most pages in use that are copied for it.
 const FREE_PAGES: i64 = 1024;
 const COPIED_PAGES: i64 = 256;
+/// A page that says where others belong stands before as many others as it has room for, at five bytes each. SQLite
+/// keeps them for `auto_vacuum`, and does not count them as free ("Database File Format", 1.8).
+const MAPPED_PAGES: i64 = 4096 / 5;
 
 const ACCEPTED: &str = "accepted";
 const DELIVERED: &str = "delivered";
@@ -462,7 +465,7 @@ impl Shelf {
     /// takes hours where they are millions.
     fn give_back(&self) -> Outcome<()> {
         let free = self.pages("freelist_count")?;
-        if free > FREE_PAGES && self.pages("page_count")? - free <= COPIED_PAGES {
+        if free > FREE_PAGES && in_use(self.pages("page_count")?, free) <= COPIED_PAGES {
             // The copy is small enough for memory, and there may be no other place for it.
             self.connection.pragma_update(None, "temp_store", "MEMORY")?;
             self.connection.execute_batch("VACUUM")?;
@@ -607,6 +610,13 @@ impl Changes {
         }
         Ok(())
     }
+}
+
+/// The pages of a file of so many that hold something, with so many free ones.
+pub(super) fn in_use(pages: i64, free: i64) -> i64 {
+    // The first page of the file is in no map.
+    let maps = (pages + MAPPED_PAGES - 1) / (MAPPED_PAGES + 1);
+    pages - free - maps
 }
 
 /// The place after all others: a half in the middle of a step may be the last.
