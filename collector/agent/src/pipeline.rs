@@ -143,6 +143,8 @@ impl Pipeline {
                     };
                     self.inference.book(call, &context);
                 }
+                // Nobody keeps books on them yet.
+                Reading::Activity(_) => {}
                 Reading::Intensity(reading) => {
                     self.meaning.take(reading, readings.tick.wall);
                 }

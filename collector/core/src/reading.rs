@@ -61,6 +61,8 @@ pub enum Reading {
     Process(ProcessReading),
     /// A completed call of a language model.
     Inference(Box<Inference>),
+    /// Something that an agent did beside calling a model.
+    Activity(Box<AgentActivity>),
     /// Carbon intensity of a grid, as its publisher gives it.
     Intensity(IntensityReading),
     /// How reading the source went.
@@ -528,8 +530,14 @@ pub struct Inference {
     pub start: Timestamp,
     /// How long it took.
     pub duration: Seconds,
+    /// From the beginning to the first token or chunk, where it was streamed and that is told.
+    pub time_to_first_token: Option<Seconds>,
     /// Its tokens.
     pub usage: TokenUsage,
+    /// Why it ended, in the provider's words: `stop`, `length`, `tool_use`.
+    pub finish_reason: Option<Text>,
+    /// The tools that the model was told of, if that is told.
+    pub tools: Option<ToolDefinitions>,
     /// The cloud region that served it, if known.
     pub region: Option<Text>,
     /// The address that was called, if known.
@@ -540,4 +548,116 @@ pub struct Inference {
     pub error: Option<Text>,
     /// The share of calls that is seen, 1 without sampling: each call seen stands for 1/probability.
     pub probability: Ratio,
+    /// What could not be decided about it.
+    pub doubts: Doubts,
+    /// By what it is told from other calls, and found in other telemetry.
+    pub identity: CallIdentity,
+}
+
+impl Inference {
+    /// A call of which nothing else is known.
+    pub fn new(key: InferenceKey, start: Timestamp, duration: Seconds, usage: TokenUsage) -> Self {
+        Self {
+            key,
+            request_model: None,
+            start,
+            duration,
+            time_to_first_token: None,
+            usage,
+            finish_reason: None,
+            tools: None,
+            region: None,
+            server_address: None,
+            service_tier: None,
+            error: None,
+            probability: Ratio::new(1.0),
+            doubts: Doubts::default(),
+            identity: CallIdentity::default(),
+        }
+    }
+}
+
+/// Definitions of tools that went into a call's input.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct ToolDefinitions {
+    /// How many.
+    pub count: u32,
+    /// Their length in bytes of JSON; 0 where only their names are told.
+    pub bytes: u64,
+}
+
+/// What could not be decided about a call. It is booked all the same, and flagged.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Doubts {
+    /// Whether its input counts what was read from and written to caches.
+    pub cached_input: bool,
+    /// When it was: its times are those of a clock that is wrong.
+    pub clock: bool,
+    /// What was done: no table knows the operation, so that nothing says what it draws or costs.
+    pub operation: bool,
+}
+
+/// By what one call is found again where two instrumentations, or two signals of one, tell of it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct CallIdentity {
+    /// The kind of telemetry that told of it.
+    pub told_by: ToldBy,
+    /// A hash of who told of it: the name of the instrumentation scope.
+    pub scope: u64,
+    /// A hash of the id that the provider gave the answer; 0 if none is told.
+    pub response: u64,
+    /// A keyed hash of the model and all that was said to it; 0 if that is not told.
+    pub prompt: u64,
+    /// The trace, 0 if there is none,
+    pub trace: u128,
+    /// the span,
+    pub span: u64,
+    /// and the span around it, 0 for a root.
+    pub parent: u64,
+}
+
+/// Telemetry that tells of calls, the best first.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum ToldBy {
+    /// A span.
+    #[default]
+    Span,
+    /// A log record or an event: the provider's own log too.
+    Log,
+    /// The points of metrics.
+    Metric,
+}
+
+/// Something that an agent did beside calling a model.
+#[derive(Clone, Debug, PartialEq)]
+pub struct AgentActivity {
+    /// What it did.
+    pub kind: ActivityKind,
+    /// The service that it runs in.
+    pub service: Text,
+    /// The agent, if the span names one.
+    pub agent: Option<Text>,
+    /// When it began.
+    pub start: Timestamp,
+    /// How long it took.
+    pub duration: Seconds,
+    /// The error, if it failed.
+    pub error: Option<Text>,
+    /// The share of such spans that is seen.
+    pub probability: Ratio,
+    /// The trace, 0 if there is none,
+    pub trace: u128,
+    /// the span,
+    pub span: u64,
+    /// and the span around it, 0 for a root.
+    pub parent: u64,
+}
+
+/// What an agent did.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum ActivityKind {
+    /// It ran, from the request to its answer.
+    Run,
+    /// It ran a tool of this name.
+    Tool(Text),
 }

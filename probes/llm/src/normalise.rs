@@ -159,16 +159,13 @@ impl<'a> CallReader<'a> {
         let probability: Ratio = sampling::probability(span.trace_state);
         let key = InferenceKey { model, provider, service, agent, operation: Text::Static(operation) };
         Ok(Inference {
-            key,
             request_model,
-            start,
-            duration,
-            usage,
             region,
             server_address,
             service_tier,
             error,
             probability,
+            ..Inference::new(key, start, duration, usage)
         })
     }
 

@@ -2,7 +2,7 @@
 
 use wattline_core::reading::{Inference, TokenUsage};
 use wattline_core::subject::InferenceKey;
-use wattline_core::{GramsCo2e, Joules, Ratio, Seconds, Text, Timestamp, Usd};
+use wattline_core::{GramsCo2e, Joules, Seconds, Text, Timestamp, Usd};
 
 use super::{Question, Range};
 use crate::grid::Grid;
@@ -107,22 +107,13 @@ fn maker(owner: &'static str) -> Text {
 }
 
 fn inference_of(tokens: &Tokens, provider: &Text, region: Option<&str>, at: Timestamp) -> Inference {
-    Inference {
-        key: InferenceKey {
-            model: tokens.model.clone().into(),
-            provider: provider.clone(),
-            service: "footprint".into(),
-            agent: None,
-            operation: "chat".into(),
-        },
-        request_model: None,
-        start: at,
-        duration: Seconds::ZERO,
-        usage: TokenUsage { input: tokens.input, output: tokens.output, ..TokenUsage::default() },
-        region: region.map(|region| region.to_owned().into()),
-        server_address: None,
-        error: None,
-        service_tier: None,
-        probability: Ratio::new(1.0),
-    }
+    let key = InferenceKey {
+        model: tokens.model.clone().into(),
+        provider: provider.clone(),
+        service: "footprint".into(),
+        agent: None,
+        operation: "chat".into(),
+    };
+    let usage = TokenUsage { input: tokens.input, output: tokens.output, ..TokenUsage::default() };
+    Inference { region: region.map(|region| region.to_owned().into()), ..Inference::new(key, at, Seconds::ZERO, usage) }
 }

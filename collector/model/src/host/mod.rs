@@ -193,7 +193,11 @@ impl HostModel {
             | Reading::Pressure(_)
             | Reading::Processes(_) => self.system.take(item, tick.at),
             // What describes the machine comes at its own time, through `describe`.
-            Reading::Inventory(_) | Reading::Inference(_) | Reading::Intensity(_) | Reading::Health(_) => {}
+            Reading::Inventory(_)
+            | Reading::Inference(_)
+            | Reading::Activity(_)
+            | Reading::Intensity(_)
+            | Reading::Health(_) => {}
         }
     }
 

@@ -102,6 +102,7 @@ fn check(attributes: Vec<KeyValue>, expected: &Expect) {
             service_tier: _,
             error,
             probability,
+            ..
         } = &**call;
         let InferenceKey { model, provider, service, agent, operation } = key;
         let TokenUsage { input, output, cache_read, cache_write, cache_write_1h: _, reasoning } = usage;

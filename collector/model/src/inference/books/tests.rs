@@ -16,24 +16,14 @@ fn book(books: &mut InferenceBooks, call: &Inference) -> Assessment {
 }
 
 fn call(provider: &'static str, model: &'static str, input: u64, output: u64) -> Inference {
-    Inference {
-        key: InferenceKey {
-            model: model.into(),
-            provider: provider.into(),
-            service: "shop".into(),
-            agent: None,
-            operation: "chat".into(),
-        },
-        request_model: None,
-        start: BEFORE,
-        duration: Seconds::new(12.5),
-        usage: TokenUsage { input, output, ..TokenUsage::default() },
-        region: None,
-        server_address: None,
-        service_tier: None,
-        error: None,
-        probability: Ratio::new(1.0),
-    }
+    let key = InferenceKey {
+        model: model.into(),
+        provider: provider.into(),
+        service: "shop".into(),
+        agent: None,
+        operation: "chat".into(),
+    };
+    Inference::new(key, BEFORE, Seconds::new(12.5), TokenUsage { input, output, ..TokenUsage::default() })
 }
 
 /// The sum of a metric's numbers over all series that bear `label`.

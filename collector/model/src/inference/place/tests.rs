@@ -7,23 +7,16 @@ use super::*;
 use crate::grid::Tier;
 
 fn call(provider: &'static str, model: &'static str, address: Option<&'static str>) -> Inference {
+    let key = InferenceKey {
+        model: model.into(),
+        provider: provider.into(),
+        service: "s".into(),
+        agent: None,
+        operation: "chat".into(),
+    };
     Inference {
-        key: InferenceKey {
-            model: model.into(),
-            provider: provider.into(),
-            service: "s".into(),
-            agent: None,
-            operation: "chat".into(),
-        },
-        request_model: None,
-        start: wattline_core::Timestamp::default(),
-        duration: Seconds::new(1.0),
-        usage: TokenUsage::default(),
-        region: None,
         server_address: address.map(Text::from),
-        service_tier: None,
-        error: None,
-        probability: Ratio::new(1.0),
+        ..Inference::new(key, wattline_core::Timestamp::default(), Seconds::new(1.0), TokenUsage::default())
     }
 }
 
