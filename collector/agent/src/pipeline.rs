@@ -8,14 +8,16 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 use wattline_core::attribute::{Attribute, key};
-use wattline_core::reading::{SourceHealth, SourceState};
+use wattline_core::reading::{Inference, SourceHealth, SourceState};
 use wattline_core::sample::Period;
 use wattline_core::{
-    Instant, Inventory, Ratio, Reading, Readings, Sample, Seconds, Snapshot, Subject, Tick, Timestamp, metrics,
+    Count, Instant, Inventory, Ratio, Reading, Readings, Sample, Seconds, Snapshot, Subject, Tick, Timestamp, metrics,
 };
 use wattline_model::grid::Grid;
 use wattline_model::host::{HostModel, RawCounter, SavedBooks, Settings};
-use wattline_model::inference::{self, InferenceBooks, LocalAddresses, SavedInferences, TokenPrices};
+use wattline_model::inference::{
+    self, AgentBooks, Conventions, InferenceBooks, LocalAddresses, SavedAgents, SavedInferences, TokenPrices, Twins,
+};
 
 use crate::config::{self, Config};
 use crate::meaning::Meaning;
@@ -40,6 +42,8 @@ pub struct Saved {
     pub counters: Vec<RawCounter>,
     host: SavedBooks,
     inference: SavedInferences,
+    #[serde(default)]
+    agents: SavedAgents,
 }
 
 /// All state.
@@ -50,7 +54,11 @@ pub struct Pipeline {
     state: PathBuf,
     own_pid: Option<u32>,
     host: HostModel,
+    /// Calls that wait for another account of theirs.
+    twins: Twins,
     inference: InferenceBooks,
+    agents: AgentBooks,
+    conventions: Conventions,
     local: LocalAddresses,
     prices: TokenPrices,
     /// What was found of the machine, without what the configuration says of it.
@@ -73,7 +81,10 @@ impl Pipeline {
             state: config.state.directory(),
             own_pid,
             host: HostModel::new(settings(config, own_pid)),
+            twins: Twins::default(),
             inference: InferenceBooks::default(),
+            agents: AgentBooks::default(),
+            conventions: config.inference.conventions(),
             local: LocalAddresses::new(config.probes.local_engines.iter().cloned()),
             prices: TokenPrices::new(config.cost.lists.tokens.clone()),
             found: Arc::default(),
@@ -91,16 +102,22 @@ impl Pipeline {
     /// What the next agent needs to go on with the books.
     pub fn save(&self) -> Saved {
         let counters = self.host.raw_counters();
-        Saved { counters, host: self.host.books().save(), inference: self.inference.save() }
+        Saved {
+            counters,
+            host: self.host.books().save(),
+            inference: self.inference.save(),
+            agents: self.agents.save(),
+        }
     }
 
     /// Goes on with the books of an earlier agent on this machine, at `now`. Its raw counters are of this boot, or not
     /// here.
     pub fn restore(&mut self, saved: Saved, now: Instant) {
-        let Saved { counters, host, inference } = saved;
+        let Saved { counters, host, inference, agents } = saved;
         self.host.restore(host, now);
         self.host.resume(&counters);
         self.inference = InferenceBooks::restored(inference);
+        self.agents = AgentBooks::restored(agents);
     }
 
     /// Learns what the machine is. What the cloud has told before stays where `inventory` says nothing of it.
@@ -135,16 +152,11 @@ impl Pipeline {
             match item {
                 Reading::Inventory(inventory) => self.describe(inventory),
                 Reading::Inference(call) => {
-                    let context = inference::Context {
-                        now: readings.tick.wall,
-                        grid: Grid::builtin(),
-                        local: &self.local,
-                        prices: &self.prices,
-                    };
-                    self.inference.book(call, &context);
+                    if let Some(call) = self.twins.take(call.clone(), readings.tick.at) {
+                        self.book(&call, readings.tick.wall);
+                    }
                 }
-                // Nobody keeps books on them yet.
-                Reading::Activity(_) => {}
+                Reading::Activity(activity) => self.agents.take(activity.clone(), readings.tick.at),
                 Reading::Intensity(reading) => {
                     self.meaning.take(reading, readings.tick.wall);
                 }
@@ -152,6 +164,7 @@ impl Pipeline {
                 _ => about_host = true,
             }
         }
+        self.elapse(readings.tick);
         if !about_host {
             return News::Gathered;
         }
@@ -171,8 +184,30 @@ impl Pipeline {
         }
     }
 
-    /// Closes the open window, however short. False when there was none.
-    pub fn settle_now(&mut self) -> bool {
+    /// Books the calls and the runs of agents that have waited long enough for what belongs to them. True if there were
+    /// any.
+    pub fn elapse(&mut self, tick: Tick) -> bool {
+        let mut has_news = false;
+        while let Some(call) = self.twins.due(tick.at) {
+            self.book(&call, tick.wall);
+            has_news = true;
+        }
+        self.agents.settle(tick.at) || has_news
+    }
+
+    fn book(&mut self, call: &Inference, now: Timestamp) {
+        let context =
+            inference::Context { now, grid: Grid::builtin(), local: &self.local, prices: &self.prices };
+        self.inference.book(call, &context);
+        self.agents.note(call);
+    }
+
+    /// Closes the open window, however short, and books what waits. False when there was no window.
+    pub fn settle_now(&mut self, now: Timestamp) -> bool {
+        while let Some(call) = self.twins.next() {
+            self.book(&call, now);
+        }
+        self.agents.settle_now();
         let settled = self.host.books().settled_at();
         self.host.settle_now();
         self.host.books().settled_at() != settled
@@ -190,12 +225,14 @@ impl Pipeline {
 
     /// All figures as they stand, with `own` telling about the agent itself.
     pub fn snapshot(&self, tick: Tick, own: &[Sample]) -> Snapshot {
-        let mut samples = self.inference.samples(tick.wall);
+        let mut samples = self.inference.samples(tick.wall, self.conventions);
+        samples.extend(self.agents.samples(tick.wall));
         if self.role.measures() {
             samples.extend(self.host.samples(tick.wall));
             self.meaning.samples(self.started.unwrap_or(tick.wall), tick.wall, &mut samples);
         }
         self.health_samples(tick, &mut samples);
+        self.twin_samples(tick, &mut samples);
         samples.extend_from_slice(own);
         samples.extend(telemetry::own_use(tick, self.started.unwrap_or(tick.wall)));
         Snapshot { tick, resource: identity::resource(self.host.inventory(), self.role, &self.state), samples }
@@ -206,6 +243,7 @@ impl Pipeline {
         self.host.reconfigure(settings(config, self.own_pid));
         self.local = LocalAddresses::new(config.probes.local_engines.iter().cloned());
         self.prices = TokenPrices::new(config.cost.lists.tokens.clone());
+        self.conventions = config.inference.conventions();
         self.machine = config.machine.clone();
         if self.meaning.reconfigure(config) {
             // Another provider of live intensity, or none: what was said of the one before is over.
@@ -218,7 +256,7 @@ impl Pipeline {
     /// Calls of language models so far; `None` when there were none.
     pub fn inference_totals(&self) -> Option<report::Inference> {
         let mut totals = report::Inference::default();
-        for sample in self.inference.samples(Timestamp::default()) {
+        for sample in self.inference.samples(Timestamp::default(), Conventions::Current) {
             let value = sample.number().unwrap_or(0.0);
             match sample.metric.name {
                 name if name == metrics::INFERENCE_CALLS.descriptor().name => totals.calls += value,
@@ -244,6 +282,19 @@ impl Pipeline {
     /// What a joule and an hour of this machine mean.
     pub const fn meaning(&self) -> &Meaning {
         &self.meaning
+    }
+
+    fn twin_samples(&self, tick: Tick, samples: &mut Vec<Sample>) {
+        let period = Period { start: self.started.unwrap_or(tick.wall), at: tick.wall };
+        let wattline = Arc::new(Subject::Wattline);
+        for (metric, count) in [
+            (&metrics::INFERENCE_TWINS, self.twins.found()),
+            (&metrics::INFERENCE_UNAWAITED, self.twins.overflowed()),
+        ] {
+            if count > 0 {
+                samples.push(metric.sample(&wattline, vec![], period, Count::new(count as f64)));
+            }
+        }
     }
 
     fn health_samples(&self, tick: Tick, samples: &mut Vec<Sample>) {

@@ -17,6 +17,8 @@ pub enum Subject {
     Workload(Workload),
     /// Calls of a language model that differ in none of these.
     Inference(InferenceKey),
+    /// An application's agent.
+    Agent(AgentKey),
     /// The agent itself.
     Wattline,
     /// Subjects that a destination does not tell apart.
@@ -165,6 +167,15 @@ pub struct InferenceKey {
     pub operation: Text,
 }
 
+/// What tells agents apart on the books.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct AgentKey {
+    /// The service that it runs in.
+    pub service: Text,
+    /// Its name, if it has one.
+    pub agent: Option<Text>,
+}
+
 impl Subject {
     /// The attributes that tell this subject from any other of the machine. They stand on every point and on the
     /// Resource, so that no store merges two subjects.
@@ -176,6 +187,10 @@ impl Subject {
             }
             Self::Workload(workload) => workload_identity(workload),
             Self::Inference(call) => inference_identity(call),
+            Self::Agent(AgentKey { service, agent }) => {
+                let agent = agent.iter().map(|agent| Attribute::new(key::GEN_AI_AGENT_NAME, agent.clone()));
+                std::iter::once(Attribute::new(key::SERVICE_NAME, service.clone())).chain(agent).collect()
+            }
             Self::Merged(merged) => merged.identity.clone(),
         }
     }
@@ -185,7 +200,7 @@ impl Subject {
     pub const fn is_entity(&self) -> bool {
         match self {
             Self::Device(_) | Self::Workload(_) => true,
-            Self::Host | Self::Inference(_) | Self::Wattline => false,
+            Self::Host | Self::Inference(_) | Self::Agent(_) | Self::Wattline => false,
             Self::Merged(merged) => merged.is_entity,
         }
     }
