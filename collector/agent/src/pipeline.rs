@@ -186,6 +186,13 @@ impl Pipeline {
         self.inference.folded()
     }
 
+    /// Whether a snapshot has every series on the books. Those of the machine that an earlier agent has left are told
+    /// when a window was settled, and where the machine is measured.
+    pub fn tells_all(&self) -> bool {
+        let books = self.host.books();
+        books.opened_at().is_none() || (self.role.measures() && books.settled_at().is_some())
+    }
+
     /// All figures as they stand, with `own` telling about the agent itself.
     pub fn snapshot(&self, tick: Tick, own: &[Sample]) -> Snapshot {
         let mut samples = self.inference.samples(tick.wall);
