@@ -90,8 +90,7 @@ impl InferenceBooks {
     pub fn book(&mut self, call: &Inference, context: &Context<'_>) -> Assessment {
         let assessment = assess(call, context);
         let millionths = stands_for(call.probability);
-        let start = if call.start == Timestamp::default() { context.now } else { call.start.min(context.now) };
-        self.entry(&call.key, start).book(call, &assessment, millionths);
+        self.entry(&call.key, context.now).book(call, &assessment, millionths);
         assessment
     }
 
@@ -122,7 +121,9 @@ impl InferenceBooks {
         self.entries.is_empty()
     }
 
-    /// All figures as they stand at `at`, each counted from the start of the first call booked under its key.
+    /// All figures as they stand at `at`, each counted from when the first call under its key was booked. That call
+    /// began before, when nobody was counting yet: of a sum that began before a destination was there, the destination is
+    /// told only what came since.
     pub fn samples(&self, at: Timestamp) -> Vec<Sample> {
         let mut samples = Vec::with_capacity(self.entries.len() * 8);
         for entry in self.entries.values() {
