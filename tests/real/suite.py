@@ -9,6 +9,7 @@ from pathlib import Path
 import cloudwatch
 import collector
 import disks
+import emf
 import faults
 import footprint
 import host_load
@@ -32,6 +33,7 @@ SCENES = {
     "cloudwatch": cloudwatch.play,
     "faults": faults.play,
     "kills": kills.play,
+    "emf": emf.play,
     "disks": disks.play,
     "outage": outage.play,
 }
