@@ -103,8 +103,7 @@ def _play(checks: Checks, folder: Path, host: Host, stand_in: Aws) -> None:
         _mend(stand_in, behaviour, agent)
         print(f"      {fault}: over after {len(stand_in.batches)} batches", flush=True)
     for _ in range(LAST_REQUESTS):
-        if not spans.send(setup.http, calls.request(LAST)[1]):
-            raise RuntimeError("wattline does not take calls")
+        spans.send_or_fail(setup.http, calls.request(LAST)[1])
     _until_later(stand_in, agent)
     ending = agent.stop()
     log += agent.program.lines()
@@ -172,9 +171,9 @@ def _meet(stand_in: Aws, fault: Fault, agent: Wattline) -> None:
         case Well():
             _until_later(stand_in, agent)
         case Away():
-            before = _failures(agent)
+            before = agent.failures()
             stand_in.close()
-            until("it finds nobody", lambda: _failures(agent) > before, [agent.program])
+            until("it finds nobody", lambda: agent.failures() > before, [agent.program])
         case _:
             stand_in.next[ACTIONS] = [fault] * TIMES
             until("the fault has been met", lambda: not stand_in.next[ACTIONS], [agent.program])
@@ -198,10 +197,6 @@ def _until_later(stand_in: Aws, agent: Wattline) -> None:
         return newest is not None and newest.is_answered and newest.events[-1].at_ms > now_ms
 
     until("later events have come", has_come, [agent.program])
-
-
-def _failures(agent: Wattline) -> int:
-    return sum("fails and will be tried again" in line for line in agent.program.lines())
 
 
 # What came.
@@ -255,7 +250,7 @@ def _uncounted(setup: Setup, once: list[Batch]) -> list[str]:
 
 def unlike(came: dict[Key, Decimal], books: dict[Key, int]) -> list[str]:
     """Series that came to something else than what is booked, in the parts that are booked. There is no tolerance."""
-    units = {row.name: row.unit for row in wattline.table().values()}
+    units = wattline.units()
     faults = []
     for (metric, labels), amount in books.items():
         found = came.get((metric, labels), Decimal()) * kept.parts(units[metric])

@@ -61,6 +61,12 @@ def send(port: int, body: bytes) -> bool:
         return False
 
 
+def send_or_fail(port: int, body: bytes) -> None:
+    """Sends a request that must be acknowledged."""
+    if not send(port, body):
+        raise RuntimeError("wattline does not take spans")
+
+
 def send_all(port: int, service: str, requests: int, count: int, padding: int = 0) -> list[str]:
     """Sends `requests` of `count` spans and returns their ids. All must be acknowledged."""
     sent = []

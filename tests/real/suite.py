@@ -8,6 +8,7 @@ from pathlib import Path
 
 import cloudwatch
 import collector
+import deltas
 import disks
 import emf
 import faults
@@ -34,6 +35,7 @@ SCENES = {
     "faults": faults.play,
     "kills": kills.play,
     "emf": emf.play,
+    "deltas": deltas.play,
     "disks": disks.play,
     "outage": outage.play,
 }
