@@ -150,7 +150,7 @@ impl Lasting {
     async fn keep(&mut self, snapshot: &Snapshot, is_last: bool) {
         let Some(keeper) = &mut self.keeper else { return };
         let path = keeper.path().display().to_string();
-        let kept = keeper.keep(self.pipeline.save(), &snapshot.samples, snapshot.tick.wall, is_last).await;
+        let kept = keeper.keep(&self.pipeline, &snapshot.samples, snapshot.tick.wall, is_last).await;
         self.tell_state(match kept {
             Ok(()) => SourceState::Up { found: path },
             Err(error) => SourceState::Failed { what: format!("{error:#}") },

@@ -102,12 +102,7 @@ impl Pipeline {
     /// What the next agent needs to go on with the books.
     pub fn save(&self) -> Saved {
         let counters = self.host.raw_counters();
-        Saved {
-            counters,
-            host: self.host.books().save(),
-            inference: self.inference.save(),
-            agents: self.agents.save(),
-        }
+        Saved { counters, host: self.host.books().save(), inference: self.inference.save(), agents: self.agents.save() }
     }
 
     /// Goes on with the books of an earlier agent on this machine, at `now`. Its raw counters are of this boot, or not
@@ -156,7 +151,7 @@ impl Pipeline {
                         self.book(&call, readings.tick.wall);
                     }
                 }
-                Reading::Activity(activity) => self.agents.take(activity.clone(), readings.tick.at),
+                Reading::Activity(activity) => self.agents.take(activity.clone(), readings.tick),
                 Reading::Intensity(reading) => {
                     self.meaning.take(reading, readings.tick.wall);
                 }
@@ -196,8 +191,7 @@ impl Pipeline {
     }
 
     fn book(&mut self, call: &Inference, now: Timestamp) {
-        let context =
-            inference::Context { now, grid: Grid::builtin(), local: &self.local, prices: &self.prices };
+        let context = inference::Context { now, grid: Grid::builtin(), local: &self.local, prices: &self.prices };
         self.inference.book(call, &context);
         self.agents.note(call);
     }
@@ -221,6 +215,13 @@ impl Pipeline {
     /// Calls of language models that stand under `other`, because there are too many keys.
     pub const fn folded(&self) -> u64 {
         self.inference.folded()
+    }
+
+    /// Whether a snapshot has every series on the books. Those of the machine that an earlier agent has left are told
+    /// when a window was settled, and where the machine is measured.
+    pub fn tells_all(&self) -> bool {
+        let books = self.host.books();
+        books.opened_at().is_none() || (self.role.measures() && books.settled_at().is_some())
     }
 
     /// All figures as they stand, with `own` telling about the agent itself.
@@ -287,10 +288,9 @@ impl Pipeline {
     fn twin_samples(&self, tick: Tick, samples: &mut Vec<Sample>) {
         let period = Period { start: self.started.unwrap_or(tick.wall), at: tick.wall };
         let wattline = Arc::new(Subject::Wattline);
-        for (metric, count) in [
-            (&metrics::INFERENCE_TWINS, self.twins.found()),
-            (&metrics::INFERENCE_UNAWAITED, self.twins.overflowed()),
-        ] {
+        for (metric, count) in
+            [(&metrics::INFERENCE_TWINS, self.twins.found()), (&metrics::INFERENCE_UNAWAITED, self.twins.overflowed())]
+        {
             if count > 0 {
                 samples.push(metric.sample(&wattline, vec![], period, Count::new(count as f64)));
             }

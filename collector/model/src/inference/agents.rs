@@ -13,7 +13,7 @@ use wattline_core::reading::{ActivityKind, AgentActivity, Inference};
 use wattline_core::sample::Period;
 use wattline_core::subject::AgentKey;
 use wattline_core::{
-    Attribute, ExponentialHistogram, Instant, Sample, Seconds, Subject, Text, Timestamp, metrics,
+    Attribute, ExponentialHistogram, Instant, Sample, Seconds, Subject, Text, Tick, Timestamp, metrics,
 };
 
 use super::books::{MILLION, OTHER, OTHER_ERROR, stands_for};
@@ -35,7 +35,7 @@ const MAX_TOOLS: usize = 64;
 #[derive(Debug, Default)]
 pub struct AgentBooks {
     entries: BTreeMap<AgentKey, Entry>,
-    waiting: VecDeque<(Instant, Box<AgentActivity>)>,
+    waiting: VecDeque<(Tick, Box<AgentActivity>)>,
     traces: HashMap<u128, Vec<Part>>,
     /// The traces in the order in which they were first heard of.
     order: VecDeque<u128>,
@@ -97,17 +97,17 @@ impl AgentBooks {
     }
 
     /// Takes what an agent did. A tool is booked at once, a run when it has waited.
-    pub fn take(&mut self, activity: Box<AgentActivity>, at: Instant) {
+    pub fn take(&mut self, activity: Box<AgentActivity>, tick: Tick) {
         match &activity.kind {
             ActivityKind::Tool(name) => {
                 let start = activity.start.unix_nanos();
                 let end = activity.start.ahead(activity.duration).unix_nanos();
                 self.add_part(activity.trace, Part { of_model: false, start, end });
                 let name = name.clone();
-                self.entry(&activity).book_tool(name, &activity);
+                self.entry(&activity, tick.wall).book_tool(name, &activity);
             }
             ActivityKind::Run => {
-                self.waiting.push_back((at, activity));
+                self.waiting.push_back((tick, activity));
                 if self.waiting.len() > MOST_WAITING {
                     self.book_next();
                 }
@@ -118,7 +118,7 @@ impl AgentBooks {
     /// Books the runs that have waited long enough at `at`. True if there were any.
     pub fn settle(&mut self, at: Instant) -> bool {
         let before = self.waiting.len();
-        while self.waiting.front().is_some_and(|(arrived, _)| at.since(*arrived) >= PATIENCE) {
+        while self.waiting.front().is_some_and(|(arrived, _)| at.since(arrived.at) >= PATIENCE) {
             self.book_next();
         }
         before > self.waiting.len()
@@ -160,17 +160,17 @@ impl AgentBooks {
     }
 
     fn book_next(&mut self) {
-        let Some((_, run)) = self.waiting.pop_front() else { return };
+        let Some((tick, run)) = self.waiting.pop_front() else { return };
         let parts = self.traces.get(&run.trace).cloned().unwrap_or_default();
-        self.entry(&run).book_run(&run, &parts);
+        self.entry(&run, tick.wall).book_run(&run, &parts);
     }
 
-    fn entry(&mut self, activity: &AgentActivity) -> &mut Entry {
+    fn entry(&mut self, activity: &AgentActivity, now: Timestamp) -> &mut Entry {
         let mut key = AgentKey { service: activity.service.clone(), agent: activity.agent.clone() };
         if self.entries.len() >= MAX_AGENTS && !self.entries.contains_key(&key) {
             key = AgentKey { service: Text::Static(OTHER), agent: None };
         }
-        self.entries.entry(key).or_insert_with(|| Entry { start: activity.start, ..Entry::default() })
+        self.entries.entry(key).or_insert_with(|| Entry { start: now, ..Entry::default() })
     }
 }
 
@@ -320,12 +320,12 @@ mod tests {
     #[test]
     fn a_run_is_divided_into_waiting_and_working() {
         let mut books = AgentBooks::default();
-        books.take(activity(ActivityKind::Run, 10, 60), Instant::default());
+        books.take(activity(ActivityKind::Run, 10, 60), Tick::default());
         // Two calls at once, a tool that goes on while a model answers, and one of another run of the trace.
         for (start, seconds) in [(12, 10), (15, 10), (200, 5)] {
             books.note(&call(start, seconds));
         }
-        books.take(activity(ActivityKind::Tool("search".into()), 20, 10), Instant::default());
+        books.take(activity(ActivityKind::Tool("search".into()), 20, 10), Tick::default());
         assert!(!books.settle(Instant::from_nanos(5 * SECOND)), "what is late may still come");
         assert!(books.settle(Instant::from_nanos(6 * SECOND)));
         assert!((time(&books, "waiting_for_model") - 13.0).abs() < 1e-9);
@@ -342,10 +342,10 @@ mod tests {
             let mut run = activity(ActivityKind::Run, number, 1);
             run.agent = Some(format!("agent-{number}").into());
             run.trace = u128::from(number) + 1;
-            books.take(run, Instant::default());
+            books.take(run, Tick::default());
             let mut tool = activity(ActivityKind::Tool(format!("tool-{number}").into()), number, 1);
             tool.trace = u128::from(number) + 1;
-            books.take(tool, Instant::default());
+            books.take(tool, Tick::default());
         }
         assert!(books.waiting.len() <= MOST_WAITING && books.traces.len() <= MOST_TRACES);
         assert_eq!(books.traces.len(), books.order.len());
@@ -363,10 +363,10 @@ mod tests {
                 if *of_model {
                     books.note(&call(*start, *seconds));
                 } else {
-                    books.take(activity(ActivityKind::Tool("t".into()), *start, *seconds), Instant::default());
+                    books.take(activity(ActivityKind::Tool("t".into()), *start, *seconds), Tick::default());
                 }
             }
-            books.take(run, Instant::default());
+            books.take(run, Tick::default());
             books.settle_now();
             let within = |second: u64, model: bool| parts.iter().any(|(start, seconds, of_model)| {
                 *of_model == model && (10..=70).contains(start) && (*start..start + seconds).contains(&second)

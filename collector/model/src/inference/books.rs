@@ -159,10 +159,9 @@ impl InferenceBooks {
     pub fn book(&mut self, call: &Inference, context: &Context<'_>) -> Assessment {
         let assessment = assess(call, context);
         let millionths = stands_for(call.probability);
-        let start = if call.start == Timestamp::default() { context.now } else { call.start.min(context.now) };
         let repeat = self.repeats.see(call.identity.prompt, call.error.is_some(), context.now);
         let key = InferenceKey { provider: self.provider(&call.key.provider), ..call.key.clone() };
-        self.entry(&key, start).book(call, &assessment, repeat, millionths);
+        self.entry(&key, context.now).book(call, &assessment, repeat, millionths);
         assessment
     }
 
@@ -193,7 +192,9 @@ impl InferenceBooks {
         self.entries.is_empty()
     }
 
-    /// All figures as they stand at `at`, each counted from the start of the first call booked under its key.
+    /// All figures as they stand at `at`, each counted from when the first call under its key was booked. That call
+    /// began before, when nobody was counting yet: of a sum that began before a destination was there, the destination is
+    /// told only what came since.
     pub fn samples(&self, at: Timestamp, conventions: Conventions) -> Vec<Sample> {
         let mut samples = Vec::with_capacity(self.entries.len() * 16);
         for entry in self.entries.values() {
@@ -329,10 +330,9 @@ impl Entry {
             let label = vec![Attribute::new(key::WATTLINE_REASON, reason.as_str())];
             samples.push(metrics::INFERENCE_UNKNOWN.sample(subject, label, period, calls(*millionths)));
         }
-        for (kind, histogram, metric) in [
-            ("input", &self.input, &metrics::GEN_AI_INPUT),
-            ("output", &self.output, &metrics::GEN_AI_OUTPUT),
-        ] {
+        for (kind, histogram, metric) in
+            [("input", &self.input, &metrics::GEN_AI_INPUT), ("output", &self.output, &metrics::GEN_AI_OUTPUT)]
+        {
             if histogram.count() > 0 && current {
                 let label = vec![Attribute::new(key::GEN_AI_TOKEN_TYPE, kind)];
                 samples.push(metrics::GEN_AI_TOKEN_USAGE.distribution(subject, label, period, Arc::clone(histogram)));
