@@ -9,7 +9,7 @@ from emitters import Emitter
 
 HERE = Path(__file__).resolve().parent
 # It is over in seconds; a machine that others keep busy may need much longer.
-PATIENCE_SECONDS = 180
+PATIENCE_SECONDS = 60
 
 
 class DriverFailed(RuntimeError):
@@ -20,16 +20,20 @@ def drive(emitter: Emitter, environments: dict[str, Path], provider_port: int, o
     """Plays the emitter's script and returns what its driver printed."""
     folder = environments[emitter.environment]
     with tempfile.TemporaryDirectory(prefix="wattline-dialect-") as home:
-        ran = subprocess.run(
-            [*_command(emitter, folder)],
-            cwd=home,
-            env=_environment(emitter, home, provider_port, otlp_port),
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-            timeout=PATIENCE_SECONDS,
-        )
+        try:
+            ran = subprocess.run(
+                _command(emitter, folder),
+                cwd=home,
+                env=_environment(emitter, home, provider_port, otlp_port),
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.STDOUT,
+                text=True,
+                timeout=PATIENCE_SECONDS,
+            )
+        except subprocess.TimeoutExpired as late:
+            printed = (late.stdout or b"").decode(errors="replace")
+            raise DriverFailed(f"{emitter.name} takes longer than {PATIENCE_SECONDS} s:\n{printed[-4000:]}") from late
     if ran.returncode != 0:
         raise DriverFailed(f"{emitter.name} ended with status {ran.returncode}:\n{ran.stdout[-4000:]}")
     return ran.stdout

@@ -18,7 +18,7 @@ from answers import Answer, Call, Refusal, Usage
 
 # What a prompt has to say for a step of the script; a prompt that says none of it gets a plain answer.
 STEPS = {
-    "weather": "tool",
+    "weather in paris": "tool",
     "long manual": "cached",
     "prime numbers": "reasoning",
     "refuse this": "refused",
@@ -147,7 +147,9 @@ def _handler(provider: Provider) -> type[BaseHTTPRequestHandler]:
 
         def _send(self, status: int, content: str, headers: dict[str, str], body: bytes) -> None:
             self.send_response(status)
-            for name, value in ({"Content-Type": content, "Content-Length": str(len(body))} | headers).items():
+            # A client that keeps connections cannot use them in another event loop, where agents take one for each run.
+            own = {"Content-Type": content, "Content-Length": str(len(body)), "Connection": "close"}
+            for name, value in (own | headers).items():
                 self.send_header(name, value)
             self.end_headers()
             self.wfile.write(body)
