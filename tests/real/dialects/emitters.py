@@ -7,6 +7,8 @@ OTEL_ANTHROPIC = "opentelemetry.instrumentation.genai.anthropic:AnthropicInstrum
 OTEL_BEDROCK = "opentelemetry.instrumentation.genai.bedrock:BedrockInstrumentor"
 OTEL_LANGCHAIN = "opentelemetry.instrumentation.genai.langchain:LangChainInstrumentor"
 BOTOCORE = "opentelemetry.instrumentation.botocore:BotocoreInstrumentor"
+# Anthropic's SDK traces itself unless it is told not to, as `drive` does.
+SELF_TRACING = {"ANTHROPIC_OPEN_TELEMETRY": "true"}
 OPENINFERENCE_OPENAI = "openinference.instrumentation.openai:OpenAIInstrumentor"
 OPENINFERENCE_LANGCHAIN = "openinference.instrumentation.langchain:LangChainInstrumentor"
 
@@ -32,7 +34,7 @@ EMITTERS = (
     _python("otel-anthropic", "otel", "anthropic_script", OTEL_ANTHROPIC),
     _python("otel-bedrock", "otel", "bedrock_script", OTEL_BEDROCK),
     _python("otel-botocore", "otel", "bedrock_script", BOTOCORE),
-    _python("anthropic-sdk", "otel", "anthropic_script", ANTHROPIC_OPEN_TELEMETRY="true"),
+    _python("anthropic-sdk", "otel", "anthropic_script", **SELF_TRACING),
     _python("traceloop-openai", "traceloop", "openai_script", "opentelemetry.instrumentation.openai:OpenAIInstrumentor"),
     _python(
         "traceloop-anthropic",
@@ -79,4 +81,40 @@ EMITTERS = (
     _python("strands-1-10", "strands-1-10", "strands_script"),
     _python("pydantic-ai", "pydantic-ai", "pydantic_ai_script"),
     _python("litellm", "litellm", "litellm_script", LITELLM_LOCAL_MODEL_COST_MAP="True"),
+    # The same calls told of in metrics and in log records, too.
+    _python(
+        "otel-openai-events",
+        "otel",
+        "openai_script",
+        OTEL_OPENAI,
+        OTEL_INSTRUMENTATION_GENAI_EMIT_EVENT="true",
+        OTEL_INSTRUMENTATION_GENAI_CAPTURE_MESSAGE_CONTENT="SPAN_AND_EVENT",
+        OTEL_SEMCONV_STABILITY_OPT_IN="gen_ai_latest_experimental",
+    ),
+    # Two that instrument one SDK.
+    _python("twin-openlit-otel", "openlit", "openai_script", "openlit:init", OTEL_OPENAI, doubled=True),
+    _python("twin-openinference-otel", "openinference", "openai_script", OPENINFERENCE_OPENAI, OTEL_OPENAI, doubled=True),
+    # An SDK that traces itself, and who instruments it.
+    _python("twin-anthropic-otel", "otel", "anthropic_script", OTEL_ANTHROPIC, doubled=True, **SELF_TRACING),
+    # Frameworks, and the SDKs below them.
+    _python(
+        "twin-langchain-sdks",
+        "openinference",
+        "langchain_script",
+        OPENINFERENCE_LANGCHAIN,
+        OTEL_OPENAI,
+        doubled=True,
+        **SELF_TRACING,
+    ),
+    Emitter("twin-traceloop-sdk", "traceloop", ("traceloop_sdk.py",), doubled=True),
+    _python("twin-strands-botocore", "strands", "strands_script", BOTOCORE, doubled=True),
+    _python("twin-pydantic-ai-anthropic", "pydantic-ai", "pydantic_ai_script", doubled=True, **SELF_TRACING),
+    _python(
+        "twin-litellm-otel",
+        "litellm",
+        "litellm_script",
+        OTEL_OPENAI,
+        doubled=True,
+        LITELLM_LOCAL_MODEL_COST_MAP="True",
+    ),
 )
