@@ -577,6 +577,47 @@ impl Inference {
     }
 }
 
+impl Inference {
+    /// Takes over from another account of the same call what this one does not tell.
+    pub fn complete(&mut self, other: &Self) {
+        fn fill<T: Clone>(own: &mut Option<T>, other: &Option<T>) {
+            if own.is_none() {
+                own.clone_from(other);
+            }
+        }
+        if &*self.key.provider == "unknown" {
+            self.key.provider = other.key.provider.clone();
+        }
+        fill(&mut self.key.agent, &other.key.agent);
+        fill(&mut self.request_model, &other.request_model);
+        fill(&mut self.time_to_first_token, &other.time_to_first_token);
+        fill(&mut self.finish_reason, &other.finish_reason);
+        fill(&mut self.tools, &other.tools);
+        fill(&mut self.region, &other.region);
+        fill(&mut self.server_address, &other.server_address);
+        fill(&mut self.service_tier, &other.service_tier);
+        fill(&mut self.error, &other.error);
+        for (own, other) in
+            [(&mut self.identity.response, other.identity.response), (&mut self.identity.prompt, other.identity.prompt)]
+        {
+            if *own == 0 {
+                *own = other;
+            }
+        }
+        // Parts of equal wholes are known where either account tells them.
+        let (own, usage) = (&mut self.usage, &other.usage);
+        if (own.input, own.output) == (usage.input, usage.output) {
+            if own.cache_read + own.cache_write == 0 {
+                (own.cache_read, own.cache_write) = (usage.cache_read, usage.cache_write);
+                own.cache_write_1h = usage.cache_write_1h;
+            }
+            if own.reasoning == 0 {
+                own.reasoning = usage.reasoning;
+            }
+        }
+    }
+}
+
 /// Definitions of tools that went into a call's input.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct ToolDefinitions {

@@ -284,17 +284,25 @@ impl<'a> SpanReader<'_, 'a> {
         for (activity, agent) in calls.activities.iter_mut().zip(found.agents_of_activities) {
             activity.agent = activity.agent.take().or(agent);
         }
-        let repeated = found.repeated;
-        if !repeated.is_empty() {
-            let mut index = 0;
-            calls.booked.retain(|_| {
-                index += 1;
-                !repeated.get(index - 1).copied().unwrap_or(false)
-            });
-            calls.repeated = repeated.iter().filter(|&&repeated| repeated).count() as u64;
-        }
+        leave_out(&mut calls, &found.repeated);
         calls
     }
+}
+
+/// Leaves out the calls that repeat another one, which keeps what only they know of it.
+fn leave_out(calls: &mut Calls, repeated: &[Option<u32>]) {
+    for (call, leaf) in repeated.iter().enumerate() {
+        // A leaf that is itself left out, since its span came twice, has its twin's counts.
+        if let Some(leaf) = leaf
+            && let Ok([call, leaf]) = calls.booked.get_disjoint_mut([call, *leaf as usize])
+            && (call.usage.input, call.usage.output) == (leaf.usage.input, leaf.usage.output)
+        {
+            leaf.complete(call);
+        }
+    }
+    let mut numbers = repeated.iter();
+    calls.booked.retain(|_| !matches!(numbers.next(), Some(Some(_))));
+    calls.repeated = repeated.iter().flatten().count() as u64;
 }
 
 /// When a span was, as far as its times can be believed at `now`, its arrival.

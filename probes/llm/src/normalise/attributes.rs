@@ -150,6 +150,7 @@ const NAMES: &[(&str, Name)] = &[
     ("gen_ai.usage.reasoning_tokens", Name::Reasoning),
     ("gen_ai.usage.completion_tokens_details.reasoning_tokens", Name::Reasoning), // OpenLIT
     ("gen_ai.usage.details.reasoning_tokens", Name::Reasoning),
+    ("gen_ai.usage.details.thinking_tokens", Name::Reasoning), // pydantic-ai, of Anthropic
     ("gen_ai.usage.output_token_details.reasoning", Name::Reasoning),
     ("llm.token_count.completion_details.reasoning", Name::Reasoning),
     ("llm.usage.reasoning_tokens", Name::Reasoning),
@@ -157,8 +158,20 @@ const NAMES: &[(&str, Name)] = &[
     ("ai.usage.reasoningTokens", Name::Reasoning),
     ("langfuse.observation.usage_details.output_reasoning_tokens", Name::Reasoning),
     ("langfuse.observation.usage_details.completion_tokens_details.reasoning_tokens", Name::Reasoning),
+    ("langsmith.metadata.usage_metadata.input_token_details.cache_read", Name::CacheRead),
+    ("langsmith.metadata.usage_metadata.input_token_details.cache_creation", Name::CacheWrite),
+    ("langsmith.metadata.usage_metadata.output_token_details.reasoning", Name::Reasoning),
+    ("langsmith.metadata.usage_metadata.input_tokens", Name::Input),
+    ("langsmith.metadata.usage_metadata.output_tokens", Name::Output),
+    ("langsmith.metadata.usage_metadata.total_tokens", Name::Total),
+    ("metadata.usage_object.prompt_tokens_details.cached_tokens", Name::CacheRead), // LiteLLM
+    ("metadata.usage_object.prompt_tokens_details.cache_write_tokens", Name::CacheWrite),
+    ("metadata.usage_object.cache_creation_input_tokens", Name::CacheWrite),
+    ("metadata.usage_object.completion_tokens_details.reasoning_tokens", Name::Reasoning),
     ("gen_ai.usage.input_token_details", Name::Members),
     ("gen_ai.usage.output_token_details", Name::Members),
+    ("langsmith.metadata.usage_metadata", Name::Members),
+    ("metadata.usage_object", Name::Members),
     ("mlflow.chat.tokenUsage", Name::Members),
     ("langfuse.observation.usage_details", Name::Members),
     ("gen_ai.response.finish_reasons", Name::FinishReason),
@@ -187,6 +200,11 @@ const NAMES: &[(&str, Name)] = &[
     ("openai.request.service_tier", Name::ServiceTier),
     ("gen_ai.openai.request.service_tier", Name::ServiceTier),
 ];
+
+/// The JSON of what Python writes for a dictionary of numbers.
+fn of_python(text: &str) -> String {
+    text.replace('\'', "\"").replace("None", "null").replace("True", "true").replace("False", "false")
+}
 
 /// Attributes that come one for each tool, with a number between these: of each tool the one that tells most.
 const OF_ONE_TOOL: [(&str, &str); 3] = [
@@ -298,7 +316,8 @@ impl<'a> Call<'a> {
             None => {}
             Some(line) if line.name == Name::Members => match attribute.value()? {
                 AnyValue::Text(text) => {
-                    if let Ok(members) = serde_json::from_str(text) {
+                    let members = serde_json::from_str(text).or_else(|_| serde_json::from_str(&of_python(text)));
+                    if let Ok(members) = members {
                         self.put_members(line.key, &members);
                     }
                 }

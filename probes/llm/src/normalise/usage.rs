@@ -36,6 +36,8 @@ const EMITTERS: &[(&str, CachedInput)] = &[
     ("opentelemetry.instrumentation.bedrock", CachedInput::Beside), // OpenLLMetry; its total leaves them out, too
     ("opentelemetry.instrumentation.genai.bedrock", CachedInput::Within),
     ("openinference.instrumentation.", CachedInput::Within),
+    ("openlit.instrumentation.", CachedInput::Within),
+    ("openlit.instrumentation.bedrock", CachedInput::Beside),
     ("com.anthropic.sdk.", CachedInput::Within),
     ("pydantic-ai", CachedInput::Within),
 ];
@@ -85,7 +87,8 @@ impl Counts {
     /// The counts in their normal form, and whether it could not be decided if the input has cached tokens in it.
     ///
     /// Parts that exceed their whole stand beside it, and so do parts that the total has beside it. Else what is known of
-    /// the emitter tells; else a total of input and output; else the semantic conventions are taken to hold.
+    /// the emitter tells; else a total of input and output; else the semantic conventions are taken to hold. A total that
+    /// is more than all its parts hides tokens, and is flagged.
     pub(crate) fn normal(self, emitter: Option<CachedInput>) -> Result<(TokenUsage, bool), NoUsage> {
         let Self { input, output, cache_read, cache_write, cache_write_1h, reasoning, total } = self;
         if total.is_some_and(|total| total < input.max(output)) {
@@ -100,7 +103,7 @@ impl Counts {
                 && (is_total(reasoning) || is_total(reasoning + cached)));
         let more = if reasoning_beside { reasoning } else { 0 };
         let (cached_beside, is_doubtful) = if cached == 0 {
-            (false, false)
+            (false, total.is_some_and(|total| total > input + output + reasoning))
         } else if cached > input || is_total(more + cached) {
             (true, false)
         } else {
