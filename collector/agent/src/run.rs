@@ -27,6 +27,7 @@ use wattline_probe_llm::otlp::{self, OtlpReceiver};
 
 use crate::config::Config;
 use crate::destinations::{self, Destinations, exporters_that_open, readings_queue, relay_queue};
+use crate::enrich::Assessor;
 use crate::lasting::Lasting;
 use crate::lease::Lease;
 use crate::listeners::Listeners;
@@ -205,9 +206,12 @@ fn start_sources(
     if let Some(bound) = otlp.filter(|bound| bound.addresses() != otlp::Addresses { grpc: None, http: None }) {
         let addresses = bound.addresses();
         info!(grpc = ?addresses.grpc, http = ?addresses.http, "listening for OTLP");
-        let receiver =
-            Box::new(OtlpReceiver::new(bound, telemetry.clone(), Arc::new(clock::tick), content, identity::own_mark()));
-        sources.spawn(receiver.run(outlet, stop.clone()));
+        let mut receiver =
+            OtlpReceiver::new(bound, telemetry.clone(), Arc::new(clock::tick), content, identity::own_mark());
+        if config.relay.enrich {
+            receiver = receiver.enriching(Box::new(Assessor::new(config)));
+        }
+        sources.spawn(Box::new(receiver).run(outlet, stop.clone()));
     }
     if let Some(door) = admin {
         info!(address = ?door.listener.place(), "serving /metrics, /healthz and /readyz");

@@ -3,6 +3,7 @@
 //! Nothing here does I/O; everything turns bytes into values or values into bytes.
 
 pub mod content;
+pub mod enrich;
 pub mod exposition;
 pub mod json;
 pub mod metrics;

@@ -20,19 +20,27 @@ mod refusal;
 use std::sync::Arc;
 
 use tokio_util::sync::CancellationToken;
-use wattline_core::{Outlet, Receiver, Telemetry, Tick};
+use wattline_core::reading::Inference;
+use wattline_core::{Outlet, Receiver, Telemetry, Tick, Timestamp};
 use wattline_listen::{Connections, Limits};
+use wattline_wire::enrich::Attribute;
 
 pub use bind::{Addresses, BindError, Bound, bind};
 pub use config::{Acknowledge, Config, GrpcConfig, HttpConfig};
 
 use crate::content::Content;
 use bind::Guarded;
-use intake::Intake;
+use intake::{Intake, Treatment};
 
 /// The header in which an agent names itself to the next one. What bears our own name has come back; what bears another's
 /// is on that agent's books, and is only relayed.
 pub const VIA: &str = "x-wattline-via";
+
+/// Tells what was made of a call, as attributes that its relayed span is to bear.
+pub trait Enrich: Send + Sync {
+    /// The attributes of the span that tells of `call`, which was taken in at `now`.
+    fn attributes(&self, call: &Inference, now: Timestamp) -> Vec<Attribute>;
+}
 
 /// Tells the time on both clocks.
 pub type Clock = Arc<dyn Fn() -> Tick + Send + Sync>;
@@ -43,6 +51,7 @@ pub struct OtlpReceiver {
     telemetry: Telemetry,
     clock: Clock,
     content: Content,
+    enrich: Option<Box<dyn Enrich>>,
     mark: &'static str,
 }
 
@@ -50,14 +59,20 @@ impl OtlpReceiver {
     /// A receiver on open listeners. Connections wait in the system's backlog until it runs. What it relays it treats as
     /// `content` says; `mark` is what this agent calls itself in [`VIA`].
     pub fn new(bound: Bound, telemetry: Telemetry, clock: Clock, content: Content, mark: &'static str) -> Self {
-        Self { bound, telemetry, clock, content, mark }
+        Self { bound, telemetry, clock, content, enrich: None, mark }
+    }
+
+    /// The same, whose relayed spans of calls bear what `enrich` tells of them.
+    #[must_use]
+    pub fn enriching(self, enrich: Box<dyn Enrich>) -> Self {
+        Self { enrich: Some(enrich), ..self }
     }
 
     async fn serve(self, outlet: Outlet, stop: CancellationToken) {
-        let Self { bound: Bound { grpc, http, config }, telemetry, clock, content, mark } = self;
+        let Self { bound: Bound { grpc, http, config }, telemetry, clock, content, enrich, mark } = self;
         let limits = Limits { connections: config.max_connections as usize, patience: config.read_timeout };
         let connections = Connections::new("the OTLP receiver", limits, telemetry.clone(), stop);
-        let intake = Arc::new(Intake::new(&config, outlet, telemetry, clock, content, mark));
+        let intake = Arc::new(Intake::new(&config, outlet, telemetry, clock, Treatment { content, enrich }, mark));
         let grpc = grpc.map(|Guarded { listener, guard }| {
             let (intake, asked) = (Arc::clone(&intake), Arc::clone(&guard));
             connections.serve_http2(listener, guard, move |request| {

@@ -10,11 +10,13 @@ use http::HeaderMap;
 use wattline_core::queue::{Place, Sender};
 use wattline_core::receipt::receipt;
 use wattline_core::{Envelope, Outlet, Reading, Readings, Signal, Telemetry, Timestamp};
+use wattline_wire::enrich::with_attributes;
+use wattline_wire::protobuf::Error;
 use wattline_wire::schema::{Limits, check};
 
 use super::body::Budget;
 use super::refusal::Refusal;
-use super::{Acknowledge, Clock, Config, VIA};
+use super::{Acknowledge, Clock, Config, Enrich, VIA};
 use crate::content::Content;
 use crate::normalise::{Calls, Normaliser};
 
@@ -22,13 +24,29 @@ use crate::normalise::{Calls, Normaliser};
 /// told otherwise, and would not read a later answer.
 const PATIENCE: Duration = Duration::from_secs(8);
 
+/// What becomes of a request before it is relayed.
+pub(super) struct Treatment {
+    pub(super) content: Content,
+    pub(super) enrich: Option<Box<dyn Enrich>>,
+}
+
+impl Treatment {
+    fn of(&self, signal: Signal, body: Bytes, calls: &Calls, now: Timestamp) -> Result<Bytes, Error> {
+        let body = self.content.treat(signal, body)?;
+        let Some(enrich) = self.enrich.as_ref().filter(|_| !calls.booked.is_empty()) else { return Ok(body) };
+        let told =
+            calls.booked.iter().map(|call| ((call.identity.trace, call.identity.span), enrich.attributes(call, now)));
+        Ok(with_attributes(&body, &told.collect())?.map_or(body, Bytes::from))
+    }
+}
+
 /// What all requests share.
 pub(super) struct Intake {
     outlet: Outlet,
     telemetry: Telemetry,
     clock: Clock,
     acknowledge: Acknowledge,
-    content: Content,
+    treatment: Treatment,
     normaliser: Normaliser,
     mark: &'static str,
     max_items: u64,
@@ -44,7 +62,7 @@ impl Intake {
         outlet: Outlet,
         telemetry: Telemetry,
         clock: Clock,
-        content: Content,
+        treatment: Treatment,
         mark: &'static str,
     ) -> Self {
         Self {
@@ -52,7 +70,7 @@ impl Intake {
             telemetry,
             clock,
             acknowledge: config.acknowledge,
-            content,
+            treatment,
             normaliser: Normaliser::default(),
             mark,
             max_items: u64::from(config.max_items),
@@ -97,7 +115,7 @@ impl Intake {
         match relay {
             Some(place) => {
                 // Nothing waits anywhere with content that must not go on.
-                let body = self.content.treat(signal, body)?;
+                let body = self.treatment.of(signal, body, &calls, tick.wall)?;
                 self.relay(place, signal, body, items, tick.wall).await?;
             }
             None if signal == Signal::Traces => {}
@@ -182,7 +200,14 @@ mod tests {
         let (relay, mut relayed) = queue::bounded(1);
         let config = Config { acknowledge: Acknowledge::Disk, ..Config::default() };
         let outlet = Outlet { readings, relay: Some(relay) };
-        let intake = Intake::new(&config, outlet, Telemetry::none(), Arc::new(Tick::default), Content::Keep, "us");
+        let intake = Intake::new(
+            &config,
+            outlet,
+            Telemetry::none(),
+            Arc::new(Tick::default),
+            Treatment { content: Content::Keep, enrich: None },
+            "us",
+        );
         // Resource logs of one scope with one empty record.
         let request = Bytes::from_static(&[10, 4, 18, 2, 18, 0]);
         let began = tokio::time::Instant::now();
