@@ -4,8 +4,11 @@
 //! line is told by what is in it, so that one source may hold both. Lines that are neither are counted and left.
 
 mod body;
+mod config;
+mod files;
 mod name;
 mod record;
+mod source;
 mod time;
 mod usage;
 
@@ -14,6 +17,9 @@ use std::collections::BTreeMap;
 use serde_json::{Map, Value};
 use wattline_core::reading::{AgentUsage, Inference};
 use wattline_core::{Reading, Signal, Telemetry, Timestamp};
+
+pub use config::{CloudWatchConfig, Config, ConfigError};
+pub use source::FileReceiver;
 
 /// The value of `schemaType` in a model invocation log.
 const INVOCATION_LOG: &str = "ModelInvocationLog";

@@ -7,5 +7,6 @@
 pub mod bedrock;
 pub mod content;
 pub mod identity;
+mod journal;
 pub mod normalise;
 pub mod otlp;

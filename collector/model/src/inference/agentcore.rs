@@ -108,7 +108,8 @@ impl AgentBooks {
         let entry = self.entry(&usage.agent, start);
         entry.book(usage, vcpus, context.prices);
         let number = entry.number;
-        if usage.session != 0 && self.is_new(number, usage.session, usage.at)
+        if usage.session != 0
+            && self.is_new(number, usage.session, usage.at)
             && let Some(entry) = self.entries.values_mut().find(|entry| entry.number == number)
         {
             entry.sessions = entry.sessions.saturating_add(1);
@@ -216,10 +217,9 @@ impl Entry {
         let is_idle = in_use.map_or(vcpu == 0, |in_use| in_use < IDLE_BELOW_MILLI);
         let held = if is_idle { &mut self.gb_idle_ns } else { &mut self.gb_active_ns };
         *held = held.saturating_add(gb);
-        let service = if agent.service.as_str() == "AgentCore.CodeInterpreter" { "code_interpreter" } else { "runtime" };
-        for (cost, unit, amount) in
-            [(&mut self.cpu_cost, "vcpu_hour", vcpu), (&mut self.memory_cost, "gb_hour", gb)]
-        {
+        let service =
+            if agent.service.as_str() == "AgentCore.CodeInterpreter" { "code_interpreter" } else { "runtime" };
+        for (cost, unit, amount) in [(&mut self.cpu_cost, "vcpu_hour", vcpu), (&mut self.memory_cost, "gb_hour", gb)] {
             let price = prices.hourly(&format!("agentcore.{service}.{unit}"));
             if let Some(price) = price {
                 let nano_usd = u128::from(NanoUsd::round(Usd::new(price.get())).get());
@@ -334,7 +334,8 @@ mod tests {
             ("agentcore.session.time{working}", 20.0),
             ("agentcore.sessions", 1.0),
         ];
-        let expected: BTreeMap<String, f64> = expected.into_iter().map(|(name, value)| (name.to_owned(), value)).collect();
+        let expected: BTreeMap<String, f64> =
+            expected.into_iter().map(|(name, value)| (name.to_owned(), value)).collect();
         assert_eq!(figures, expected);
     }
 
