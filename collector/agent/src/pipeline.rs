@@ -13,8 +13,10 @@ use wattline_core::sample::Period;
 use wattline_core::{
     Instant, Inventory, Ratio, Reading, Readings, Sample, Seconds, Snapshot, Subject, Tick, Timestamp, metrics,
 };
+use wattline_model::cost::UnitPrices;
 use wattline_model::grid::Grid;
 use wattline_model::host::{HostModel, RawCounter, SavedBooks, Settings};
+use wattline_model::inference::agentcore::{AgentBooks, HostingContext, SavedAgents};
 use wattline_model::inference::{self, InferenceBooks, LocalAddresses, SavedInferences, TokenPrices};
 
 use crate::config::{self, Config};
@@ -40,6 +42,11 @@ pub struct Saved {
     pub counters: Vec<RawCounter>,
     host: SavedBooks,
     inference: SavedInferences,
+    #[serde(default)]
+    agents: SavedAgents,
+    /// How far each source has read: its last step that is on these books.
+    #[serde(default)]
+    pub progress: BTreeMap<String, u64>,
 }
 
 /// All state.
@@ -51,6 +58,10 @@ pub struct Pipeline {
     own_pid: Option<u32>,
     host: HostModel,
     inference: InferenceBooks,
+    agents: AgentBooks,
+    agent_vcpus: BTreeMap<String, f64>,
+    unit_prices: UnitPrices,
+    progress: BTreeMap<String, u64>,
     local: LocalAddresses,
     prices: TokenPrices,
     /// What was found of the machine, without what the configuration says of it.
@@ -74,6 +85,10 @@ impl Pipeline {
             own_pid,
             host: HostModel::new(settings(config, own_pid)),
             inference: InferenceBooks::default(),
+            agents: AgentBooks::default(),
+            agent_vcpus: config.probes.bedrock.agent_vcpus.clone(),
+            unit_prices: config.cost.lists.units.clone(),
+            progress: BTreeMap::new(),
             local: LocalAddresses::new(config.probes.local_engines.iter().cloned()),
             prices: TokenPrices::new(config.cost.lists.tokens.clone()),
             found: Arc::default(),
@@ -91,16 +106,34 @@ impl Pipeline {
     /// What the next agent needs to go on with the books.
     pub fn save(&self) -> Saved {
         let counters = self.host.raw_counters();
-        Saved { counters, host: self.host.books().save(), inference: self.inference.save() }
+        Saved {
+            counters,
+            host: self.host.books().save(),
+            inference: self.inference.save(),
+            agents: self.agents.save(),
+            progress: self.progress.clone(),
+        }
     }
 
     /// Goes on with the books of an earlier agent on this machine, at `now`. Its raw counters are of this boot, or not
     /// here.
     pub fn restore(&mut self, saved: Saved, now: Instant) {
-        let Saved { counters, host, inference } = saved;
+        let Saved { counters, host, inference, agents, progress } = saved;
         self.host.restore(host, now);
         self.host.resume(&counters);
         self.inference = InferenceBooks::restored(inference);
+        self.agents = AgentBooks::restored(agents);
+        self.progress = progress;
+    }
+
+    /// Takes over how far sources have read, where the books themselves begin anew: what they read before is in the reports.
+    pub fn resume(&mut self, progress: BTreeMap<String, u64>) {
+        self.progress = progress;
+    }
+
+    /// The last step of a source that is on the books.
+    pub fn progress(&self, source: &str) -> u64 {
+        self.progress.get(source).copied().unwrap_or(0)
     }
 
     /// Learns what the machine is. What the cloud has told before stays where `inventory` says nothing of it.
@@ -145,6 +178,13 @@ impl Pipeline {
                 }
                 // Nobody keeps books on them yet.
                 Reading::Activity(_) => {}
+                Reading::AgentUsage(usage) => self.agents.book(
+                    usage,
+                    &HostingContext { now: readings.tick.wall, prices: &self.unit_prices, vcpus: &self.agent_vcpus },
+                ),
+                Reading::Progress(progress) => {
+                    self.progress.insert(progress.source.as_str().to_owned(), progress.step);
+                }
                 Reading::Intensity(reading) => {
                     self.meaning.take(reading, readings.tick.wall);
                 }
@@ -185,12 +225,13 @@ impl Pipeline {
 
     /// Calls of language models that stand under `other`, because there are too many keys.
     pub const fn folded(&self) -> u64 {
-        self.inference.folded()
+        self.inference.folded().saturating_add(self.agents.folded())
     }
 
     /// All figures as they stand, with `own` telling about the agent itself.
     pub fn snapshot(&self, tick: Tick, own: &[Sample]) -> Snapshot {
         let mut samples = self.inference.samples(tick.wall);
+        samples.extend(self.agents.samples(tick.wall));
         if self.role.measures() {
             samples.extend(self.host.samples(tick.wall));
             self.meaning.samples(self.started.unwrap_or(tick.wall), tick.wall, &mut samples);
@@ -206,6 +247,8 @@ impl Pipeline {
         self.host.reconfigure(settings(config, self.own_pid));
         self.local = LocalAddresses::new(config.probes.local_engines.iter().cloned());
         self.prices = TokenPrices::new(config.cost.lists.tokens.clone());
+        self.agent_vcpus = config.probes.bedrock.agent_vcpus.clone();
+        self.unit_prices = config.cost.lists.units.clone();
         self.machine = config.machine.clone();
         if self.meaning.reconfigure(config) {
             // Another provider of live intensity, or none: what was said of the one before is over.

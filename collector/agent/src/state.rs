@@ -4,6 +4,7 @@
 //! goes on from figures that are at least as new as any that was seen: no counter goes back, and no joule is booked
 //! twice.
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -87,10 +88,16 @@ impl Keeper {
                 Found::Other("the ledger was damaged, is set aside as ledger.db.damaged and begun anew".to_owned())
             }
             None => Found::Nothing,
-            Some(_) if !is_sure => Found::Other("the last figures could not be written down before the end".to_owned()),
+            Some((_, state)) if !is_sure => {
+                pipeline.resume(progress(&state));
+                Found::Other("the last figures could not be written down before the end".to_owned())
+            }
             Some((_, state)) => match restored(&state, &machine, pipeline, now) {
                 Ok(()) => Found::Books,
-                Err(error) => Found::Other(format!("{error:#}")),
+                Err(error) => {
+                    pipeline.resume(progress(&state));
+                    Found::Other(format!("{error:#}"))
+                }
             },
         };
         // Books that do not go on are not sure until the new ones are written over them.
@@ -153,6 +160,21 @@ impl Keeper {
 /// The state as it is written: JSON, which a later version can read, compressed.
 fn packed(kept: &Kept) -> Result<Vec<u8>> {
     Ok(zstd::bulk::compress(&serde_json::to_vec(kept)?, 1)?)
+}
+
+/// How far sources have read, by books that cannot go on.
+fn progress(state: &[u8]) -> BTreeMap<String, u64> {
+    #[derive(Default, Deserialize)]
+    struct Kept {
+        saved: Saved,
+    }
+    #[derive(Default, Deserialize)]
+    struct Saved {
+        #[serde(default)]
+        progress: BTreeMap<String, u64>,
+    }
+    let text = zstd::decode_all(state).unwrap_or_default();
+    serde_json::from_slice::<Kept>(&text).unwrap_or_default().saved.progress
 }
 
 fn restored(state: &[u8], machine: &Identity, pipeline: &mut Pipeline, now: Instant) -> Result<()> {

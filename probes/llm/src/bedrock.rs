@@ -19,7 +19,7 @@ use wattline_core::reading::{AgentUsage, Inference};
 use wattline_core::{Reading, Signal, Telemetry, Timestamp};
 
 pub use config::{CloudWatchConfig, Config, ConfigError};
-pub use source::FileReceiver;
+pub use source::{FILES, FileReceiver, found};
 
 /// The value of `schemaType` in a model invocation log.
 const INVOCATION_LOG: &str = "ModelInvocationLog";

@@ -99,6 +99,11 @@ impl Config {
         Rules { service_keys: self.service_keys.clone(), models: self.models.clone() }
     }
 
+    /// Whether anything is read at all.
+    pub fn reads(&self) -> bool {
+        !self.paths.is_empty() || self.is_account_wide()
+    }
+
     /// Whether anything is read that concerns a whole account.
     pub fn is_account_wide(&self) -> bool {
         !self.cloudwatch.log_groups.is_empty()

@@ -18,7 +18,7 @@ use super::files::{self, FILES_MAX, Fault, Known, Seen, Step};
 use crate::journal::{Fold as _, Journal};
 
 /// The name in logs, in `doctor`, in `wattline.probe.up` and in `wattline.probe.errors`.
-pub(super) const FILES: &str = "bedrock.files";
+pub const FILES: &str = "bedrock.files";
 
 /// Faults that are remembered, so that each is told once.
 const TOLD_MAX: usize = 1000;
@@ -110,6 +110,15 @@ impl FileReceiver {
                 return;
             }
         }
+    }
+}
+
+/// What is there to be read, for a person who wants to know. May block for as long as the files' disk does.
+pub fn found(config: &Config) -> SourceState {
+    let (candidates, faults) = files::look(&config.paths);
+    match faults.first() {
+        None => SourceState::Up { found: format!("{} files of records", candidates.len()) },
+        Some(Fault { path, what, .. }) => SourceState::Failed { what: format!("reading {}: {what}", path.display()) },
     }
 }
 
