@@ -74,7 +74,7 @@ fn intensity_is_integrated_over_time_and_not_the_last_value_times_the_total() {
         }
         pipeline.ingest(&drawn(second, 100));
     }
-    pipeline.settle_now();
+    pipeline.settle_now(Timestamp::default());
     let grams = pipeline.host().books().meaning().operational.quantity().get();
     // By hand: 266 W for 300 s at 100 g/kWh and for 300 s at 500 g/kWh.
     let by_hand = MACHINE_WATTS * 300.0 / 3.6e6 * (100.0 + 500.0);
@@ -93,7 +93,7 @@ fn a_price_by_the_time_of_use_changes_in_the_middle_of_a_window() {
     for second in 0..=600 {
         pipeline.ingest(&drawn(second, 100));
     }
-    pipeline.settle_now();
+    pipeline.settle_now(Timestamp::default());
     let usd = pipeline.host().books().meaning().electricity.unwrap().quantity().get();
     let by_hand = MACHINE_WATTS * 300.0 / 3.6e6 * (0.10 + 0.40);
     assert!((usd - by_hand).abs() < 1e-6 * by_hand, "{usd} and not {by_hand}");
@@ -110,7 +110,7 @@ fn a_machine_that_is_described_again_loses_no_rate_meanwhile() {
         }
         pipeline.ingest(&drawn(second, 100));
     }
-    pipeline.settle_now();
+    pipeline.settle_now(Timestamp::default());
     let meaning = pipeline.host().books().meaning();
     let kwh = MACHINE_WATTS * 600.0 / 3.6e6;
     let grams = meaning.operational.quantity().get();
@@ -137,13 +137,13 @@ fn a_figure_of_ones_own_counts_from_the_moment_that_it_is_configured() {
     pipeline.ingest(&intensity(0, 0, 900, 100.0));
     for second in 0..=600 {
         if second == 300 {
-            pipeline.settle_now();
+            pipeline.settle_now(Timestamp::default());
             pipeline.reconfigure(&config("intensity = 500.0\n"));
             assert_eq!(pipeline.meaning().intensity().tier.as_str(), "configured");
         }
         pipeline.ingest(&drawn(second, 100));
     }
-    pipeline.settle_now();
+    pipeline.settle_now(Timestamp::default());
     let grams = pipeline.host().books().meaning().operational.quantity().get();
     // By hand: 299 s at 100 g/kWh until the last reading before the change, and 301 s at 500.
     let by_hand = MACHINE_WATTS / 3.6e6 * (299.0 * 100.0 + 301.0 * 500.0);

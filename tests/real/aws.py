@@ -1,4 +1,5 @@
-"""A strict stand-in for AWS on loopback: CloudWatch's OTLP endpoints, and the services that give credentials.
+"""A strict stand-in for AWS on loopback: CloudWatch's OTLP endpoints, the events of CloudWatch Logs, and the services
+that give credentials.
 
 It verifies each signature by computing it again with botocore, over the very bytes that came, and holds the documented
 limits: Amazon CloudWatch User Guide, "OTLP Endpoints", and the sentences that the endpoints are known to answer with.
@@ -9,7 +10,9 @@ import base64
 import datetime
 import gzip
 import json
+import sys
 import threading
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -25,10 +28,14 @@ from opentelemetry.proto.collector.logs.v1.logs_service_pb2 import ExportLogsSer
 from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import ExportMetricsServiceRequest
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 
+import log_events
+
 REGION = "eu-west-1"
 SKEW_MAX = datetime.timedelta(minutes=5)
 
-SERVICES = {"/v1/metrics": "monitoring", "/v1/traces": "xray", "/v1/logs": "logs"}
+# Of the services whose actions are told by a header, CloudWatch Logs is the one that signs.
+ACTIONS = "/"
+SERVICES = {ACTIONS: "logs", "/v1/metrics": "monitoring", "/v1/traces": "xray", "/v1/logs": "logs"}
 MESSAGES = {
     "/v1/metrics": ExportMetricsServiceRequest,
     "/v1/traces": ExportTraceServiceRequest,
@@ -49,6 +56,11 @@ class Refused(Exception):
         self.status, self.kind, self.message, self.headers = status, kind, message, headers or {}
 
 
+@dataclass(frozen=True)
+class Unheard:
+    """A request that is taken, and whose connection ends before the answer."""
+
+
 @dataclass
 class Taken:
     """A request that was taken."""
@@ -57,6 +69,17 @@ class Taken:
     key: str
     headers: dict[str, str]
     message: Message
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Events of a log that were taken, as they came; whether the sender could hear of it, and when."""
+
+    place: tuple[str, str]
+    body: bytes
+    events: list[log_events.Event]
+    is_answered: bool
+    at: float
 
 
 @dataclass
@@ -69,32 +92,45 @@ class Aws:
     groups: dict[str, set[str]] = field(default_factory=dict)
     # How far its clock is from that of this machine.
     ahead: datetime.timedelta = datetime.timedelta()
-    # What is answered next on a path, before anything is looked at.
-    next: dict[str, list[Refused]] = field(default_factory=dict)
+    # What becomes of the next requests on a path. What is refused so is not looked at.
+    next: dict[str, list[Refused | Unheard]] = field(default_factory=dict)
     # What the services that give credentials hand out: key, secret, token.
     given: tuple[str, str, str] = ("", "", "")
     taken: list[Taken] = field(default_factory=list)
+    batches: list[Batch] = field(default_factory=list)
     refused: list[str] = field(default_factory=list)
     asked: list[str] = field(default_factory=list)
     port: int = 0
-    _server: ThreadingHTTPServer | None = None
+    _server: "_Server | None" = None
 
     def __enter__(self) -> "Aws":
+        self.open()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def open(self) -> None:
+        """Listens, at one port for as long as it lives."""
         known = self
 
         class Handler(_Handler):
             aws = known
 
-        self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        self._server.daemon_threads = True
+        self._server = _Server(("127.0.0.1", self.port), Handler)
         self.port = self._server.server_address[1]
-        threading.Thread(target=self._server.serve_forever, daemon=True).start()
-        return self
+        threading.Thread(target=self._server.serve_forever, args=(0.05,), daemon=True).start()
 
-    def __exit__(self, *_: object) -> None:
+    def close(self) -> None:
+        """Refuses connections from now on, and takes nothing more from those that there are."""
         if self._server:
-            self._server.shutdown()
-            self._server.server_close()
+            server, self._server = self._server, None
+            server.shutdown()
+            server.server_close()
+
+    def is_open_as(self, server: object) -> bool:
+        """Whether this server is the one that listens."""
+        return self._server is server
 
     @property
     def url(self) -> str:
@@ -110,6 +146,15 @@ class Aws:
         return [taken for taken in self.taken if taken.path == path]
 
 
+class _Server(ThreadingHTTPServer):
+    daemon_threads = True
+
+    def handle_error(self, request: object, client_address: object) -> None:
+        """A sender may be gone in the middle of anything."""
+        if not isinstance(sys.exception(), ConnectionError):
+            super().handle_error(request, client_address)
+
+
 class _Handler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
     aws: Aws
@@ -123,11 +168,16 @@ class _Handler(BaseHTTPRequestHandler):
     def do_POST(self) -> None:
         body = self.rfile.read(int(self.headers.get("content-length", 0)))
         path = urlsplit(self.path).path
-        if path == "/":
+        if not self.aws.is_open_as(self.server):
+            self.close_connection = True
+            return
+        if path == ACTIONS and "x-amz-target" not in self.headers:
             self._security_token_service(body.decode())
             return
         try:
-            self._take(path, body)
+            if not self._take(path, body):
+                self.close_connection = True
+                return
             kind = self.headers.get("content-type", "")
             self._answer(200, b"{}" if "json" in kind else b"", kind)
         except Refused as refused:
@@ -180,12 +230,18 @@ class _Handler(BaseHTTPRequestHandler):
         )
         self._answer(200, xml.encode(), "text/xml")
 
-    def _take(self, path: str, body: bytes) -> None:
-        if self.aws.next.get(path):
-            raise self.aws.next[path].pop(0)
+    def _take(self, path: str, body: bytes) -> bool:
+        """Takes a request, and returns whether it is answered."""
+        fault = self.aws.next[path].pop(0) if self.aws.next.get(path) else None
+        if isinstance(fault, Refused):
+            raise fault
         if path not in SERVICES:
             raise Refused(404, "UnknownOperationException", "")
         key = self._authenticated(path, body)
+        is_heard = fault is None
+        if path == ACTIONS:
+            self._act(body, is_heard)
+            return is_heard
         if path == "/v1/logs":
             self._check_stream()
         message = self._decoded(path, body)
@@ -194,6 +250,30 @@ class _Handler(BaseHTTPRequestHandler):
             raise Refused(400, "ValidationException", faults[0])
         headers = {name.lower(): value for name, value in self.headers.items()}
         self.aws.taken.append(Taken(path, key, headers, message))
+        return is_heard
+
+    def _act(self, body: bytes, is_heard: bool) -> None:
+        """An action of CloudWatch Logs."""
+        if self.headers.get("content-type") != "application/x-amz-json-1.1":
+            raise Refused(400, "SerializationException", "the content type is not that of JSON 1.1")
+        asked = json.loads(body)
+        group, stream = asked.get("logGroupName", ""), asked.get("logStreamName", "")
+        if group not in self.aws.groups:
+            raise Refused(400, "ResourceNotFoundException", "The specified log group does not exist.")
+        match self.headers["x-amz-target"]:
+            case "Logs_20140328.CreateLogStream":
+                if stream in self.aws.groups[group]:
+                    raise Refused(400, "ResourceAlreadyExistsException", "The specified log stream already exists")
+                self.aws.groups[group].add(stream)
+            case "Logs_20140328.PutLogEvents":
+                if stream not in self.aws.groups[group]:
+                    raise Refused(400, "ResourceNotFoundException", "The specified log stream does not exist.")
+                events, faults = log_events.read(asked, self.headers.get("x-amzn-logs-format", ""), self.aws.now())
+                if faults:
+                    raise Refused(400, "InvalidParameterException", faults[0])
+                self.aws.batches.append(Batch((group, stream), body, events, is_heard, time.monotonic()))
+            case other:
+                raise Refused(400, "UnknownOperationException", other)
 
     def _authenticated(self, path: str, body: bytes) -> str:
         authorization = self.headers.get("authorization", "")

@@ -3,6 +3,7 @@
 import csv
 import json
 import subprocess
+import time
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from decimal import ROUND_HALF_UP, Decimal
@@ -11,10 +12,15 @@ from functools import cache
 from ecologits.impacts.llm import compute_llm_impacts_dag
 from ecologits.model_repository import models
 from genai_prices import Usage, calc_price
+from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 
+import spans
 import wattline
 
 JOULES_PER_KWH = 3_600_000
+
+# Calls lie this far back, so that all of them are over when they are sent.
+AGO_NANOS = 120 * 10**9
 
 
 @dataclass(frozen=True)
@@ -43,6 +49,41 @@ CALLS = [
     # Nothing from a cache, and odd numbers.
     Call(*GPT, seconds=20.25, input_tokens=777, cache_read=0, cache_write=0, output_tokens=1),
 ]
+
+
+def attributes(call: Call, response: str) -> dict:
+    """A call as a chat span has it by the semantic conventions."""
+    return {
+        "gen_ai.operation.name": "chat",
+        "gen_ai.provider.name": call.provider,
+        "gen_ai.request.model": call.asked,
+        "gen_ai.response.model": call.answered,
+        "gen_ai.response.id": response,
+        "gen_ai.response.finish_reasons": ("stop",),
+        "gen_ai.request.temperature": 0.25,
+        "gen_ai.usage.input_tokens": call.input_tokens,
+        "gen_ai.usage.cache_read.input_tokens": call.cache_read,
+        "gen_ai.usage.cache_creation.input_tokens": call.cache_write,
+        "gen_ai.usage.output_tokens": call.output_tokens,
+        "server.address": call.address,
+        "server.port": 443,
+        "gen_ai.input.messages": '[{"role":"user","parts":[{"type":"text","content":"Grüße, 世界"}]}]',
+    }
+
+
+def request(service: str) -> tuple[list[str], bytes]:
+    """An export request with the spans of all calls, which are over, and the spans' ids."""
+    message = ExportTraceServiceRequest()
+    resource = message.resource_spans.add()
+    spans.put(resource.resource, "service.name", service)
+    scope, began = resource.scope_spans.add(), time.time_ns() - AGO_NANOS
+    for call in CALLS:
+        number = next(spans.numbers)
+        span = scope.spans.add(trace_id=number.to_bytes(16), span_id=number.to_bytes(8), name="chat", kind=3)
+        span.start_time_unix_nano, span.end_time_unix_nano = began, began + round(call.seconds * 10**9)
+        for key, value in attributes(call, f"{service}-{number}").items():
+            spans.put(span, key, value)
+    return [span.span_id.hex() for span in scope.spans], message.SerializeToString()
 
 
 @dataclass(frozen=True)

@@ -2,6 +2,7 @@
 
 import json
 import subprocess
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -35,23 +36,25 @@ class Collector:
         return [line for line in self.program.lines() if not _is_quiet(line)]
 
 
-def start_collector(folder: Path) -> Collector:
-    """A Collector with OTLP over gRPC and HTTP in, and files, a log and a page for Prometheus out."""
+def start_collector(folder: Path, processors: Sequence[str] = ()) -> Collector:
+    """A Collector with OTLP over gRPC and HTTP in, and files, a log and a page for Prometheus out. Metrics go through
+    `processors`."""
     grpc, http, page = free_ports(3)
     config = folder / "collector.yaml"
     # YAML takes JSON as it is.
-    config.write_text(json.dumps(_collector_config(folder, grpc, http, page), indent=2))
+    config.write_text(json.dumps(_collector_config(folder, grpc, http, page, processors), indent=2))
     program = Program("collector", [paths()["collector"], "--config", config], folder)
     until("the Collector listens", lambda: all(map(listens, (grpc, http, page))), [program])
     files = [folder / f"{signal}.jsonl" for signal in ("metrics", "traces", "logs")]
     return Collector(program, grpc, http, f"http://127.0.0.1:{page}/metrics", *files)
 
 
-def _collector_config(folder: Path, grpc: int, http: int, page: int) -> dict:
+def _collector_config(folder: Path, grpc: int, http: int, page: int, processors: Sequence[str]) -> dict:
     protocols = {"grpc": {"endpoint": f"127.0.0.1:{grpc}"}, "http": {"endpoint": f"127.0.0.1:{http}"}}
     receivers, debug = ["otlp"], "debug"
     return {
         "receivers": {"otlp": {"protocols": protocols}},
+        "processors": {name: {} for name in processors},
         "exporters": {
             "debug": {"verbosity": "basic"},
             "file/metrics": {"path": str(folder / "metrics.jsonl"), "flush_interval": "100ms"},
@@ -62,7 +65,11 @@ def _collector_config(folder: Path, grpc: int, http: int, page: int) -> dict:
         "service": {
             "telemetry": {"logs": {"level": "info", "encoding": "json"}, "metrics": {"level": "none"}},
             "pipelines": {
-                "metrics": {"receivers": receivers, "exporters": [debug, "file/metrics", "prometheus"]},
+                "metrics": {
+                    "receivers": receivers,
+                    "processors": list(processors),
+                    "exporters": [debug, "file/metrics", "prometheus"],
+                },
                 "traces": {"receivers": receivers, "exporters": [debug, "file/traces"]},
                 "logs": {"receivers": receivers, "exporters": [debug, "file/logs"]},
             },

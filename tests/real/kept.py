@@ -14,6 +14,9 @@ METRICS, TRACES = 0, 1
 PARTS = {"g": 1e9, "{USD}": 1e9}
 OTHER_PARTS = 1e6
 
+# A series: its metric and its labels.
+Key = tuple[str, Attributes]
+
 
 @dataclass(frozen=True)
 class Tally:
@@ -46,11 +49,16 @@ def tally(state: Path, destination: str, signal: int | None = None) -> Tally:
     return Tally(sums.get("accepted", 0), sums.get("delivered", 0), dropped, waiting)
 
 
-def totals(state: Path, units: dict[str, str]) -> dict[tuple[str, Attributes], float]:
+def parts(unit: str) -> int:
+    """How many of the parts that the ledger counts make one of the unit."""
+    return round(PARTS.get(unit, OTHER_PARTS))
+
+
+def totals(state: Path, units: dict[str, str]) -> dict[Key, float]:
     """The totals of all series in the unit of their metric."""
     query = "SELECT metric, labels, amount FROM total JOIN series ON series.id = total.series"
     return {
-        (metric, tuple(sorted(json.loads(labels).items()))): amount / PARTS.get(units[metric], OTHER_PARTS)
+        (metric, tuple(sorted(json.loads(labels).items()))): amount / parts(units[metric])
         for metric, labels, amount in _rows(state / "ledger.db", query)
     }
 
@@ -63,6 +71,14 @@ def unequal_books(state: Path) -> list[str]:
     rows = _rows(state / "ledger.db", query)
     unequal = [f"{metric} {labels}: {sums}" for metric, labels, *sums in rows if len(set(sums)) != 1]
     return unequal + ([] if rows else ["nothing is booked"])
+
+
+def books(state: Path) -> dict[Key, int]:
+    """What each series came to over all days, in the parts that the ledger counts; series that have ended, too."""
+    query = """SELECT metric, labels, sum(amount) FROM book JOIN series ON series.id = book.series
+        WHERE span = 86400 GROUP BY series.id"""
+    rows = _rows(state / "ledger.db", query)
+    return {(metric, tuple(sorted(json.loads(labels).items()))): amount for metric, labels, amount in rows}
 
 
 def booked(state: Path, metric: str, hardware: str) -> int:

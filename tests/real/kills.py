@@ -66,7 +66,7 @@ def _play(checks: Checks, folder: Path, host: Host) -> None:
         every=EVERY,
         acknowledge="disk",
     )
-    sender = spans.Sender(setup.http, "killed", COUNT)
+    sender = spans.Sender(setup.http, lambda: spans.request("killed", COUNT))
     errors = _begin(setup)
     begun = host.joules
     errors += _kill(setup, sender, random.Random(seed))

@@ -32,9 +32,6 @@ from wattline import Wattline
 
 MICRO, NANO = closure.MICRO, closure.NANO
 
-# Calls lie this far back, so that all of them are over when they are sent.
-AGO_NANOS = 120 * 10**9
-
 Spans = dict[tuple[str, str], dict]
 
 
@@ -65,7 +62,7 @@ def _play(checks: Checks, folder: Path, onward: str) -> None:
     logging.getLogger("opentelemetry").addHandler(complaints)
     collector = start_collector(folder)
     agent = wattline.start(folder, [destination(collector, onward)])
-    began = time.time_ns() - AGO_NANOS
+    began = time.time_ns() - calls.AGO_NANOS
     sent = {service: _send(service, exporter, began) for service, exporter in _exporters(agent).items()}
     wanted = sum(len(spans) for spans in sent.values())
     total = len(sent) * len(CALLS)
@@ -123,9 +120,8 @@ def _send(service: str, exporter: SpanExporter, began: int) -> Spans:
     context = set_span_in_context(agent)
     for number, call in enumerate(CALLS):
         under = context if number == 0 else None
-        span = tracer.start_span(
-            f"chat {call.asked}", under, SpanKind.CLIENT, _attributes(call, f"{service}-{number}"), start_time=began
-        )
+        attributes = calls.attributes(call, f"{service}-{number}")
+        span = tracer.start_span(f"chat {call.asked}", under, SpanKind.CLIENT, attributes, start_time=began)
         span.end(began + round(call.seconds * 10**9))
     agent.end(began + round(CALLS[0].seconds * 10**9))
     caused = Link(agent.get_span_context(), {"why": "caused"})
@@ -133,26 +129,6 @@ def _send(service: str, exporter: SpanExporter, began: int) -> Spans:
 
     provider.shutdown()
     return _encoded(kept.get_finished_spans())
-
-
-def _attributes(call: Call, response: str) -> dict:
-    """A chat span as the semantic conventions have it."""
-    return {
-        "gen_ai.operation.name": "chat",
-        "gen_ai.provider.name": call.provider,
-        "gen_ai.request.model": call.asked,
-        "gen_ai.response.model": call.answered,
-        "gen_ai.response.id": response,
-        "gen_ai.response.finish_reasons": ("stop",),
-        "gen_ai.request.temperature": 0.25,
-        "gen_ai.usage.input_tokens": call.input_tokens,
-        "gen_ai.usage.cache_read.input_tokens": call.cache_read,
-        "gen_ai.usage.cache_creation.input_tokens": call.cache_write,
-        "gen_ai.usage.output_tokens": call.output_tokens,
-        "server.address": call.address,
-        "server.port": 443,
-        "gen_ai.input.messages": '[{"role":"user","parts":[{"type":"text","content":"Grüße, 世界"}]}]',
-    }
 
 
 def _agent(call: Call) -> dict:

@@ -3,6 +3,7 @@
 import itertools
 import threading
 from collections import Counter
+from collections.abc import Callable
 from http.client import HTTPException
 from pathlib import Path
 from random import Random
@@ -22,21 +23,31 @@ def request(service: str, count: int, padding: int = 0) -> tuple[list[str], byte
     """A request of `count` new spans, each with `padding` characters that do not compress, and their ids."""
     message = ExportTraceServiceRequest()
     resource = message.resource_spans.add()
-    _put(resource.resource, "service.name", service)
+    put(resource.resource, "service.name", service)
     scope, ids = resource.scope_spans.add(), []
     for _ in range(count):
         number = next(numbers)
         span = scope.spans.add(trace_id=number.to_bytes(16), span_id=number.to_bytes(8), name="counted", kind=1)
         span.start_time_unix_nano = span.end_time_unix_nano = 1_700_000_000_000_000_000 + number
         if padding:
-            _put(span, "padding", Random(number).randbytes(padding // 2).hex())
+            put(span, "padding", Random(number).randbytes(padding // 2).hex())
         ids.append(span.span_id.hex())
     return ids, message.SerializeToString()
 
 
-def _put(on: object, key: str, value: str) -> None:
-    pair = on.attributes.add()
-    pair.key, pair.value.string_value = key, value
+def put(on: object, key: str, value: object) -> None:
+    """Gives a span or a resource an attribute: text, a number, or several texts."""
+    holder = on.attributes.add(key=key).value
+    match value:
+        case int():
+            holder.int_value = value
+        case float():
+            holder.double_value = value
+        case tuple():
+            for each in value:
+                holder.array_value.values.add().string_value = each
+        case _:
+            holder.string_value = value
 
 
 def send(port: int, body: bytes) -> bool:
@@ -48,6 +59,12 @@ def send(port: int, body: bytes) -> bool:
     except (OSError, HTTPException):
         # Refused, not there, or gone in the middle of its answer.
         return False
+
+
+def send_or_fail(port: int, body: bytes) -> None:
+    """Sends a request that must be acknowledged."""
+    if not send(port, body):
+        raise RuntimeError("wattline does not take spans")
 
 
 def send_all(port: int, service: str, requests: int, count: int, padding: int = 0) -> list[str]:
@@ -74,16 +91,16 @@ def arrived(path: Path, service: str | None = None) -> Counter:
 class Sender:
     """Sends a request after another until it is stopped, each again until it is acknowledged."""
 
-    def __init__(self, port: int, service: str, count: int) -> None:
+    def __init__(self, port: int, make: Callable[[], tuple[list[str], bytes]]) -> None:
         self.acknowledged: list[str] = []
-        self._port, self._service, self._count = port, service, count
+        self._port, self._make = port, make
         self._over = threading.Event()
         self._thread = threading.Thread(target=self._run, daemon=True)
         self._thread.start()
 
     def _run(self) -> None:
         while not self._over.is_set():
-            ids, body = request(self._service, self._count)
+            ids, body = self._make()
             while not send(self._port, body):
                 if self._over.wait(AGAIN_SECONDS):
                     return

@@ -8,7 +8,9 @@ from pathlib import Path
 
 import cloudwatch
 import collector
+import deltas
 import disks
+import emf
 import faults
 import footprint
 import host_load
@@ -32,6 +34,8 @@ SCENES = {
     "cloudwatch": cloudwatch.play,
     "faults": faults.play,
     "kills": kills.play,
+    "emf": emf.play,
+    "deltas": deltas.play,
     "disks": disks.play,
     "outage": outage.play,
 }

@@ -66,6 +66,10 @@ class Wattline:
         self.program.kill()
         return self._complaints()
 
+    def failures(self) -> int:
+        """How often it has found that a destination does not take data any more."""
+        return sum("fails and will be tried again" in line for line in self.program.lines())
+
     def _complaints(self) -> list[str]:
         return [line for line in self.program.lines() if COMPLAINT.match(line)]
 
@@ -115,6 +119,11 @@ def table() -> dict[str, Row]:
         row["name"]: Row(row["name"], row["instrument"], row["unit"], row["prometheus"])
         for row in json.loads(printed.stdout)
     }
+
+
+def units() -> dict[str, str]:
+    """The unit of each metric."""
+    return {row.name: row.unit for row in table().values()}
 
 
 def start(

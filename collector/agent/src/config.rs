@@ -10,8 +10,10 @@ use wattline_probe_llm::otlp::Acknowledge;
 use crate::env;
 use crate::role::Role;
 
+mod inference;
 mod meaning;
 
+pub use inference::Inference;
 pub use meaning::{Carbon, Cost, Lists, Machine};
 
 /// The admin port that is used when none is configured.
@@ -29,6 +31,8 @@ pub struct Config {
     pub state: State,
     /// The books over time.
     pub ledger: Ledger,
+    /// How calls of language models are told.
+    pub inference: Inference,
     /// What the machine is, where nothing on it tells.
     pub machine: Machine,
     /// How often to look.

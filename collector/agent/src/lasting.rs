@@ -110,6 +110,7 @@ impl Lasting {
     /// Notes that the pipeline is at work although no window was settled. True when a snapshot is due: something was
     /// taken in that none shows yet, or no machine is measured, so that no settlement will ever make one.
     pub fn pulse(&mut self) -> bool {
+        self.has_news |= self.pipeline.elapse(clock::tick());
         let settles = self.config.role.measures();
         if !settles {
             self.settled.send_replace(Some(clock::tick()));
@@ -140,7 +141,7 @@ impl Lasting {
 
     /// Settles the open window and publishes all there is.
     pub async fn last_snapshot(&mut self, snapshots: &watch::Sender<Arc<Snapshot>>) {
-        if self.pipeline.settle_now() {
+        if self.pipeline.settle_now(clock::tick().wall) {
             self.settled.send_replace(Some(clock::tick()));
         }
         self.publish_and_keep(snapshots, true).await;
@@ -149,7 +150,7 @@ impl Lasting {
     async fn keep(&mut self, snapshot: &Snapshot, is_last: bool) {
         let Some(keeper) = &mut self.keeper else { return };
         let path = keeper.path().display().to_string();
-        let kept = keeper.keep(self.pipeline.save(), &snapshot.samples, snapshot.tick.wall, is_last).await;
+        let kept = keeper.keep(&self.pipeline, &snapshot.samples, snapshot.tick.wall, is_last).await;
         self.tell_state(match kept {
             Ok(()) => SourceState::Up { found: path },
             Err(error) => SourceState::Failed { what: format!("{error:#}") },

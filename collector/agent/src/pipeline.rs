@@ -2,22 +2,24 @@
 //!
 //! A plain struct. Production, replay and tests run the same code, and time is part of what goes in.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 use std::path::PathBuf;
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 use wattline_core::attribute::{Attribute, key};
-use wattline_core::reading::{SourceHealth, SourceState};
+use wattline_core::reading::{Inference, Progress, SourceHealth, SourceState};
 use wattline_core::sample::Period;
 use wattline_core::{
-    Instant, Inventory, Ratio, Reading, Readings, Sample, Seconds, Snapshot, Subject, Tick, Timestamp, metrics,
+    Count, Instant, Inventory, Ratio, Reading, Readings, Sample, Seconds, Snapshot, Subject, Tick, Timestamp, metrics,
 };
 use wattline_model::cost::UnitPrices;
 use wattline_model::grid::Grid;
 use wattline_model::host::{HostModel, RawCounter, SavedBooks, Settings};
-use wattline_model::inference::agentcore::{AgentBooks, HostingContext, SavedAgents};
-use wattline_model::inference::{self, InferenceBooks, LocalAddresses, SavedInferences, TokenPrices};
+use wattline_model::inference::agentcore::{HostedBooks, HostingContext, SavedHosted};
+use wattline_model::inference::{
+    self, AgentBooks, Conventions, InferenceBooks, LocalAddresses, SavedAgents, SavedInferences, TokenPrices, Twins,
+};
 
 use crate::config::{self, Config};
 use crate::meaning::Meaning;
@@ -44,9 +46,11 @@ pub struct Saved {
     inference: SavedInferences,
     #[serde(default)]
     agents: SavedAgents,
+    #[serde(default)]
+    hosted: SavedHosted,
     /// How far each source has read: its last step that is on these books.
     #[serde(default)]
-    pub progress: BTreeMap<String, u64>,
+    progress: BTreeMap<String, u64>,
 }
 
 /// All state.
@@ -57,11 +61,17 @@ pub struct Pipeline {
     state: PathBuf,
     own_pid: Option<u32>,
     host: HostModel,
+    /// Calls that wait for another account of theirs.
+    twins: Twins,
     inference: InferenceBooks,
     agents: AgentBooks,
+    hosted: HostedBooks,
     agent_vcpus: BTreeMap<String, f64>,
     unit_prices: UnitPrices,
     progress: BTreeMap<String, u64>,
+    /// Steps of sources with calls that still wait, each with the number of the call behind its last.
+    waiting_progress: VecDeque<(u64, Progress)>,
+    conventions: Conventions,
     local: LocalAddresses,
     prices: TokenPrices,
     /// What was found of the machine, without what the configuration says of it.
@@ -84,11 +94,15 @@ impl Pipeline {
             state: config.state.directory(),
             own_pid,
             host: HostModel::new(settings(config, own_pid)),
+            twins: Twins::default(),
             inference: InferenceBooks::default(),
             agents: AgentBooks::default(),
+            hosted: HostedBooks::default(),
             agent_vcpus: config.probes.bedrock.agent_vcpus.clone(),
             unit_prices: config.cost.lists.units.clone(),
             progress: BTreeMap::new(),
+            waiting_progress: VecDeque::new(),
+            conventions: config.inference.conventions(),
             local: LocalAddresses::new(config.probes.local_engines.iter().cloned()),
             prices: TokenPrices::new(config.cost.lists.tokens.clone()),
             found: Arc::default(),
@@ -111,6 +125,7 @@ impl Pipeline {
             host: self.host.books().save(),
             inference: self.inference.save(),
             agents: self.agents.save(),
+            hosted: self.hosted.save(),
             progress: self.progress.clone(),
         }
     }
@@ -118,15 +133,16 @@ impl Pipeline {
     /// Goes on with the books of an earlier agent on this machine, at `now`. Its raw counters are of this boot, or not
     /// here.
     pub fn restore(&mut self, saved: Saved, now: Instant) {
-        let Saved { counters, host, inference, agents, progress } = saved;
+        let Saved { counters, host, inference, agents, hosted, progress } = saved;
         self.host.restore(host, now);
         self.host.resume(&counters);
         self.inference = InferenceBooks::restored(inference);
         self.agents = AgentBooks::restored(agents);
+        self.hosted = HostedBooks::restored(hosted);
         self.progress = progress;
     }
 
-    /// Takes over how far sources have read, where the books themselves begin anew: what they read before is in the reports.
+    /// Takes over how far sources have read, where the books themselves begin anew: what they read is in the reports.
     pub fn resume(&mut self, progress: BTreeMap<String, u64>) {
         self.progress = progress;
     }
@@ -168,22 +184,17 @@ impl Pipeline {
             match item {
                 Reading::Inventory(inventory) => self.describe(inventory),
                 Reading::Inference(call) => {
-                    let context = inference::Context {
-                        now: readings.tick.wall,
-                        grid: Grid::builtin(),
-                        local: &self.local,
-                        prices: &self.prices,
-                    };
-                    self.inference.book(call, &context);
+                    if let Some(call) = self.twins.take(call.clone(), readings.tick.at) {
+                        self.book(&call, readings.tick.wall);
+                    }
                 }
-                // Nobody keeps books on them yet.
-                Reading::Activity(_) => {}
-                Reading::AgentUsage(usage) => self.agents.book(
+                Reading::Activity(activity) => self.agents.take(activity.clone(), readings.tick),
+                Reading::AgentUsage(usage) => self.hosted.book(
                     usage,
                     &HostingContext { now: readings.tick.wall, prices: &self.unit_prices, vcpus: &self.agent_vcpus },
                 ),
                 Reading::Progress(progress) => {
-                    self.progress.insert(progress.source.as_str().to_owned(), progress.step);
+                    self.waiting_progress.push_back((self.twins.taken(), progress.clone()));
                 }
                 Reading::Intensity(reading) => {
                     self.meaning.take(reading, readings.tick.wall);
@@ -192,6 +203,7 @@ impl Pipeline {
                 _ => about_host = true,
             }
         }
+        self.elapse(readings.tick);
         if !about_host {
             return News::Gathered;
         }
@@ -211,8 +223,39 @@ impl Pipeline {
         }
     }
 
-    /// Closes the open window, however short. False when there was none.
-    pub fn settle_now(&mut self) -> bool {
+    /// Books the calls and the runs of agents that have waited long enough for what belongs to them. True if there were
+    /// any.
+    pub fn elapse(&mut self, tick: Tick) -> bool {
+        let mut has_news = false;
+        while let Some(call) = self.twins.due(tick.at) {
+            self.book(&call, tick.wall);
+            has_news = true;
+        }
+        self.advance();
+        self.agents.settle(tick.at) || has_news
+    }
+
+    /// Takes the steps of sources as done of which no call waits any more.
+    fn advance(&mut self) {
+        let decided = self.twins.decided();
+        while let Some((_, progress)) = self.waiting_progress.pop_front_if(|(number, _)| *number <= decided) {
+            self.progress.insert(progress.source.as_str().to_owned(), progress.step);
+        }
+    }
+
+    fn book(&mut self, call: &Inference, now: Timestamp) {
+        let context = inference::Context { now, grid: Grid::builtin(), local: &self.local, prices: &self.prices };
+        self.inference.book(call, &context);
+        self.agents.note(call);
+    }
+
+    /// Closes the open window, however short, and books what waits. False when there was no window.
+    pub fn settle_now(&mut self, now: Timestamp) -> bool {
+        while let Some(call) = self.twins.next() {
+            self.book(&call, now);
+        }
+        self.advance();
+        self.agents.settle_now();
         let settled = self.host.books().settled_at();
         self.host.settle_now();
         self.host.books().settled_at() != settled
@@ -225,18 +268,27 @@ impl Pipeline {
 
     /// Calls of language models that stand under `other`, because there are too many keys.
     pub const fn folded(&self) -> u64 {
-        self.inference.folded().saturating_add(self.agents.folded())
+        self.inference.folded().saturating_add(self.hosted.folded())
+    }
+
+    /// Whether a snapshot has every series on the books. Those of the machine that an earlier agent has left are told
+    /// when a window was settled, and where the machine is measured.
+    pub fn tells_all(&self) -> bool {
+        let books = self.host.books();
+        books.opened_at().is_none() || (self.role.measures() && books.settled_at().is_some())
     }
 
     /// All figures as they stand, with `own` telling about the agent itself.
     pub fn snapshot(&self, tick: Tick, own: &[Sample]) -> Snapshot {
-        let mut samples = self.inference.samples(tick.wall);
+        let mut samples = self.inference.samples(tick.wall, self.conventions);
         samples.extend(self.agents.samples(tick.wall));
+        samples.extend(self.hosted.samples(tick.wall));
         if self.role.measures() {
             samples.extend(self.host.samples(tick.wall));
             self.meaning.samples(self.started.unwrap_or(tick.wall), tick.wall, &mut samples);
         }
         self.health_samples(tick, &mut samples);
+        self.twin_samples(tick, &mut samples);
         samples.extend_from_slice(own);
         samples.extend(telemetry::own_use(tick, self.started.unwrap_or(tick.wall)));
         Snapshot { tick, resource: identity::resource(self.host.inventory(), self.role, &self.state), samples }
@@ -247,6 +299,7 @@ impl Pipeline {
         self.host.reconfigure(settings(config, self.own_pid));
         self.local = LocalAddresses::new(config.probes.local_engines.iter().cloned());
         self.prices = TokenPrices::new(config.cost.lists.tokens.clone());
+        self.conventions = config.inference.conventions();
         self.agent_vcpus = config.probes.bedrock.agent_vcpus.clone();
         self.unit_prices = config.cost.lists.units.clone();
         self.machine = config.machine.clone();
@@ -261,7 +314,7 @@ impl Pipeline {
     /// Calls of language models so far; `None` when there were none.
     pub fn inference_totals(&self) -> Option<report::Inference> {
         let mut totals = report::Inference::default();
-        for sample in self.inference.samples(Timestamp::default()) {
+        for sample in self.inference.samples(Timestamp::default(), Conventions::Current) {
             let value = sample.number().unwrap_or(0.0);
             match sample.metric.name {
                 name if name == metrics::INFERENCE_CALLS.descriptor().name => totals.calls += value,
@@ -287,6 +340,18 @@ impl Pipeline {
     /// What a joule and an hour of this machine mean.
     pub const fn meaning(&self) -> &Meaning {
         &self.meaning
+    }
+
+    fn twin_samples(&self, tick: Tick, samples: &mut Vec<Sample>) {
+        let period = Period { start: self.started.unwrap_or(tick.wall), at: tick.wall };
+        let wattline = Arc::new(Subject::Wattline);
+        for (metric, count) in
+            [(&metrics::INFERENCE_TWINS, self.twins.found()), (&metrics::INFERENCE_UNAWAITED, self.twins.overflowed())]
+        {
+            if count > 0 {
+                samples.push(metric.sample(&wattline, vec![], period, Count::new(count as f64)));
+            }
+        }
     }
 
     fn health_samples(&self, tick: Tick, samples: &mut Vec<Sample>) {

@@ -58,7 +58,7 @@ pub fn measured(config: &Config, window: Duration) -> Result<(Report, Snapshot)>
         std::thread::sleep(next.saturating_sub(now));
         elapsed = next;
     }
-    pipeline.settle_now();
+    pipeline.settle_now(clock::tick().wall);
     match Report::of(&pipeline) {
         Some(report) => Ok((report, pipeline.snapshot(clock::tick(), &[]))),
         None => bail!("nothing could be read below {}: is it the root of a Linux host?", config.host.root.display()),

@@ -113,7 +113,7 @@ impl Keeper {
 
     /// Writes the books down, and waits a moment for it. The totals of `samples` are booked when a minute is over, and
     /// at the last time.
-    pub async fn keep(&mut self, saved: Saved, samples: &[Sample], at: Timestamp, is_last: bool) -> Result<()> {
+    pub async fn keep(&mut self, pipeline: &Pipeline, samples: &[Sample], at: Timestamp, is_last: bool) -> Result<()> {
         // A second write beside a hanging one would only wait for it.
         if self.writing.as_ref().is_some_and(|writing| !writing.is_finished()) {
             self.say_sure(false);
@@ -124,9 +124,10 @@ impl Keeper {
         let mut commit = Commit { at, ..Commit::default() };
         if books_now {
             commit.totals = totals(samples);
+            commit.is_whole = pipeline.tells_all();
             commit.observations = observations(samples);
         }
-        let (ledger, kept) = (Arc::clone(&self.ledger), Kept { machine: self.machine.clone(), saved });
+        let (ledger, kept) = (Arc::clone(&self.ledger), Kept { machine: self.machine.clone(), saved: pipeline.save() });
         let writing = self.writing.insert(tokio::task::spawn_blocking(move || {
             commit.states.push((BOOKS, packed(&kept)?));
             Ok(ledger.lock().unwrap_or_else(PoisonError::into_inner).commit(&commit)?)
@@ -194,8 +195,11 @@ fn restored(state: &[u8], machine: &Identity, pipeline: &mut Pipeline, now: Inst
 
 #[cfg(test)]
 mod tests {
-    use wattline_core::reading::{CpuReading, CpuTimes, EnergyReading, EnergySource, Scope};
-    use wattline_core::{Device, DeviceKind, Reading, Readings, Tick, metrics};
+    use wattline_core::reading::{CpuReading, CpuTimes, EnergyReading, EnergySource, Inference, Scope, TokenUsage};
+    use wattline_core::subject::InferenceKey;
+    use wattline_core::{Device, DeviceKind, Reading, Readings, Seconds, Tick, metrics};
+    use wattline_ledger::Span;
+    use wattline_ledger::books::{Period, Reader};
 
     use super::*;
 
@@ -239,7 +243,7 @@ mod tests {
 
     async fn keep(keeper: &mut Keeper, pipeline: &Pipeline, second: u64) -> Result<()> {
         let samples = pipeline.snapshot(tick(second), &[]).samples;
-        keeper.keep(pipeline.save(), &samples, tick(second).wall, false).await
+        keeper.keep(pipeline, &samples, tick(second).wall, false).await
     }
 
     #[tokio::test]
@@ -270,6 +274,48 @@ mod tests {
         Keeper::open(&config, &mut third, tick(1).at).unwrap();
         measure(&mut third, 1..12);
         assert!((energy(&third) - before - 100.0).abs() < 1e-9, "{} J after {before}", energy(&third));
+    }
+
+    fn call(pipeline: &mut Pipeline, second: u64) {
+        let key = InferenceKey {
+            model: "gpt-4o".into(),
+            provider: "openai".into(),
+            service: "shop".into(),
+            agent: None,
+            operation: "chat".into(),
+        };
+        let usage = TokenUsage { input: 10, output: 10, ..TokenUsage::default() };
+        let mut readings = Readings::new("otlp", tick(second));
+        let call = Inference::new(key, tick(second).wall, Seconds::new(1.0), usage);
+        readings.items.push(Reading::Inference(Box::new(call)));
+        pipeline.ingest(&readings);
+    }
+
+    /// Series of the machine's devices are not told before the first window of an agent is over, but calls are.
+    #[tokio::test]
+    async fn what_a_machine_drew_is_booked_once_though_calls_are_told_before_it_after_a_restart() {
+        let root = tempfile::tempdir().unwrap();
+        let config = config(root.path());
+        let mut first = Pipeline::new(&config, None);
+        let (mut keeper, _) = Keeper::open(&config, &mut first, tick(0).at).unwrap();
+        call(&mut first, 1);
+        measure(&mut first, 1..32);
+        keep(&mut keeper, &first, 32).await.unwrap();
+        drop(keeper);
+
+        let mut second = Pipeline::new(&config, None);
+        let (mut keeper, _) = Keeper::open(&config, &mut second, tick(40).at).unwrap();
+        keep(&mut keeper, &second, 41).await.unwrap();
+        measure(&mut second, 45..61);
+        keep(&mut keeper, &second, 101).await.unwrap();
+        let path = keeper.path();
+        drop(keeper);
+
+        let period = Period { span: Span::Day, since: Timestamp::default(), until: tick(1_000_000).wall };
+        let amounts = Reader::open(&path).unwrap().amounts(metrics::HW_ENERGY.descriptor().name, period).unwrap();
+        let booked: u64 =
+            amounts.iter().filter(|row| row.series.labels.contains("package-0")).map(|row| row.amount).sum();
+        assert!((booked as f64 / 1e6 - energy(&second)).abs() < 1e-6, "{booked} uJ of {} J", energy(&second));
     }
 
     #[tokio::test]

@@ -143,6 +143,7 @@ pub mod key {
     pub const GEN_AI_PROVIDER_NAME: &str = "gen_ai.provider.name";
     pub const GEN_AI_REQUEST_MODEL: &str = "gen_ai.request.model";
     pub const GEN_AI_RESPONSE_MODEL: &str = "gen_ai.response.model";
+    pub const GEN_AI_TOOL_NAME: &str = "gen_ai.tool.name";
     pub const GEN_AI_TOKEN_TYPE: &str = "gen_ai.token.type";
     pub const HOST_ARCH: &str = "host.arch";
     pub const HOST_ID: &str = "host.id";
@@ -186,6 +187,9 @@ pub mod key {
     pub const ENERGY_MODEL: &str = "energy.model";
     pub const ENERGY_ORIGIN: &str = "energy.origin";
     pub const ENERGY_STATE: &str = "energy.state";
+    pub const AGENT_STATE: &str = "agent.state";
+    pub const INFERENCE_FINISH_REASON: &str = "inference.finish_reason";
+    pub const INFERENCE_REPEAT: &str = "inference.repeat";
     pub const PRESSURE_KIND: &str = "pressure.kind";
     pub const PRESSURE_RESOURCE: &str = "pressure.resource";
     pub const SCI_UNIT: &str = "sci.unit";

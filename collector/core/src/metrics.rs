@@ -83,12 +83,57 @@ metrics! {
     INFERENCE_SCI: Gauge<GramsCo2e> = "inference.sci" [SCI_UNIT, ENERGY_ORIGIN, ENERGY_METHOD];
     /// Calls of language models seen, scaled by their sampling probability.
     INFERENCE_CALLS: Counter<Count> = "inference.calls" in "{call}" [ERROR_TYPE];
-    /// Calls that no table has a figure for, by what is missing.
+    /// Calls of which something is not known, by what: a figure that no table has, or what their senders leave open.
     INFERENCE_UNKNOWN: Counter<Count> = "inference.unknown" in "{call}" [WATTLINE_REASON];
+    /// Tokens of calls. Input includes cache_read and cache_write, output includes reasoning.
+    INFERENCE_TOKENS: Counter<Tokens> = "inference.tokens" [GEN_AI_TOKEN_TYPE];
+    /// Calls by why they ended, in the provider's words.
+    INFERENCE_FINISHES: Counter<Count> = "inference.finishes" in "{call}" [INFERENCE_FINISH_REASON];
+    /// Calls that said again what was said to the same model in the ten minutes before: duplicates, and retries after a failure.
+    INFERENCE_REPEATS: Counter<Count> = "inference.repeats" in "{call}" [INFERENCE_REPEAT];
+    /// Tools that models were told of, summed over calls.
+    INFERENCE_TOOLS: Counter<Count> = "inference.tools.defined" in "{tool}" [];
+    /// Input tokens that defined tools, at four bytes of definition a token; an estimate.
+    INFERENCE_TOOL_TOKENS: Counter<Tokens> = "inference.tools.tokens" [];
+    /// Accounts of calls that another account had told of, and which were joined to it.
+    INFERENCE_TWINS: Counter<Count> = "inference.twins" in "{account}" [];
+    /// Calls that were booked before another account of them could come, because too many waited.
+    INFERENCE_UNAWAITED: Counter<Count> = "inference.twins.unawaited" in "{call}" [];
     /// Tokens of each call, by type; input includes cached tokens and output includes reasoning.
     GEN_AI_TOKEN_USAGE: Histogram<Tokens> = "gen_ai.client.token.usage" [GEN_AI_TOKEN_TYPE];
     /// Duration of each call.
     GEN_AI_DURATION: Histogram<Seconds> = "gen_ai.client.operation.duration" [ERROR_TYPE];
+    /// Time to the first chunk of each call that tells it.
+    GEN_AI_FIRST_CHUNK: Histogram<Seconds> = "gen_ai.client.operation.time_to_first_chunk" [];
+    /// Input tokens, cached ones included; a name of the next conventions.
+    GEN_AI_USAGE_INPUT: Counter<Tokens> = "gen_ai.client.inference.usage.input_tokens" [];
+    /// Output tokens, reasoning included; a name of the next conventions.
+    GEN_AI_USAGE_OUTPUT: Counter<Tokens> = "gen_ai.client.inference.usage.output_tokens" [];
+    /// Input tokens read from a cache; a name of the next conventions.
+    GEN_AI_USAGE_CACHE_READ: Counter<Tokens> = "gen_ai.client.inference.usage.cache_read.input_tokens" [];
+    /// Input tokens written to a cache; a name of the next conventions.
+    GEN_AI_USAGE_CACHE_WRITE: Counter<Tokens> = "gen_ai.client.inference.usage.cache_write.input_tokens" [];
+    /// Output tokens of reasoning; a name of the next conventions.
+    GEN_AI_USAGE_REASONING: Counter<Tokens> = "gen_ai.client.inference.usage.reasoning.output_tokens" [];
+    /// Input tokens of each call; a name of the next conventions.
+    GEN_AI_INPUT: Histogram<Tokens> = "gen_ai.client.inference.operation.input_tokens" [];
+    /// Output tokens of each call; a name of the next conventions.
+    GEN_AI_OUTPUT: Histogram<Tokens> = "gen_ai.client.inference.operation.output_tokens" [];
+    /// Duration of each call; a name of the next conventions.
+    GEN_AI_INFERENCE_DURATION: Histogram<Seconds> = "gen_ai.client.inference.duration" [ERROR_TYPE];
+    /// Time to the first chunk of each call that tells it; a name of the next conventions.
+    GEN_AI_INFERENCE_FIRST_CHUNK: Histogram<Seconds> = "gen_ai.client.inference.time_to_first_chunk" [];
+
+    /// Duration of each run of an agent.
+    GEN_AI_AGENT_DURATION: Histogram<Seconds> = "gen_ai.invoke_agent.duration" [ERROR_TYPE];
+    /// Calls of models in each run of an agent: its steps.
+    GEN_AI_AGENT_CALLS: Histogram<Count> = "gen_ai.invoke_agent.inference_calls" in "{call}" [];
+    /// Calls of tools in each run of an agent.
+    GEN_AI_AGENT_TOOL_CALLS: Histogram<Count> = "gen_ai.invoke_agent.tool_calls" in "{call}" [];
+    /// Duration of each run of a tool.
+    GEN_AI_TOOL_DURATION: Histogram<Seconds> = "gen_ai.execute_tool.duration" [GEN_AI_TOOL_NAME, ERROR_TYPE];
+    /// Time of agents' runs by what they did: waited for a model, waited for a tool, or worked themselves.
+    AGENT_TIME: Counter<Seconds> = "agent.time" [AGENT_STATE];
 
     /// CPU time that sessions of hosted agents used, and were billed for, in seconds of one vCPU.
     AGENTCORE_CPU_TIME: Counter<Seconds> = "agentcore.cpu.time" [];

@@ -17,6 +17,8 @@ pub enum Subject {
     Workload(Workload),
     /// Calls of a language model that differ in none of these.
     Inference(InferenceKey),
+    /// An application's agent.
+    Agent(AgentKey),
     /// An agent that runs at a host of agents.
     HostedAgent(HostedAgent),
     /// The agent itself.
@@ -167,6 +169,15 @@ pub struct InferenceKey {
     pub operation: Text,
 }
 
+/// What tells agents apart on the books.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct AgentKey {
+    /// The service that it runs in.
+    pub service: Text,
+    /// Its name, if it has one.
+    pub agent: Option<Text>,
+}
+
 /// An agent, or a tool beside it, that runs at a host of agents, which meters and bills what its sessions use.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct HostedAgent {
@@ -191,6 +202,10 @@ impl Subject {
             }
             Self::Workload(workload) => workload_identity(workload),
             Self::Inference(call) => inference_identity(call),
+            Self::Agent(AgentKey { service, agent }) => {
+                let agent = agent.iter().map(|agent| Attribute::new(key::GEN_AI_AGENT_NAME, agent.clone()));
+                std::iter::once(Attribute::new(key::SERVICE_NAME, service.clone())).chain(agent).collect()
+            }
             Self::HostedAgent(agent) => hosted_identity(agent),
             Self::Merged(merged) => merged.identity.clone(),
         }
@@ -201,7 +216,7 @@ impl Subject {
     pub const fn is_entity(&self) -> bool {
         match self {
             Self::Device(_) | Self::Workload(_) => true,
-            Self::Host | Self::Inference(_) | Self::HostedAgent(_) | Self::Wattline => false,
+            Self::Host | Self::Inference(_) | Self::Agent(_) | Self::HostedAgent(_) | Self::Wattline => false,
             Self::Merged(merged) => merged.is_entity,
         }
     }

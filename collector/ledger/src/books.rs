@@ -127,8 +127,10 @@ pub struct Observation {
 pub struct Commit {
     /// When the totals stood so.
     pub at: Timestamp,
-    /// All totals, or none where only the state is kept.
+    /// The totals, or none where only the state is kept.
     pub totals: Vec<Total>,
+    /// Whether these are all totals that there are: a series that is not among them has ended.
+    pub is_whole: bool,
     /// What was observed since the last commit.
     pub observations: Vec<Observation>,
     /// Named states, replaced as a whole.
@@ -183,7 +185,7 @@ impl Ledger {
     }
 
     fn try_commit(&mut self, commit: &Commit) -> rusqlite::Result<()> {
-        let Commit { at, totals, observations, states } = commit;
+        let Commit { at, totals, is_whole, observations, states } = commit;
         let transaction = self.connection.unchecked_transaction()?;
         let mut numbers = std::mem::take(&mut self.numbers);
         for total in totals {
@@ -199,7 +201,7 @@ impl Ledger {
             statement.execute(params![name, signed(at.unix_nanos()), value])?;
         }
         let hour = Span::Hour.begin(*at);
-        let is_due = hour != self.swept && !totals.is_empty();
+        let is_due = hour != self.swept && *is_whole;
         if is_due {
             forget_ended(&transaction, totals, &numbers)?;
             sweep(&transaction, *at, self.bytes_max)?;

@@ -220,6 +220,11 @@ impl<'a> Attribute<'a> {
     pub fn value(&self) -> Result<AnyValue<'a>, Error> {
         AnyValue::read(self.value.clone())
     }
+
+    /// The value as it is encoded.
+    pub const fn raw(&self) -> &'a [u8] {
+        self.value.rest()
+    }
 }
 
 /// A value of an attribute.

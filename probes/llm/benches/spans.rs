@@ -8,7 +8,7 @@ use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 use opentelemetry_proto::tonic::collector::trace::v1::ExportTraceServiceRequest;
 use prost::Message;
 use wattline_core::{Signal, Timestamp};
-use wattline_probe_llm::normalise;
+use wattline_probe_llm::normalise::Normaliser;
 use wattline_wire::content::{Treatment, without_content};
 use wattline_wire::schema::{Limits, check};
 
@@ -23,10 +23,11 @@ fn spans(criterion: &mut Criterion) {
 
     let mut group = criterion.benchmark_group("spans");
     group.throughput(Throughput::Elements(SPANS));
+    let normaliser = Normaliser::default();
     group.bench_function("check and normalise", |bencher| {
         bencher.iter(|| {
             let items = check(Signal::Traces, black_box(&request), limits);
-            let calls = normalise::calls(black_box(&request), now);
+            let calls = normaliser.spans(black_box(&request), now);
             assert!(items == Ok(SPANS) && calls.as_ref().is_ok_and(|calls| calls.booked.len() as u64 == SPANS));
             calls
         });

@@ -103,22 +103,23 @@ fn a_socket_takes_calls_lives_through_a_reload_and_is_gone_at_the_end() {
     fs::write(&path, format!("{good}{listen}")).unwrap();
     let mut agent = Running::start(&["--config", &path]);
     agent.wait_for("listening for OTLP");
-    let post = || {
+    let post = |call: &str| {
         let mut stream = UnixStream::connect(&socket).unwrap();
-        let length = CALL.len();
+        let length = call.len();
         let head = "POST /v1/traces HTTP/1.1\r\nhost: x\r\nconnection: close\r\ncontent-type: application/json";
-        write!(stream, "{head}\r\ncontent-length: {length}\r\n\r\n{CALL}").unwrap();
+        write!(stream, "{head}\r\ncontent-length: {length}\r\n\r\n{call}").unwrap();
         let mut answer = String::new();
         stream.read_to_string(&mut answer).unwrap();
         assert!(answer.starts_with("HTTP/1.1 200"), "{answer}");
     };
-    post();
+    post(CALL);
     agent.wait_for_figure(Figure("inference.calls", &[]), 1.0);
     rewrite(&path, &good, &listen, "600ms");
     agent.signal(Signal::HUP);
     agent.wait_for("configuration reloaded");
     agent.wait_for("listening for OTLP");
-    post();
+    // The same span again would be the same call.
+    post(&CALL.replace("0000000000000001\",\"name", "0000000000000002\",\"name"));
     agent.wait_for_figure(Figure("inference.calls", &[]), 2.0);
     assert_eq!(agent.stop(), Some(0));
     assert!(!socket.exists());

@@ -24,7 +24,7 @@ fn total(name: &str, start: u64, amount: u64) -> Total {
 
 fn commit(ledger: &mut Ledger, seconds: u64, totals: Vec<Total>) {
     let states = vec![("books", seconds.to_string().into_bytes())];
-    ledger.commit(&Commit { at: at(seconds), totals, observations: Vec::new(), states }).unwrap();
+    ledger.commit(&Commit { at: at(seconds), totals, is_whole: true, states, ..Commit::default() }).unwrap();
 }
 
 fn open(directory: &tempfile::TempDir) -> Ledger {
@@ -98,6 +98,16 @@ fn totals_and_states_go_on_in_the_next_process() {
 }
 
 #[test]
+fn a_series_that_is_not_told_yet_has_not_ended() {
+    let directory = tempfile::tempdir().unwrap();
+    commit(&mut open(&directory), 10, vec![total("a", 0, 50), total("b", 0, 7)]);
+    let mut ledger = open(&directory);
+    ledger.commit(&Commit { at: at(20), totals: vec![total("b", 0, 8)], ..Commit::default() }).unwrap();
+    commit(&mut ledger, 30, vec![total("a", 0, 52), total("b", 0, 8)]);
+    assert_eq!(sum(&reader(&directory), Span::Hour, 0, 3_600), 52 + 8);
+}
+
+#[test]
 fn a_commit_that_fails_leaves_nothing_and_the_next_one_catches_up() {
     let directory = tempfile::tempdir().unwrap();
     let mut ledger = open(&directory);
@@ -108,7 +118,7 @@ fn a_commit_that_fails_leaves_nothing_and_the_next_one_catches_up() {
         .unwrap();
     let states = vec![("books", Vec::new())];
     let failing =
-        Commit { at: at(70), totals: vec![total("a", 0, 60), total("b", 60, 7)], observations: Vec::new(), states };
+        Commit { at: at(70), totals: vec![total("a", 0, 60), total("b", 60, 7)], states, ..Commit::default() };
     let error = ledger.commit(&failing).unwrap_err().to_string();
     assert!(error.contains("ledger.db") && error.contains("full"), "{error}");
     assert_eq!(sum(&reader(&directory), Span::Hour, 0, 3_600), 50);

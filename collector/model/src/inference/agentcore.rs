@@ -51,7 +51,7 @@ pub struct HostingContext<'a> {
 
 /// Sums over rows of usage, each booked once and never revised.
 #[derive(Debug, Default)]
-pub struct AgentBooks {
+pub struct HostedBooks {
     entries: BTreeMap<HostedAgent, Entry>,
     /// When sessions were last seen, by the number of their agent and their hash.
     sessions: BTreeMap<(u32, u64), Timestamp>,
@@ -87,14 +87,14 @@ struct Vcpus {
 
 /// The books as they are kept over a restart.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
-pub struct SavedAgents {
+pub struct SavedHosted {
     #[serde(default)]
     entries: Vec<(HostedAgent, Entry)>,
     #[serde(default)]
     sessions: Vec<(u32, u64, Timestamp)>,
 }
 
-impl AgentBooks {
+impl HostedBooks {
     /// Agents kept apart; rows of further ones are booked together under `other`.
     pub const MAX_AGENTS: usize = 1000;
     /// Sessions that are remembered, so that each counts once. When there are more, those seen longest ago are forgotten,
@@ -158,16 +158,16 @@ impl AgentBooks {
     }
 
     /// The books for the next agent to go on with.
-    pub fn save(&self) -> SavedAgents {
-        SavedAgents {
+    pub fn save(&self) -> SavedHosted {
+        SavedHosted {
             entries: self.entries.iter().map(|(agent, entry)| (agent.clone(), entry.clone())).collect(),
             sessions: self.sessions.iter().map(|(&(agent, session), &last)| (agent, session, last)).collect(),
         }
     }
 
     /// Books that go on with what an earlier agent saved.
-    pub fn restored(saved: SavedAgents) -> Self {
-        let SavedAgents { entries, sessions } = saved;
+    pub fn restored(saved: SavedHosted) -> Self {
+        let SavedHosted { entries, sessions } = saved;
         let sessions = sessions.into_iter().map(|(agent, session, last)| ((agent, session), last)).collect();
         Self { entries: entries.into_iter().collect(), sessions, folded: 0 }
     }
@@ -300,8 +300,8 @@ mod tests {
         }
     }
 
-    fn booked(rows: impl IntoIterator<Item = AgentUsage>, vcpus: &BTreeMap<String, f64>) -> AgentBooks {
-        let mut books = AgentBooks::default();
+    fn booked(rows: impl IntoIterator<Item = AgentUsage>, vcpus: &BTreeMap<String, f64>) -> HostedBooks {
+        let mut books = HostedBooks::default();
         let context = HostingContext { now: NOW, prices: UnitPrices::published(), vcpus };
         for row in rows {
             books.book(&row, &context);
@@ -310,7 +310,7 @@ mod tests {
     }
 
     /// `metric{label}` and value of each figure.
-    fn figures(books: &AgentBooks) -> BTreeMap<String, f64> {
+    fn figures(books: &HostedBooks) -> BTreeMap<String, f64> {
         let told = |sample: &Sample| {
             let label = sample.attributes.first().map_or(String::new(), |label| format!("{{{}}}", label.value));
             (format!("{}{label}", sample.metric.name), sample.number().unwrap())
@@ -342,7 +342,7 @@ mod tests {
     #[test]
     fn the_vcpus_are_those_configured_or_the_most_seen_rounded_up() {
         let half = || [row(1, 1, 0.5, 1.0)];
-        let limit = |books: &AgentBooks| {
+        let limit = |books: &HostedBooks| {
             let figures = figures(books);
             figures.into_iter().find(|(name, _)| name.starts_with("agentcore.cpu.limit")).unwrap()
         };
@@ -371,7 +371,7 @@ mod tests {
         let books = booked(rows, &BTreeMap::new());
         assert_eq!(figures(&books)["agentcore.sessions"], 2.0);
         let context = HostingContext { now: NOW, prices: UnitPrices::published(), vcpus: &BTreeMap::new() };
-        let mut restored = AgentBooks::restored(books.save());
+        let mut restored = HostedBooks::restored(books.save());
         restored.book(&row(2, 5, 0.1, 1.0), &context);
         assert_eq!(figures(&restored)["agentcore.sessions"], 2.0, "also over a restart");
     }
@@ -384,7 +384,9 @@ mod tests {
             row
         };
         let books = booked((0..30_000).map(many), &BTreeMap::new());
-        assert!(books.sessions.len() <= AgentBooks::MAX_SESSIONS && books.entries.len() <= AgentBooks::MAX_AGENTS + 1);
+        assert!(
+            books.sessions.len() <= HostedBooks::MAX_SESSIONS && books.entries.len() <= HostedBooks::MAX_AGENTS + 1
+        );
         assert!(books.folded() > 0);
         let seconds: u128 = books.entries.values().map(|entry| entry.vcpu_ns / SECOND).sum();
         let sessions: u64 = books.entries.values().map(|entry| entry.sessions).sum();
@@ -402,11 +404,11 @@ mod tests {
             }).collect();
             let vcpus = BTreeMap::from([("*".to_owned(), 2.0)]);
             let context = HostingContext { now: NOW, prices: UnitPrices::published(), vcpus: &vcpus };
-            let mut forth = AgentBooks::default();
+            let mut forth = HostedBooks::default();
             for (index, row) in rows.iter().enumerate() {
                 if index == cut {
                     let text = serde_json::to_string(&forth.save()).unwrap();
-                    forth = AgentBooks::restored(serde_json::from_str(&text).unwrap());
+                    forth = HostedBooks::restored(serde_json::from_str(&text).unwrap());
                 }
                 forth.book(row, &context);
             }

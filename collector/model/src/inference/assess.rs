@@ -1,6 +1,6 @@
 //! One call: who served it, what that drew and emitted, what it cost, and what no table knows.
 
-use wattline_core::reading::{Inference, TokenUsage};
+use wattline_core::reading::{Doubts, Inference, TokenUsage};
 use wattline_core::{GramsCo2e, Joules, Timestamp, Uncertainty, Usd};
 
 use super::place::{LocalAddresses, Origin, RemotePlace, origin};
@@ -34,6 +34,12 @@ pub enum Unknown {
     Price,
     /// How many tokens there were: none are stated for a call that succeeded, or they contradict each other.
     TokenCounts,
+    /// What the operation draws and costs: it is none that the tables are about.
+    Operation,
+    /// Whether the input counts cached tokens; it is taken to.
+    CachedInput,
+    /// When it was; it is booked as of its arrival.
+    Clock,
 }
 
 impl Unknown {
@@ -43,6 +49,9 @@ impl Unknown {
             Self::ModelParameters => "model_parameters",
             Self::Price => "price",
             Self::TokenCounts => "token_counts",
+            Self::Operation => "operation",
+            Self::CachedInput => "cached_input",
+            Self::Clock => "clock",
         }
     }
 }
@@ -76,7 +85,7 @@ pub struct Assessment {
     pub energy: Option<RemoteEnergy>,
     /// Its list price; `None` for a local call, and where the price is unknown.
     pub cost: Option<Usd>,
-    /// What could not be told. Empty for a local call, whose energy is told elsewhere.
+    /// What could not be told. Of a local call, whose energy is told elsewhere, only what its sender left open.
     pub unknown: Vec<Unknown>,
 }
 
@@ -85,8 +94,16 @@ pub struct Assessment {
 pub fn assess(call: &Inference, context: &Context<'_>) -> Assessment {
     let mut assessment =
         Assessment { origin: origin(call, context.local), energy: None, cost: None, unknown: Vec::new() };
+    let Doubts { cached_input, clock, operation } = call.doubts;
+    for (is_open, reason) in
+        [(cached_input, Unknown::CachedInput), (clock, Unknown::Clock), (operation, Unknown::Operation)]
+    {
+        if is_open {
+            assessment.unknown.push(reason);
+        }
+    }
     let TokenUsage { input, output, .. } = call.usage;
-    if assessment.origin == Origin::Local || (call.error.is_some() && output == 0) {
+    if assessment.origin == Origin::Local || operation || (call.error.is_some() && output == 0) {
         return assessment;
     }
     if input == 0 && output == 0 {

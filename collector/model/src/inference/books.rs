@@ -5,8 +5,8 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 use wattline_core::attribute::key;
-use wattline_core::reading::{Inference, TokenUsage};
-use wattline_core::sample::Period;
+use wattline_core::reading::{Inference, TokenUsage, ToolDefinitions};
+use wattline_core::sample::{Metric, Period};
 use wattline_core::subject::InferenceKey;
 use wattline_core::{
     Attribute, Count, ExponentialHistogram, Method, MicroJoules, NanoUsd, Nanograms, Ratio, Sample, Subject, Text,
@@ -16,19 +16,24 @@ use wattline_core::{
 use super::assess::{Assessment, Context, RemoteEnergy, Unknown, assess};
 use super::ecologits;
 use super::place::Origin;
+use super::provider;
+use super::repeats::{Repeat, Repeats};
 use crate::sci::{FunctionalUnit, View, sci};
 
 /// Calls are counted in millionths, so that a call seen with probability 0.3 counts as 3.333333.
-const MILLION: u64 = 1_000_000;
+pub(super) const MILLION: u64 = 1_000_000;
 
 /// A call seen stands for no more than this many.
 const MOST_CALLS: f64 = 1e6;
 
+/// Bytes of JSON that make one token: the rule of thumb of OpenAI's and Anthropic's documentation for English.
+const BYTES_OF_A_TOKEN: f64 = 4.0;
+
 /// The word for what is beyond a limit, as the semantic conventions have it for `error.type`.
-const OTHER_ERROR: &str = "_OTHER";
+pub(super) const OTHER_ERROR: &str = "_OTHER";
 
 /// The word for what is beyond a limit in the other attributes.
-const OTHER: &str = "other";
+pub(super) const OTHER: &str = "other";
 
 /// Sums over calls, each booked once and never revised.
 ///
@@ -39,6 +44,21 @@ const OTHER: &str = "other";
 pub struct InferenceBooks {
     entries: BTreeMap<InferenceKey, Entry>,
     folded: u64,
+    repeats: Repeats,
+    /// The names of providers as the table has them, by the names that calls bear.
+    providers: BTreeMap<Text, Text>,
+}
+
+/// Which generation of the semantic conventions' names figures of calls bear.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Conventions {
+    /// Those of 1.41, which today's dashboards know.
+    #[default]
+    Current,
+    /// Those of the next.
+    Latest,
+    /// Both, for the time of a move.
+    Both,
 }
 
 /// Everything booked under one key.
@@ -52,6 +72,53 @@ struct Entry {
     unknown: BTreeMap<Unknown, u64>,
     input: Arc<ExponentialHistogram>,
     output: Arc<ExponentialHistogram>,
+    detail: Detail,
+}
+
+/// What is told of calls beside energy, carbon and cost. Counts are in millionths.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[serde(default)]
+struct Detail {
+    tokens: BTreeMap<TokenType, u128>,
+    finishes: BTreeMap<Text, u64>,
+    first_chunk: Arc<ExponentialHistogram>,
+    tools: u64,
+    tool_bytes: u128,
+    repeats: BTreeMap<Repeat, u64>,
+}
+
+/// The types of tokens that are counted, in the words of `gen_ai.token.type` and our own.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+enum TokenType {
+    Input,
+    Output,
+    CacheRead,
+    CacheWrite,
+    Reasoning,
+}
+
+impl TokenType {
+    const fn as_str(self) -> &'static str {
+        match self {
+            Self::Input => "input",
+            Self::Output => "output",
+            Self::CacheRead => "cache_read",
+            Self::CacheWrite => "cache_write",
+            Self::Reasoning => "reasoning",
+        }
+    }
+
+    /// The counter of the next conventions.
+    const fn latest(self) -> &'static Metric<Tokens> {
+        match self {
+            Self::Input => &metrics::GEN_AI_USAGE_INPUT,
+            Self::Output => &metrics::GEN_AI_USAGE_OUTPUT,
+            Self::CacheRead => &metrics::GEN_AI_USAGE_CACHE_READ,
+            Self::CacheWrite => &metrics::GEN_AI_USAGE_CACHE_WRITE,
+            Self::Reasoning => &metrics::GEN_AI_USAGE_REASONING,
+        }
+    }
 }
 
 /// Modelled energy and carbon. The errors are sums of amount times uncertainty, both as integers, so that they do not
@@ -78,20 +145,23 @@ struct Outcome {
 impl InferenceBooks {
     /// Keys kept apart; calls of further keys are booked together under `other`.
     pub const MAX_KEYS: usize = 2000;
-    /// Kinds of error kept apart under one key; further ones are booked together under `_OTHER`.
+    /// Kinds of error kept apart under one key; further ones are booked together under `_OTHER`. Likewise of ends.
     pub const MAX_ERRORS: usize = 16;
+    /// Names of providers that are remembered.
+    const MAX_PROVIDERS: usize = 256;
 
     /// Books in which nothing stands.
-    pub const fn new() -> Self {
-        Self { entries: BTreeMap::new(), folded: 0 }
+    pub fn new() -> Self {
+        Self::default()
     }
 
     /// Books one call, and returns what was made of it before scaling.
     pub fn book(&mut self, call: &Inference, context: &Context<'_>) -> Assessment {
         let assessment = assess(call, context);
         let millionths = stands_for(call.probability);
-        let start = if call.start == Timestamp::default() { context.now } else { call.start.min(context.now) };
-        self.entry(&call.key, start).book(call, &assessment, millionths);
+        let repeat = self.repeats.see(call.identity.prompt, call.error.is_some(), context.now);
+        let key = InferenceKey { provider: self.provider(&call.key.provider), ..call.key.clone() };
+        self.entry(&key, context.now).book(call, &assessment, repeat, millionths);
         assessment
     }
 
@@ -104,7 +174,7 @@ impl InferenceBooks {
     /// Books that go on with what an earlier agent saved.
     pub fn restored(saved: SavedInferences) -> Self {
         let entries = saved.entries.into_iter().map(|saved| (saved.key.clone(), Entry::restored(saved)));
-        Self { entries: entries.collect(), folded: 0 }
+        Self { entries: entries.collect(), ..Self::default() }
     }
 
     /// Calls seen that lost their key to the limit and stand under `other`.
@@ -122,13 +192,26 @@ impl InferenceBooks {
         self.entries.is_empty()
     }
 
-    /// All figures as they stand at `at`, each counted from the start of the first call booked under its key.
-    pub fn samples(&self, at: Timestamp) -> Vec<Sample> {
-        let mut samples = Vec::with_capacity(self.entries.len() * 8);
+    /// All figures as they stand at `at`, each counted from when the first call under its key was booked. That call
+    /// began before, when nobody was counting yet: of a sum that began before a destination was there, the destination is
+    /// told only what came since.
+    pub fn samples(&self, at: Timestamp, conventions: Conventions) -> Vec<Sample> {
+        let mut samples = Vec::with_capacity(self.entries.len() * 16);
         for entry in self.entries.values() {
-            entry.samples(at, &mut samples);
+            entry.samples(at, conventions, &mut samples);
         }
         samples
+    }
+
+    fn provider(&mut self, name: &Text) -> Text {
+        if let Some(known) = self.providers.get(name) {
+            return known.clone();
+        }
+        let canonical = Text::from(provider::canonical(name));
+        if self.providers.len() < Self::MAX_PROVIDERS {
+            self.providers.insert(name.clone(), canonical.clone());
+        }
+        canonical
     }
 
     fn entry(&mut self, key: &InferenceKey, start: Timestamp) -> &mut Entry {
@@ -161,18 +244,22 @@ struct SavedEntry {
     unknown: BTreeMap<Unknown, u64>,
     input: Arc<ExponentialHistogram>,
     output: Arc<ExponentialHistogram>,
+    #[serde(default)]
+    detail: Detail,
 }
 
 impl Entry {
     fn save(&self, key: InferenceKey) -> SavedEntry {
-        let Self { subject: _, start, remote, cost, outcomes, unknown, input, output } = self.clone();
-        SavedEntry { key, start, remote, cost, outcomes: outcomes.into_iter().collect(), unknown, input, output }
+        let Self { subject: _, start, remote, cost, outcomes, unknown, input, output, detail } = self.clone();
+        let outcomes = outcomes.into_iter().collect();
+        SavedEntry { key, start, remote, cost, outcomes, unknown, input, output, detail }
     }
 
     fn restored(saved: SavedEntry) -> Self {
-        let SavedEntry { key, start, remote, cost, outcomes, unknown, input, output } = saved;
+        let SavedEntry { key, start, remote, cost, outcomes, unknown, input, output, detail } = saved;
         let outcomes = outcomes.into_iter().collect();
-        Self { subject: Arc::new(Subject::Inference(key)), start, remote, cost, outcomes, unknown, input, output }
+        let subject = Arc::new(Subject::Inference(key));
+        Self { subject, start, remote, cost, outcomes, unknown, input, output, detail }
     }
 
     fn new(key: InferenceKey, start: Timestamp) -> Self {
@@ -185,10 +272,11 @@ impl Entry {
             unknown: BTreeMap::new(),
             input: Arc::default(),
             output: Arc::default(),
+            detail: Detail::default(),
         }
     }
 
-    fn book(&mut self, call: &Inference, assessment: &Assessment, millionths: u64) {
+    fn book(&mut self, call: &Inference, assessment: &Assessment, repeat: Option<Repeat>, millionths: u64) {
         let scale = millionths as f64 / MILLION as f64;
         let times = (millionths + MILLION / 2) / MILLION;
         if let Some(energy) = &assessment.energy {
@@ -214,6 +302,7 @@ impl Entry {
         if call.duration.get() > 0.0 {
             Arc::make_mut(&mut outcome.durations).record_many(call.duration.get(), times);
         }
+        self.detail.book(call, repeat, millionths, times);
     }
 
     fn outcome(&mut self, error: Option<Text>) -> &mut Outcome {
@@ -222,28 +311,37 @@ impl Entry {
         self.outcomes.entry(error).or_default()
     }
 
-    fn samples(&self, at: Timestamp, samples: &mut Vec<Sample>) {
+    fn samples(&self, at: Timestamp, conventions: Conventions, samples: &mut Vec<Sample>) {
         let period = Period { start: self.start, at: at.max(self.start) };
         let subject = &self.subject;
+        let (current, latest) = (conventions != Conventions::Latest, conventions != Conventions::Current);
         for (error, outcome) in &self.outcomes {
             let labels =
                 || error.iter().map(|error| Attribute::new(key::ERROR_TYPE, error.clone())).collect::<Vec<_>>();
             samples.push(metrics::INFERENCE_CALLS.sample(subject, labels(), period, calls(outcome.millionths)));
             if outcome.durations.count() > 0 {
-                let durations = Arc::clone(&outcome.durations);
-                samples.push(metrics::GEN_AI_DURATION.distribution(subject, labels(), period, durations));
+                let metrics = [(current, &metrics::GEN_AI_DURATION), (latest, &metrics::GEN_AI_INFERENCE_DURATION)];
+                for (_, metric) in metrics.into_iter().filter(|(is_told, _)| *is_told) {
+                    samples.push(metric.distribution(subject, labels(), period, Arc::clone(&outcome.durations)));
+                }
             }
         }
         for (reason, millionths) in &self.unknown {
             let label = vec![Attribute::new(key::WATTLINE_REASON, reason.as_str())];
             samples.push(metrics::INFERENCE_UNKNOWN.sample(subject, label, period, calls(*millionths)));
         }
-        for (kind, histogram) in [("input", &self.input), ("output", &self.output)] {
-            if histogram.count() > 0 {
+        for (kind, histogram, metric) in
+            [("input", &self.input, &metrics::GEN_AI_INPUT), ("output", &self.output, &metrics::GEN_AI_OUTPUT)]
+        {
+            if histogram.count() > 0 && current {
                 let label = vec![Attribute::new(key::GEN_AI_TOKEN_TYPE, kind)];
                 samples.push(metrics::GEN_AI_TOKEN_USAGE.distribution(subject, label, period, Arc::clone(histogram)));
             }
+            if histogram.count() > 0 && latest {
+                samples.push(metric.distribution(subject, vec![], period, Arc::clone(histogram)));
+            }
         }
+        self.detail.samples(subject, period, conventions, samples);
         if let Some(cost) = self.cost {
             samples.push(metrics::INFERENCE_COST.sample(subject, vec![remote_origin()], period, cost.quantity()));
         }
@@ -251,6 +349,78 @@ impl Entry {
             remote.samples(subject, period, samples);
         }
     }
+}
+
+impl Detail {
+    fn book(&mut self, call: &Inference, repeat: Option<Repeat>, millionths: u64, times: u64) {
+        let TokenUsage { input, output, cache_read, cache_write, cache_write_1h: _, reasoning } = call.usage;
+        for (kind, tokens) in [
+            (TokenType::Input, input),
+            (TokenType::Output, output),
+            (TokenType::CacheRead, cache_read),
+            (TokenType::CacheWrite, cache_write),
+            (TokenType::Reasoning, reasoning),
+        ] {
+            if tokens > 0 {
+                let sum = self.tokens.entry(kind).or_default();
+                *sum = sum.saturating_add(u128::from(tokens) * u128::from(millionths));
+            }
+        }
+        if let Some(reason) = &call.finish_reason {
+            let full = self.finishes.len() >= InferenceBooks::MAX_ERRORS && !self.finishes.contains_key(reason);
+            let reason = if full { Text::Static(OTHER) } else { reason.clone() };
+            add(self.finishes.entry(reason).or_default(), millionths);
+        }
+        if let Some(time) = call.time_to_first_token {
+            Arc::make_mut(&mut self.first_chunk).record_many(time.get(), times);
+        }
+        if let Some(ToolDefinitions { count, bytes }) = call.tools {
+            add(&mut self.tools, millionths.saturating_mul(u64::from(count)));
+            self.tool_bytes = self.tool_bytes.saturating_add(u128::from(bytes) * u128::from(millionths));
+        }
+        if let Some(repeat) = repeat {
+            add(self.repeats.entry(repeat).or_default(), millionths);
+        }
+    }
+
+    fn samples(&self, subject: &Arc<Subject>, period: Period, conventions: Conventions, samples: &mut Vec<Sample>) {
+        for (kind, sum) in &self.tokens {
+            let tokens = Tokens::new(*sum as f64 / MILLION as f64);
+            let label = vec![Attribute::new(key::GEN_AI_TOKEN_TYPE, kind.as_str())];
+            samples.push(metrics::INFERENCE_TOKENS.sample(subject, label, period, tokens));
+            if conventions != Conventions::Current {
+                samples.push(kind.latest().sample(subject, vec![], period, tokens));
+            }
+        }
+        for (reason, count) in &self.finishes {
+            let label = vec![Attribute::new(key::INFERENCE_FINISH_REASON, reason.clone())];
+            samples.push(metrics::INFERENCE_FINISHES.sample(subject, label, period, calls(*count)));
+        }
+        for (repeat, count) in &self.repeats {
+            let label = vec![Attribute::new(key::INFERENCE_REPEAT, repeat.as_str())];
+            samples.push(metrics::INFERENCE_REPEATS.sample(subject, label, period, calls(*count)));
+        }
+        if self.first_chunk.count() > 0 {
+            for (is_told, metric) in [
+                (conventions != Conventions::Latest, &metrics::GEN_AI_FIRST_CHUNK),
+                (conventions != Conventions::Current, &metrics::GEN_AI_INFERENCE_FIRST_CHUNK),
+            ] {
+                let times = || Arc::clone(&self.first_chunk);
+                samples.extend(is_told.then(|| metric.distribution(subject, vec![], period, times())));
+            }
+        }
+        if self.tools > 0 {
+            samples.push(metrics::INFERENCE_TOOLS.sample(subject, vec![], period, calls(self.tools)));
+        }
+        if self.tool_bytes > 0 {
+            let tokens = Tokens::new(self.tool_bytes as f64 / MILLION as f64 / BYTES_OF_A_TOKEN);
+            samples.push(metrics::INFERENCE_TOOL_TOKENS.sample(subject, vec![], period, tokens));
+        }
+    }
+}
+
+fn add(sum: &mut u64, more: u64) {
+    *sum = sum.saturating_add(more);
 }
 
 impl Remote {
@@ -307,7 +477,7 @@ impl Remote {
 }
 
 /// How many calls a call seen with `probability` stands for, in millionths. A probability that is none counts as 1.
-fn stands_for(probability: Ratio) -> u64 {
+pub(super) fn stands_for(probability: Ratio) -> u64 {
     let probability = probability.get();
     if probability > 0.0 && probability < 1.0 { millionths((1.0 / probability).min(MOST_CALLS)) } else { MILLION }
 }

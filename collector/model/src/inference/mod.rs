@@ -5,6 +5,7 @@
 //! facility's overhead enters once, in the carbon.
 
 pub mod agentcore;
+mod agents;
 mod assess;
 mod bedrock;
 mod books;
@@ -14,9 +15,13 @@ pub mod models;
 mod place;
 pub(crate) mod price;
 mod provider;
+mod repeats;
+mod twins;
 
+pub use agents::{AgentBooks, SavedAgents};
 pub use assess::{Assessment, Context, RemoteEnergy, Unknown, assess};
-pub use books::{InferenceBooks, SavedInferences};
+pub use books::{Conventions, InferenceBooks, SavedInferences};
 pub use place::{LocalAddresses, Origin, RemotePlace, origin};
 pub use price::{NoPrice, PRICE_LIST, PerMillion, Rates, Sale, TokenPrices, prepare as prepare_prices};
 pub use provider::is_provider;
+pub use twins::{MOST_WAITING, Twins};

@@ -1,21 +1,44 @@
 //! The attributes that tell of a call, by all names they have had.
+//!
+//! To teach wattline another name, add a line to [`NAMES`] and a fixture that bears it.
 
+use std::hash::{BuildHasher, Hasher, RandomState};
+
+use serde::de::IgnoredAny;
+use serde_json::{Map, Value as Json};
+use wattline_core::reading::ToolDefinitions;
 use wattline_wire::protobuf::Error;
-use wattline_wire::trace::{AnyValue, Span};
+use wattline_wire::trace::{AnyValue, Attribute, Span};
 
 /// What an attribute means, whatever it is called.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Name {
+    /// What is done, in the words of the semantic conventions.
     Operation,
+    /// What is done, in the words of others.
+    Kind,
     Provider,
     RequestModel,
     ResponseModel,
     Agent,
+    Tool,
     Input,
     Output,
+    Total,
     CacheRead,
     CacheWrite,
+    CacheWriteHour,
     Reasoning,
+    FinishReason,
+    ResponseId,
+    FirstTokenSeconds,
+    FirstTokenMilliseconds,
+    /// Definitions of tools: a list, or its JSON.
+    ToolDefinitions,
+    /// Names of tools: a list, or its JSON.
+    ToolNames,
+    /// A map, or the JSON of one, whose members have lines of their own behind a dot.
+    Members,
     Error,
     ServerAddress,
     Region,
@@ -28,43 +51,165 @@ impl Name {
     pub(super) const COUNT: usize = Self::Service as usize + 1;
 }
 
-/// Attribute names with their meaning. Of two names with one meaning the first wins, so the newest stands first.
+/// Attribute names with their meaning. Of two names with one meaning the first wins, so the newest and most exact stands
+/// first.
 ///
-/// The names are those of the OpenTelemetry semantic conventions for generative AI: the working copy of
-/// semantic-conventions-genai, then 1.37 to 1.41, then 1.36 and before; last what OpenLLMetry and Strands Agents wrote
-/// for cached and reasoning tokens before the conventions had a name. `aws.region` is what instrumentations of botocore
-/// write. The service tier is the one that served the call, else the one asked for.
-const NAMES: [(&str, Name); 26] = [
+/// The first of each meaning are those of the OpenTelemetry semantic conventions for generative AI: the working copy of
+/// semantic-conventions-genai, then 1.37 to 1.41, then 1.36 and before. The service tier is the one that served the call,
+/// else the one asked for.
+const NAMES: &[(&str, Name)] = &[
     ("gen_ai.operation.name", Name::Operation),
+    ("openinference.span.kind", Name::Kind),
+    ("ai.operationId", Name::Kind),
+    ("llm.request.type", Name::Kind), // OpenLLMetry
+    ("traceloop.span.kind", Name::Kind),
+    ("langsmith.span.kind", Name::Kind),
+    ("langfuse.observation.type", Name::Kind),
+    ("mlflow.spanType", Name::Kind),
     ("gen_ai.provider.name", Name::Provider),
     ("gen_ai.system", Name::Provider),
+    ("llm.provider", Name::Provider), // OpenInference: who serves it
+    ("llm.system", Name::Provider),   // OpenInference: who made it
+    ("ai.model.provider", Name::Provider),
     ("gen_ai.request.model", Name::RequestModel),
+    ("llm.request.model_name", Name::RequestModel), // OpenInference
+    ("llm.model_name", Name::RequestModel),
+    ("embedding.model_name", Name::RequestModel),
+    ("ai.model.id", Name::RequestModel), // Vercel
+    ("langfuse.observation.model.name", Name::RequestModel),
     ("gen_ai.response.model", Name::ResponseModel),
+    ("llm.response.model_name", Name::ResponseModel),
+    ("ai.response.model", Name::ResponseModel),
     ("gen_ai.agent.name", Name::Agent),
+    ("agent.name", Name::Agent), // OpenInference
+    ("graph.node.id", Name::Agent),
+    ("gen_ai.tool.name", Name::Tool),
+    ("tool.name", Name::Tool),        // OpenInference
+    ("ai.toolCall.name", Name::Tool), // Vercel
     ("gen_ai.usage.input_tokens", Name::Input),
     ("gen_ai.usage.prompt_tokens", Name::Input),
+    ("llm.token_count.prompt", Name::Input), // OpenInference
+    ("ai.usage.inputTokens", Name::Input),   // Vercel 5
+    ("ai.usage.promptTokens", Name::Input),  // Vercel 4
+    ("ai.usage.tokens", Name::Input),        // Vercel, of embeddings
+    ("llm.usage.prompt_tokens", Name::Input),
+    ("mlflow.chat.tokenUsage.input_tokens", Name::Input),
+    ("langfuse.observation.usage_details.input", Name::Input),
+    ("langfuse.observation.usage_details.prompt_tokens", Name::Input),
+    ("langfuse.observation.usage_details.input_tokens", Name::Input),
     ("gen_ai.usage.output_tokens", Name::Output),
     ("gen_ai.usage.completion_tokens", Name::Output),
+    ("llm.token_count.completion", Name::Output),
+    ("ai.usage.outputTokens", Name::Output),
+    ("ai.usage.completionTokens", Name::Output),
+    ("llm.usage.completion_tokens", Name::Output),
+    ("mlflow.chat.tokenUsage.output_tokens", Name::Output),
+    ("langfuse.observation.usage_details.output", Name::Output),
+    ("langfuse.observation.usage_details.completion_tokens", Name::Output),
+    ("langfuse.observation.usage_details.output_tokens", Name::Output),
+    ("gen_ai.usage.total_tokens", Name::Total),
+    ("llm.usage.total_tokens", Name::Total), // OpenLLMetry
+    ("llm.token_count.total", Name::Total),
+    ("ai.usage.totalTokens", Name::Total),
+    ("mlflow.chat.tokenUsage.total_tokens", Name::Total),
+    ("langfuse.observation.usage_details.total", Name::Total),
+    ("langfuse.observation.usage_details.total_tokens", Name::Total),
     ("gen_ai.usage.cache_read.input_tokens", Name::CacheRead),
-    ("gen_ai.usage.cache_read_input_tokens", Name::CacheRead),
+    ("gen_ai.usage.cache_read_input_tokens", Name::CacheRead), // OpenLLMetry, Strands
+    ("gen_ai.usage.cached_tokens", Name::CacheRead),           // SGLang
+    ("gen_ai.usage.prompt_tokens_details.cached_tokens", Name::CacheRead),
+    ("gen_ai.usage.details.cache_read_tokens", Name::CacheRead), // pydantic-ai
+    ("gen_ai.usage.details.cached_tokens", Name::CacheRead),
+    ("gen_ai.usage.details.cache_read_input_tokens", Name::CacheRead),
+    ("gen_ai.usage.input_token_details.cache_read", Name::CacheRead), // LangSmith
+    ("llm.token_count.prompt_details.cache_read", Name::CacheRead),
+    ("llm.token_count.prompt_details.cache_input", Name::CacheRead),
+    ("llm.usage.cache_read_input_tokens", Name::CacheRead),
+    ("ai.usage.inputTokenDetails.cacheReadTokens", Name::CacheRead),
+    ("ai.usage.cachedInputTokens", Name::CacheRead),
+    ("mlflow.chat.tokenUsage.cache_read_input_tokens", Name::CacheRead),
+    ("langfuse.observation.usage_details.input_cached_tokens", Name::CacheRead),
+    ("langfuse.observation.usage_details.cache_read_input_tokens", Name::CacheRead),
+    ("langfuse.observation.usage_details.prompt_tokens_details.cached_tokens", Name::CacheRead),
     ("gen_ai.usage.cache_write.input_tokens", Name::CacheWrite),
     ("gen_ai.usage.cache_creation.input_tokens", Name::CacheWrite),
     ("gen_ai.usage.cache_write_input_tokens", Name::CacheWrite),
     ("gen_ai.usage.cache_creation_input_tokens", Name::CacheWrite),
+    ("gen_ai.usage.prompt_tokens_details.cache_creation_tokens", Name::CacheWrite), // OpenLIT
+    ("gen_ai.usage.details.cache_write_tokens", Name::CacheWrite),
+    ("gen_ai.usage.details.cache_creation_input_tokens", Name::CacheWrite),
+    ("gen_ai.usage.input_token_details.cache_creation", Name::CacheWrite),
+    ("llm.token_count.prompt_details.cache_write", Name::CacheWrite),
+    ("llm.usage.cache_creation_input_tokens", Name::CacheWrite),
+    ("ai.usage.inputTokenDetails.cacheWriteTokens", Name::CacheWrite),
+    ("mlflow.chat.tokenUsage.cache_creation_input_tokens", Name::CacheWrite),
+    ("langfuse.observation.usage_details.cache_creation_input_tokens", Name::CacheWrite),
+    ("gen_ai.usage.cache_creation_input_tokens_above_1hr", Name::CacheWriteHour),
+    ("anthropic.usage.cache_creation.ephemeral_1h_input_tokens", Name::CacheWriteHour), // Anthropic's SDK
     ("gen_ai.usage.reasoning.output_tokens", Name::Reasoning),
     ("gen_ai.usage.reasoning_tokens", Name::Reasoning),
+    ("gen_ai.usage.completion_tokens_details.reasoning_tokens", Name::Reasoning), // OpenLIT
+    ("gen_ai.usage.details.reasoning_tokens", Name::Reasoning),
+    ("gen_ai.usage.output_token_details.reasoning", Name::Reasoning),
+    ("llm.token_count.completion_details.reasoning", Name::Reasoning),
+    ("llm.usage.reasoning_tokens", Name::Reasoning),
+    ("ai.usage.outputTokenDetails.reasoningTokens", Name::Reasoning),
+    ("ai.usage.reasoningTokens", Name::Reasoning),
+    ("langfuse.observation.usage_details.output_reasoning_tokens", Name::Reasoning),
+    ("langfuse.observation.usage_details.completion_tokens_details.reasoning_tokens", Name::Reasoning),
+    ("gen_ai.usage.input_token_details", Name::Members),
+    ("gen_ai.usage.output_token_details", Name::Members),
+    ("mlflow.chat.tokenUsage", Name::Members),
+    ("langfuse.observation.usage_details", Name::Members),
+    ("gen_ai.response.finish_reasons", Name::FinishReason),
+    ("gen_ai.response.finish_reason", Name::FinishReason),
+    ("llm.response.finish_reason", Name::FinishReason),
+    ("llm.response.stop_reason", Name::FinishReason),
+    ("llm.finish_reason", Name::FinishReason),
+    ("ai.response.finishReason", Name::FinishReason),
+    ("gen_ai.response.id", Name::ResponseId),
+    ("ai.response.id", Name::ResponseId),
+    ("aws.request_id", Name::ResponseId),
+    ("gen_ai.response.time_to_first_chunk", Name::FirstTokenSeconds),
+    ("gen_ai.response.time_to_first_token", Name::FirstTokenSeconds),
+    ("gen_ai.latency.time_to_first_token", Name::FirstTokenSeconds), // vLLM, SGLang
+    ("ai.response.msToFirstChunk", Name::FirstTokenMilliseconds),
+    ("gen_ai.server.time_to_first_token", Name::FirstTokenMilliseconds), // Strands
+    ("gen_ai.tool.definitions", Name::ToolDefinitions),
+    ("ai.prompt.tools", Name::ToolDefinitions),
+    ("gen_ai.agent.tools", Name::ToolNames), // Strands
     ("error.type", Name::Error),
     ("server.address", Name::ServerAddress),
     ("cloud.region", Name::Region),
-    ("aws.region", Name::Region),
+    ("aws.region", Name::Region), // instrumentations of botocore
     ("openai.response.service_tier", Name::ServiceTier),
     ("gen_ai.openai.response.service_tier", Name::ServiceTier),
     ("openai.request.service_tier", Name::ServiceTier),
     ("gen_ai.openai.request.service_tier", Name::ServiceTier),
 ];
 
+/// Attributes that come one for each tool, with a number between these: of each tool the one that tells most.
+const OF_ONE_TOOL: [(&str, &str); 3] = [
+    ("llm.tools.", ".tool.json_schema"),       // OpenInference
+    ("llm.request.functions.", ".name"),       // OpenLLMetry
+    ("llm.request.functions.", ".parameters"), // OpenLLMetry, beside the name
+];
+
+/// Beginnings of the names under which what was said to a model is sent. What they hold is hashed and not kept.
+const PROMPTS: [&str; 9] = [
+    "gen_ai.input.messages",
+    "gen_ai.system_instructions",
+    "gen_ai.prompt.", // OpenLLMetry
+    "gen_ai.prompt",
+    "llm.input_messages.", // OpenInference
+    "llm.prompts",
+    "ai.prompt.messages", // Vercel
+    "langfuse.observation.input",
+    "mlflow.spanInputs",
+];
+
 /// The longest name.
-const LONGEST: usize = 40;
+const LONGEST: usize = 80;
 
 /// One line of [`NAMES`] with its rank.
 #[derive(Clone, Copy)]
@@ -79,12 +224,13 @@ struct Line {
 #[expect(clippy::indexing_slicing, reason = "this runs in the compiler, which refuses an index out of range")]
 static LINES: [Line; NAMES.len()] = {
     let mut lines = [Line { key: "", name: Name::Operation, rank: 0 }; NAMES.len()];
+    assert!(NAMES.len() <= 256, "a rank has eight bits");
     let (mut length, mut next) = (0, 0);
     while length <= LONGEST {
         let mut rank = 0;
         while rank < NAMES.len() {
             if NAMES[rank].0.len() == length {
-                #[expect(clippy::cast_possible_truncation, reason = "there are fewer than 256 names")]
+                #[expect(clippy::cast_possible_truncation, reason = "there are no more than 256 names")]
                 let line = Line { key: NAMES[rank].0, name: NAMES[rank].1, rank: rank as u8 };
                 lines[next] = line;
                 next += 1;
@@ -123,23 +269,91 @@ fn find(key: &str) -> Option<&'static Line> {
     LINES.get(usize::from(start)..usize::from(end))?.iter().find(|line| line.key == key)
 }
 
-/// The attributes of one span that tell of a call.
-pub(super) struct Call<'a> {
+/// The attributes of one span or log record that tell of a call.
+pub(crate) struct Call<'a> {
     slots: [Option<(u8, AnyValue<'a>)>; Name::COUNT],
+    tools: Option<ToolDefinitions>,
+    prompt: Option<u64>,
 }
 
 impl<'a> Call<'a> {
-    pub(super) fn read(span: &Span<'a>) -> Result<Self, Error> {
-        let mut call = Self { slots: [const { None }; Name::COUNT] };
+    pub(super) fn read(span: &Span<'a>, prompts: &RandomState) -> Result<Self, Error> {
+        let mut call = Self { slots: [const { None }; Name::COUNT], tools: None, prompt: None };
         for attribute in span.attributes() {
-            let attribute = attribute?;
-            let Some(line) = find(attribute.key) else { continue };
-            let Some(slot) = call.slots.get_mut(line.name as usize) else { continue };
-            if slot.as_ref().is_none_or(|(rank, _)| line.rank <= *rank) {
-                *slot = Some((line.rank, attribute.value()?));
-            }
+            call.take(&attribute?, prompts)?;
         }
         Ok(call)
+    }
+
+    fn take(&mut self, attribute: &Attribute<'a>, prompts: &RandomState) -> Result<(), Error> {
+        match find(attribute.key) {
+            None if PROMPTS.iter().any(|beginning| attribute.key.starts_with(beginning)) => {
+                let mut hasher = prompts.build_hasher();
+                hasher.write_u64(self.prompt.unwrap_or_default());
+                hasher.write(attribute.key.as_bytes());
+                hasher.write(attribute.raw());
+                self.prompt = Some(hasher.finish());
+            }
+            None if attribute.key.starts_with("llm.") => self.take_tool(attribute)?,
+            None => {}
+            Some(line) if line.name == Name::Members => match attribute.value()? {
+                AnyValue::Text(text) => {
+                    if let Ok(members) = serde_json::from_str(text) {
+                        self.put_members(line.key, &members);
+                    }
+                }
+                AnyValue::KeyValues(members) => {
+                    for member in members {
+                        let member = member?;
+                        if let Some(line) = find(&format!("{}.{}", line.key, member.key)) {
+                            self.put(line, member.value()?);
+                        }
+                    }
+                }
+                _ => {}
+            },
+            Some(line) => self.put(line, attribute.value()?),
+        }
+        Ok(())
+    }
+
+    fn put(&mut self, line: &Line, value: AnyValue<'a>) {
+        if let Some(slot) = self.slots.get_mut(line.name as usize)
+            && slot.as_ref().is_none_or(|(rank, _)| line.rank <= *rank)
+        {
+            *slot = Some((line.rank, value));
+        }
+    }
+
+    /// Puts the numbers of a JSON object where its members have lines.
+    fn put_members(&mut self, path: &str, members: &Map<String, Json>) {
+        for (key, value) in members {
+            let path = format!("{path}.{key}");
+            match value {
+                Json::Object(inner) if path.len() <= LONGEST => self.put_members(&path, inner),
+                Json::Number(number) => {
+                    if let Some(line) = find(&path) {
+                        let value = number.as_i64().map(AnyValue::Int);
+                        self.put(line, value.unwrap_or(AnyValue::Double(number.as_f64().unwrap_or(f64::NAN))));
+                    }
+                }
+                _ => {}
+            }
+        }
+    }
+
+    fn take_tool(&mut self, attribute: &Attribute<'a>) -> Result<(), Error> {
+        for (before, after) in OF_ONE_TOOL {
+            let number = attribute.key.strip_prefix(before).and_then(|rest| rest.strip_suffix(after));
+            if let Some(number) = number.and_then(|number| number.parse::<u16>().ok()) {
+                let tools = self.tools.get_or_insert_default();
+                tools.count = tools.count.max(u32::from(number) + 1);
+                if let AnyValue::Text(text) = attribute.value()? {
+                    tools.bytes = tools.bytes.saturating_add(text.len() as u64);
+                }
+            }
+        }
+        Ok(())
     }
 
     pub(super) fn value(&self, name: Name) -> Option<&AnyValue<'a>> {
@@ -157,6 +371,58 @@ impl<'a> Call<'a> {
             _ => None,
         }
     }
+
+    /// The text, or the first of a list of texts, which may be told as JSON.
+    pub(super) fn first_text(&self, name: Name) -> Option<&'a str> {
+        let text = match self.value(name)? {
+            AnyValue::Array(texts) => match texts.values().next()? {
+                Ok(AnyValue::Text(text)) => text,
+                _ => return None,
+            },
+            AnyValue::Text(text) => text.trim().trim_start_matches(['[', '"', ' ']).split(['"', ',', ']']).next()?,
+            _ => return None,
+        };
+        Some(text.trim()).filter(|text| !text.is_empty())
+    }
+
+    /// A time that is told as a number.
+    pub(super) fn number(&self, name: Name) -> Option<f64> {
+        let number = match self.value(name)? {
+            AnyValue::Int(number) => *number as f64,
+            AnyValue::Double(number) => *number,
+            AnyValue::Text(text) => text.trim().parse().ok()?,
+            _ => return None,
+        };
+        Some(number).filter(|number| number.is_finite() && *number >= 0.0)
+    }
+
+    /// A hash of what was said to the model, in the order in which it is told; `None` where it is not told.
+    pub(super) const fn prompt(&self) -> Option<u64> {
+        self.prompt
+    }
+
+    /// The tools that the model was told of.
+    pub(super) fn tools(&self) -> Option<ToolDefinitions> {
+        let listed = |name, has_bytes| {
+            let (count, bytes) = match self.value(name)? {
+                AnyValue::Text(text) => (serde_json::from_str::<Vec<IgnoredAny>>(text).ok()?.len(), text.len()),
+                AnyValue::Array(values) => {
+                    let (mut count, mut bytes) = (0, 0);
+                    for value in values.values() {
+                        count += 1;
+                        if let Ok(AnyValue::Text(text)) = value {
+                            bytes += text.len();
+                        }
+                    }
+                    (count, bytes)
+                }
+                _ => return None,
+            };
+            let count = u32::try_from(count).unwrap_or(u32::MAX);
+            Some(ToolDefinitions { count, bytes: if has_bytes { bytes as u64 } else { 0 } })
+        };
+        listed(Name::ToolDefinitions, true).or(self.tools).or_else(|| listed(Name::ToolNames, false))
+    }
 }
 
 #[cfg(test)]
@@ -165,9 +431,9 @@ mod tests {
 
     #[test]
     fn every_name_is_found_with_its_meaning_and_rank() {
-        for (rank, (key, name)) in NAMES.into_iter().enumerate() {
+        for (rank, (key, name)) in NAMES.iter().enumerate() {
             let line = find(key).unwrap();
-            assert_eq!((line.key, line.name, usize::from(line.rank)), (key, name, rank));
+            assert_eq!((line.key, line.name, usize::from(line.rank)), (*key, *name, rank));
         }
         for other in ["", "gen_ai", "gen_ai.input.messages", "gen_ai.prompt.0.content", "gen_ai.usage.input_tokenz"] {
             assert!(find(other).is_none(), "{other}");

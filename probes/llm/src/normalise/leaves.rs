@@ -1,5 +1,7 @@
-//! Which inference spans of one request repeat another one below them.
+//! How the spans of one request stand to one another: which calls repeat another one below them, and under which agent
+//! something was done.
 
+use wattline_core::Text;
 use wattline_wire::trace::Span;
 
 /// Calls of one class can repeat one another: a chat does not repeat the embeddings that it asked for.
@@ -9,11 +11,39 @@ pub(super) enum Class {
     Embeddings,
 }
 
+/// What a span is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Role {
+    /// The next call that is booked.
+    Call(Class),
+    /// The next activity of an agent.
+    Activity,
+    /// Nothing that is booked.
+    Other,
+}
+
+/// The agents around something are looked for in so many spans.
+const MOST_ABOVE: usize = 64;
+
 /// The spans of one request as a forest.
 #[derive(Debug, Default)]
 pub(super) struct Leaves {
     nodes: Vec<Node>,
     calls: usize,
+    activities: usize,
+    /// Agents that spans name.
+    agents: Vec<Text>,
+}
+
+/// What the forest tells.
+#[derive(Debug, Default)]
+pub(super) struct Found {
+    /// For each booked call, in the order of adding, whether it repeats another; empty if none does.
+    pub(super) repeated: Vec<bool>,
+    /// For each booked call the nearest agent named above it; empty if no span names one.
+    pub(super) agents_of_calls: Vec<Option<Text>>,
+    /// The same for each activity.
+    pub(super) agents_of_activities: Vec<Option<Text>>,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -22,35 +52,84 @@ struct Node {
     span: u64,
     parent: u64,
     call: Option<(u32, Class)>,
+    activity: Option<u32>,
+    agent: Option<u32>,
     /// Whether a call of each class below this span was already told to all spans above it.
     passed: [bool; 2],
 }
 
 impl Leaves {
-    /// Adds the next span; `call` is given where it is booked. Spans without valid ids are related to nothing.
-    pub(super) fn add(&mut self, span: &Span<'_>, call: Option<Class>) {
-        let call = call.map(|class| {
-            self.calls += 1;
-            (u32::try_from(self.calls - 1).unwrap_or(u32::MAX), class)
+    /// Adds the next span, which may name an agent. Spans without valid ids are related to nothing.
+    pub(super) fn add(&mut self, span: &Span<'_>, role: Role, agent: Option<Text>) {
+        let number_of = |count: &mut usize| {
+            *count += 1;
+            u32::try_from(*count - 1).unwrap_or(u32::MAX)
+        };
+        let (call, activity) = match role {
+            Role::Call(class) => (Some((number_of(&mut self.calls), class)), None),
+            Role::Activity => (None, Some(number_of(&mut self.activities))),
+            Role::Other => (None, None),
+        };
+        let (trace, Some(id)) = (trace(span), number(span.span_id)) else { return };
+        let parent = number(span.parent_span_id).unwrap_or(0);
+        // A root that is no call and names no agent tells nothing about any other span.
+        if trace == 0 || (parent == 0 && call.is_none() && agent.is_none()) {
+            return;
+        }
+        let agent = agent.map(|agent| {
+            if self.agents.last() != Some(&agent) {
+                self.agents.push(agent);
+            }
+            u32::try_from(self.agents.len() - 1).unwrap_or(u32::MAX)
         });
-        let (Ok(trace), Some(id)) = (span.trace_id.try_into(), number(span.span_id)) else { return };
-        let (trace, parent) = (u128::from_be_bytes(trace), number(span.parent_span_id).unwrap_or(0));
-        // A root that is no call tells nothing about any other span.
-        if trace != 0 && (parent != 0 || call.is_some()) {
-            self.nodes.push(Node { trace, span: id, parent, call, passed: [false; 2] });
+        self.nodes.push(Node { trace, span: id, parent, call, activity, agent, passed: [false; 2] });
+    }
+
+    /// What the spans tell of one another.
+    pub(super) fn found(mut self) -> Found {
+        let is_alone = self.calls < 2 && self.agents.is_empty();
+        if is_alone {
+            return Found::default();
+        }
+        self.nodes.sort_by_key(|node| (node.trace, node.span));
+        let mut found = Found::default();
+        if !self.agents.is_empty() {
+            found.agents_of_calls = vec![None; self.calls];
+            found.agents_of_activities = vec![None; self.activities];
+            self.find_agents(&mut found);
+        }
+        if self.calls > 1 {
+            found.repeated = self.repeated();
+        }
+        found
+    }
+
+    fn find_agents(&self, found: &mut Found) {
+        for node in &self.nodes {
+            let slot = match (node.call, node.activity) {
+                (Some((call, _)), _) => found.agents_of_calls.get_mut(call as usize),
+                (_, Some(activity)) => found.agents_of_activities.get_mut(activity as usize),
+                (None, None) => None,
+            };
+            let Some(slot) = slot else { continue };
+            let mut above = *node;
+            for _ in 0..MOST_ABOVE {
+                if let Some(agent) = above.agent {
+                    *slot = self.agents.get(agent as usize).cloned();
+                    break;
+                }
+                match self.position(above.trace, above.parent).and_then(|index| self.nodes.get(index)) {
+                    Some(next) if above.parent != 0 => above = *next,
+                    _ => break,
+                }
+            }
         }
     }
 
-    /// For each booked call, in the order of adding, whether it repeats another; empty if none does.
-    ///
     /// Each call tells all spans above it, and stops where another of its class has passed, so that the time is that
     /// of sorting however the spans are chained. A span that came twice is booked once.
-    pub(super) fn repeated(mut self) -> Vec<bool> {
-        if self.calls < 2 {
-            return Vec::new();
-        }
+    fn repeated(&mut self) -> Vec<bool> {
         let mut repeated = vec![false; self.calls];
-        self.nodes.sort_by_key(|node| (node.trace, node.span));
         for (one, next) in self.nodes.iter().zip(self.nodes.iter().skip(1)) {
             if let (Some(_), Some((twin, _))) = (one.call, next.call)
                 && (one.trace, one.span) == (next.trace, next.span)
@@ -63,7 +142,7 @@ impl Leaves {
                 continue;
             };
             while parent != span
-                && let Some(above) = self.find(trace, parent)
+                && let Some(above) = self.position(trace, parent).and_then(|index| self.nodes.get_mut(index))
                 && let Some(passed) = above.passed.get_mut(class as usize)
                 && !std::mem::replace(passed, true)
             {
@@ -78,9 +157,9 @@ impl Leaves {
         repeated
     }
 
-    fn find(&mut self, trace: u128, span: u64) -> Option<&mut Node> {
+    fn position(&self, trace: u128, span: u64) -> Option<usize> {
         let index = self.nodes.partition_point(|node| (node.trace, node.span) < (trace, span));
-        self.nodes.get_mut(index).filter(|node| (node.trace, node.span) == (trace, span))
+        self.nodes.get(index).filter(|node| (node.trace, node.span) == (trace, span)).map(|_| index)
     }
 }
 
@@ -90,7 +169,12 @@ fn mark(repeated: &mut [bool], call: u32) {
     }
 }
 
+/// A trace id as a number; 0 for one that is not valid.
+pub(super) fn trace(span: &Span<'_>) -> u128 {
+    span.trace_id.try_into().map_or(0, u128::from_be_bytes)
+}
+
 /// A span id as a number; `None` for one that is not valid.
-fn number(id: &[u8]) -> Option<u64> {
+pub(super) fn number(id: &[u8]) -> Option<u64> {
     id.try_into().ok().map(u64::from_be_bytes).filter(|&id| id != 0)
 }

@@ -16,7 +16,7 @@ use super::body::Budget;
 use super::refusal::Refusal;
 use super::{Acknowledge, Clock, Config, VIA};
 use crate::content::Content;
-use crate::normalise::{self, Calls};
+use crate::normalise::{Calls, Normaliser};
 
 /// Destinations that have not kept a request after so long have not kept it. Senders of OTLP give up after 10 s unless
 /// told otherwise, and would not read a later answer.
@@ -29,6 +29,7 @@ pub(super) struct Intake {
     clock: Clock,
     acknowledge: Acknowledge,
     content: Content,
+    normaliser: Normaliser,
     mark: &'static str,
     max_items: u64,
     limits: Limits,
@@ -52,6 +53,7 @@ impl Intake {
             clock,
             acknowledge: config.acknowledge,
             content,
+            normaliser: Normaliser::default(),
             mark,
             max_items: u64::from(config.max_items),
             limits: Limits { attributes: config.max_attributes },
@@ -86,10 +88,11 @@ impl Intake {
         let relay = self.outlet.relay.as_ref().map(Sender::reserve).transpose()?;
         let tick = (self.clock)();
         let calls = match signal {
-            Signal::Traces if !is_booked => normalise::calls(&body, tick.wall)?,
+            Signal::Traces if !is_booked => self.normaliser.spans(&body, tick.wall)?,
             Signal::Traces | Signal::Metrics | Signal::Logs => Calls::default(),
         };
-        let readings = if calls.booked.is_empty() { None } else { Some(self.outlet.readings.reserve()?) };
+        let is_empty = calls.booked.is_empty() && calls.activities.is_empty();
+        let readings = if is_empty { None } else { Some(self.outlet.readings.reserve()?) };
 
         match relay {
             Some(place) => {
@@ -105,7 +108,8 @@ impl Intake {
         self.count_left_out(&calls);
         if let Some(place) = readings {
             let mut readings = Readings::new("otlp", tick);
-            readings.items = calls.booked.into_iter().map(Reading::Inference).collect();
+            let activities = calls.activities.into_iter().map(Reading::Activity);
+            readings.items = calls.booked.into_iter().map(Reading::Inference).chain(activities).collect();
             place.fill(readings);
         }
         Ok(())
@@ -138,10 +142,21 @@ impl Intake {
 
     fn count_left_out(&self, calls: &Calls) {
         // What repeats another span is no loss.
-        let Calls { booked: _, repeated: _, without_tokens, absurd_tokens, of_engines } = calls;
-        for (spans, reason) in
-            [(without_tokens, "tokens_unknown"), (absurd_tokens, "tokens_absurd"), (of_engines, "engine_span")]
-        {
+        let Calls {
+            booked: _,
+            activities: _,
+            repeated: _,
+            without_tokens,
+            absurd_tokens,
+            contradictory_tokens,
+            of_engines,
+        } = calls;
+        for (spans, reason) in [
+            (without_tokens, "tokens_unknown"),
+            (absurd_tokens, "tokens_absurd"),
+            (contradictory_tokens, "tokens_contradictory"),
+            (of_engines, "engine_span"),
+        ] {
             if *spans > 0 {
                 self.telemetry.dropped(*spans, reason, Signal::Traces, "books");
             }

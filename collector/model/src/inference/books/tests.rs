@@ -46,7 +46,7 @@ fn a_remote_call_is_told_in_joules_grams_and_dollars() {
     let mut one = call("aws.bedrock", "us.anthropic.claude-sonnet-4-5-20250929-v1:0", 1000, 400);
     one.region = Some("us-west-2".into());
     let assessment = book(&mut books, &one);
-    let samples = books.samples(NOW);
+    let samples = books.samples(NOW, Conventions::Current);
     // The Python package says 0.000530920 to 0.000851614 kWh at the machine; the middle of it is booked.
     let kwh = f64::midpoint(0.000_530_919_867_863_864_9, 0.000_851_613_769_063_610_5);
     assert!((sum(&samples, "inference.energy", Some(("energy.origin", "remote"))) - kwh * 3.6e6).abs() < 1e-6);
@@ -62,7 +62,7 @@ fn a_remote_call_is_told_in_joules_grams_and_dollars() {
     let energy = samples.iter().find(|sample| sample.metric.name == "inference.energy").unwrap();
     assert_eq!(energy.attribute("energy.model"), Some("ecologits/0.11"));
     assert_eq!(energy.attribute("energy.method"), Some("modelled"));
-    assert_eq!(energy.period, Period { start: BEFORE, at: NOW });
+    assert_eq!(energy.period, Period { start: NOW, at: NOW });
     let factor = sum(&samples, "uncertainty.factor", Some(("uncertainty.quantity", "inference.energy")));
     assert!((3.0..4.0).contains(&factor), "{factor}");
     let carbon = sum(&samples, "uncertainty.factor", Some(("uncertainty.quantity", "inference.carbon")));
@@ -83,7 +83,7 @@ fn the_score_is_all_carbon_for_each_token_and_each_request() {
     let mut refused = call("aws.bedrock", "us.anthropic.claude-sonnet-4-5-20250929-v1:0", 0, 0);
     refused.error = Some("429".into());
     book(&mut books, &refused);
-    let samples = books.samples(NOW);
+    let samples = books.samples(NOW, Conventions::Current);
     let carbon = sum(&samples, "inference.carbon", None);
     let score = |unit| sum(&samples, "inference.sci", Some(("sci.unit", unit)));
     assert!((score("request") - carbon / 6.0).abs() < 1e-12 * carbon, "{}", score("request"));
@@ -92,7 +92,7 @@ fn the_score_is_all_carbon_for_each_token_and_each_request() {
         let mut local = call("openai", "llama-3.1-8b", 1000, 400);
         local.server_address = Some("10.0.0.7:8000".into());
         book(books, &local);
-        has(&books.samples(NOW), "inference.sci")
+        has(&books.samples(NOW, Conventions::Current), "inference.sci")
     };
     assert!(!of_local(&mut InferenceBooks::new()), "its carbon is in a machine's books");
 }
@@ -103,7 +103,7 @@ fn a_local_call_has_tokens_and_no_joules() {
     let mut one = call("openai", "llama-3.1-8b", 1000, 400);
     one.server_address = Some("10.0.0.7:8000".into());
     assert_eq!(book(&mut books, &one).origin, Origin::Local);
-    let samples = books.samples(NOW);
+    let samples = books.samples(NOW, Conventions::Current);
     for name in ["inference.energy", "inference.carbon", "inference.cost.usd", "inference.unknown"] {
         assert!(!has(&samples, name), "{name}");
     }
@@ -117,7 +117,7 @@ fn what_no_table_knows_is_counted() {
     book(&mut books, &call("openai", "nobodys-model", 10, 10));
     book(&mut books, &call("openai", "nobodys-model", 0, 0));
     book(&mut books, &call("aws.bedrock", "amazon.nova-lite-v1:0", 10, 10));
-    let samples = books.samples(NOW);
+    let samples = books.samples(NOW, Conventions::Current);
     let unknown = |reason| sum(&samples, "inference.unknown", Some(("wattline.reason", reason)));
     assert!((unknown("model_parameters") - 2.0).abs() < 1e-12, "nobody has published Nova's size");
     assert!((unknown("price") - 1.0).abs() < 1e-12);
@@ -161,7 +161,7 @@ fn a_call_that_failed_at_once_draws_nothing_and_is_no_riddle() {
     let mut refused = call("openai", "gpt-4o", 0, 0);
     refused.error = Some("429".into());
     book(&mut books, &refused);
-    let samples = books.samples(NOW);
+    let samples = books.samples(NOW, Conventions::Current);
     assert!((sum(&samples, "inference.calls", Some(("error.type", "429"))) - 1.0).abs() < 1e-12);
     assert!(!has(&samples, "inference.energy") && !has(&samples, "inference.unknown"));
     assert!(!has(&samples, "gen_ai.client.token.usage"));
@@ -176,7 +176,7 @@ fn a_sampled_call_stands_for_those_not_seen() {
         book(&mut all, &one);
     }
     book(&mut sampled, &Inference { probability: Ratio::new(0.125), ..one.clone() });
-    let (all, sampled) = (all.samples(NOW), sampled.samples(NOW));
+    let (all, sampled) = (all.samples(NOW, Conventions::Current), sampled.samples(NOW, Conventions::Current));
     for name in ["inference.calls", "inference.energy", "inference.carbon", "inference.cost.usd"] {
         let (all, sampled) = (sum(&all, name, None), sum(&sampled, name, None));
         assert!((all - sampled).abs() < 1e-7 * all, "{name}: {all} and not {sampled}");
@@ -188,7 +188,10 @@ fn a_sampled_call_stands_for_those_not_seen() {
     for nonsense in [f64::NAN, 0.0, -1.0, 7.0] {
         let mut books = InferenceBooks::new();
         book(&mut books, &Inference { probability: Ratio::new(nonsense), ..one.clone() });
-        assert!((sum(&books.samples(NOW), "inference.calls", None) - 1.0).abs() < 1e-12, "{nonsense}");
+        assert!(
+            (sum(&books.samples(NOW, Conventions::Current), "inference.calls", None) - 1.0).abs() < 1e-12,
+            "{nonsense}"
+        );
     }
 }
 
@@ -202,7 +205,7 @@ fn the_books_stay_bounded_and_nothing_is_lost() {
         book(&mut books, &one);
     }
     assert_eq!((books.len(), books.folded()), (InferenceBooks::MAX_KEYS + 1, 50));
-    let samples = books.samples(NOW);
+    let samples = books.samples(NOW, Conventions::Current);
     assert!((sum(&samples, "inference.calls", None) - calls as f64).abs() < 1e-9);
     let mut errors = InferenceBooks::new();
     for n in 0..100 {
@@ -210,7 +213,7 @@ fn the_books_stay_bounded_and_nothing_is_lost() {
         one.error = Some(Text::from(format!("error {n}")));
         book(&mut errors, &one);
     }
-    let samples = errors.samples(NOW);
+    let samples = errors.samples(NOW, Conventions::Current);
     assert!(sum(&samples, "inference.calls", Some(("error.type", "_OTHER"))) > 80.0);
     assert!((sum(&samples, "inference.calls", None) - 100.0).abs() < 1e-9);
     assert!(
@@ -220,15 +223,13 @@ fn the_books_stay_bounded_and_nothing_is_lost() {
 }
 
 #[test]
-fn a_series_starts_with_its_first_call_and_never_later_than_it_is_told() {
+fn a_series_counts_from_when_its_first_call_was_booked_whatever_that_call_says() {
     let mut books = InferenceBooks::new();
-    book(&mut books, &call("openai", "gpt-4o", 10, 10));
-    book(&mut books, &Inference { start: Timestamp::from_unix_nanos(5), ..call("openai", "gpt-4o", 10, 10) });
-    assert!(books.samples(NOW).iter().all(|sample| sample.period.start == BEFORE), "a start does not move");
-    let mut clockless = InferenceBooks::new();
-    book(&mut clockless, &Inference { start: Timestamp::default(), ..call("openai", "gpt-4o", 10, 10) });
-    assert!(clockless.samples(NOW).iter().all(|sample| sample.period.start == NOW));
-    assert!(books.samples(BEFORE).iter().all(|sample| sample.period.start <= sample.period.at));
+    for start in [BEFORE, Timestamp::from_unix_nanos(5), Timestamp::default()] {
+        book(&mut books, &Inference { start, ..call("openai", "gpt-4o", 10, 10) });
+        assert!(books.samples(NOW, Conventions::Current).iter().all(|sample| sample.period.start == NOW), "{start:?}");
+    }
+    assert!(books.samples(BEFORE, Conventions::Current).iter().all(|sample| sample.period.start <= sample.period.at));
 }
 
 #[test]
@@ -237,7 +238,7 @@ fn every_attribute_is_one_that_the_metric_table_allows() {
     book(&mut books, &call("openai", "gpt-4o", 10, 10));
     book(&mut books, &call("openai", "nobodys-model", 10, 10));
     book(&mut books, &Inference { error: Some("timeout".into()), ..call("openai", "gpt-4o", 10, 0) });
-    for sample in books.samples(NOW) {
+    for sample in books.samples(NOW, Conventions::Current) {
         for attribute in &sample.attributes {
             assert!(sample.metric.attributes.contains(&attribute.key), "{} on {}", attribute.key, sample.metric.name);
         }
@@ -282,7 +283,7 @@ proptest! {
             carbon += assessment.energy.map_or(0.0, |found| (found.operational.get() + found.embodied.get()) * scale * 1e9);
             cost += assessment.cost.map_or(0.0, |usd| usd.get() * scale * 1e9);
         }
-        let samples = books.samples(NOW);
+        let samples = books.samples(NOW, Conventions::Current);
         let told = |name| sum(&samples, name, None);
         // One unit for each call, two for carbon's two kinds; and the count of calls is kept to a millionth of one.
         let unit = calls.len() as f64;
@@ -300,7 +301,7 @@ proptest! {
         let (mut one, mut two) = (InferenceBooks::new(), InferenceBooks::new());
         for call in &calls { book(&mut one, call); }
         for call in &shuffled { book(&mut two, call); }
-        let (one, two) = (one.samples(NOW), two.samples(NOW));
+        let (one, two) = (one.samples(NOW, Conventions::Current), two.samples(NOW, Conventions::Current));
         prop_assert_eq!(one.len(), two.len());
         for (one, two) in one.iter().zip(&two) {
             prop_assert_eq!((one.metric.name, &one.subject, &one.attributes), (two.metric.name, &two.subject, &two.attributes));
@@ -326,9 +327,9 @@ fn books_that_were_saved_say_the_same_and_go_on() {
     book(&mut books, &Inference { error: Some("timeout".into()), ..call("openai", "nobody-knows-it", 5, 0) });
     let saved = serde_json::to_string(&books.save()).unwrap();
     let mut restored = InferenceBooks::restored(serde_json::from_str(&saved).unwrap());
-    assert_eq!(restored.samples(NOW), books.samples(NOW));
+    assert_eq!(restored.samples(NOW, Conventions::Current), books.samples(NOW, Conventions::Current));
     for books in [&mut books, &mut restored] {
         book(books, &call("openai", "gpt-4o", 123, 456));
     }
-    assert_eq!(restored.samples(NOW), books.samples(NOW));
+    assert_eq!(restored.samples(NOW, Conventions::Current), books.samples(NOW, Conventions::Current));
 }

@@ -1,3 +1,4 @@
+use super::super::usage::MOST_TOKENS;
 use super::*;
 
 #[test]
