@@ -213,8 +213,9 @@ fn start_sources(
     if let Some(bound) = otlp.filter(|bound| bound.addresses() != otlp::Addresses { grpc: None, http: None }) {
         let addresses = bound.addresses();
         info!(grpc = ?addresses.grpc, http = ?addresses.http, "listening for OTLP");
-        let receiver =
-            Box::new(OtlpReceiver::new(bound, telemetry.clone(), Arc::new(clock::tick), content, identity::own_mark()));
+        let mark = identity::own_mark();
+        let receiver = OtlpReceiver::new(bound, telemetry.clone(), Arc::new(clock::tick), content, mark);
+        let receiver = Box::new(receiver.with_rules(config.probes.bedrock.rules()));
         sources.spawn(receiver.run(outlet, stop.clone()));
     }
     if let Some(door) = admin {

@@ -195,7 +195,9 @@ fn restored(state: &[u8], machine: &Identity, pipeline: &mut Pipeline, now: Inst
 
 #[cfg(test)]
 mod tests {
-    use wattline_core::reading::{CpuReading, CpuTimes, EnergyReading, EnergySource, Inference, Scope, TokenUsage};
+    use wattline_core::reading::{
+        CpuReading, CpuTimes, EnergyReading, EnergySource, Inference, Progress, Scope, TokenUsage,
+    };
     use wattline_core::subject::InferenceKey;
     use wattline_core::{Device, DeviceKind, Reading, Readings, Seconds, Tick, metrics};
     use wattline_ledger::Span;
@@ -316,6 +318,41 @@ mod tests {
         let booked: u64 =
             amounts.iter().filter(|row| row.series.labels.contains("package-0")).map(|row| row.amount).sum();
         assert!((booked as f64 / 1e6 - energy(&second)).abs() < 1e-6, "{booked} uJ of {} J", energy(&second));
+    }
+
+    #[tokio::test]
+    async fn a_step_of_a_source_is_kept_when_its_calls_are_booked() {
+        let root = tempfile::tempdir().unwrap();
+        let config = config(root.path());
+        let mut pipeline = Pipeline::new(&config, None);
+        let (mut keeper, _) = Keeper::open(&config, &mut pipeline, tick(0).at).unwrap();
+        let key = InferenceKey {
+            model: "m".into(),
+            provider: "aws.bedrock".into(),
+            service: "s".into(),
+            agent: None,
+            operation: "chat".into(),
+        };
+        let usage = TokenUsage { input: 1, output: 1, ..TokenUsage::default() };
+        let call = Inference::new(key, tick(0).wall, Seconds::ZERO, usage);
+        let mut readings = Readings::new("files", tick(1));
+        readings.items.push(Reading::Inference(Box::new(call)));
+        readings.items.push(Reading::Progress(Progress { source: "files".into(), step: 7 }));
+        pipeline.ingest(&readings);
+        // The call waits for another account of it, and would be lost with the process.
+        assert_eq!(pipeline.progress("files"), 0);
+        pipeline.elapse(tick(60));
+        assert_eq!(pipeline.progress("files"), 7);
+        keep(&mut keeper, &pipeline, 60).await.unwrap();
+        drop(keeper);
+        for is_sure in [true, false] {
+            if !is_sure {
+                fs::remove_file(root.path().join("state").join(SURE)).unwrap();
+            }
+            let mut next = Pipeline::new(&config, None);
+            let (_, found) = Keeper::open(&config, &mut next, tick(70).at).unwrap();
+            assert_eq!((found == Found::Books, next.progress("files")), (is_sure, 7), "{found:?}");
+        }
     }
 
     #[tokio::test]

@@ -5,6 +5,7 @@
 pub mod content;
 pub mod exposition;
 pub mod json;
+pub mod logs;
 pub mod metrics;
 pub mod names;
 pub mod protobuf;

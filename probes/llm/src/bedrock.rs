@@ -7,6 +7,7 @@ mod body;
 mod config;
 mod files;
 mod name;
+mod otlp;
 mod record;
 mod source;
 mod time;
@@ -19,6 +20,7 @@ use wattline_core::reading::{AgentUsage, Inference};
 use wattline_core::{Reading, Signal, Telemetry, Timestamp};
 
 pub use config::{CloudWatchConfig, Config, ConfigError};
+pub use otlp::calls_of_logs;
 pub use source::{FILES, FileReceiver, found};
 
 /// The value of `schemaType` in a model invocation log.
