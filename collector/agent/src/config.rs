@@ -149,6 +149,8 @@ pub struct Probes {
     pub local_engines: Vec<String>,
     /// Spans of language model calls.
     pub otlp: wattline_probe_llm::otlp::Config,
+    /// AWS's own logs of model calls and of hosted agents.
+    pub bedrock: wattline_probe_llm::bedrock::Config,
 }
 
 /// The admin endpoint.
@@ -329,13 +331,25 @@ impl Config {
         self.carbon.validate()?;
         self.cost.validate()?;
         check(self.limits.workloads > 0, "limits.workloads", || "0".to_owned(), "at least 1")?;
-        let otlp = &self.probes.otlp;
+        let bedrock = &self.probes.bedrock;
+        bedrock.check().map_err(|error| ConfigError::Part {
+            key: format!("probes.bedrock.{}", error.key),
+            message: error.problem,
+        })?;
         check(
-            self.role.measures() || otlp.grpc.enabled || otlp.http.enabled,
+            self.role == Role::Gateway || !bedrock.is_account_wide(),
             "role",
             || self.role.as_str().to_owned(),
-            "a role that measures, or probes.otlp.grpc.enabled or probes.otlp.http.enabled: without them there is nothing \
-             to do",
+            "\"gateway\" where probes.bedrock.cloudwatch.log_groups is set: it sees the calls of a whole account, which every \
+             agent that reads it would book again",
+        )?;
+        let otlp = &self.probes.otlp;
+        check(
+            self.role.measures() || otlp.grpc.enabled || otlp.http.enabled || bedrock.reads(),
+            "role",
+            || self.role.as_str().to_owned(),
+            "a role that measures, or probes.otlp.grpc.enabled or probes.otlp.http.enabled, or logs in probes.bedrock: \
+             without them there is nothing to do",
         )?;
         // A file is written through the system's memory, and nobody says when it is on disk.
         check(

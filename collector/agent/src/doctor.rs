@@ -12,6 +12,7 @@ use wattline_listen::{Guard, Listener, OpenError, TlsConfig};
 use wattline_model::grid;
 use wattline_model::grid::live::LiveValue;
 use wattline_probe_host::{HostProbe, inventory};
+use wattline_probe_llm::bedrock;
 use wattline_probe_llm::content::{self, Content, Handling};
 use wattline_probe_llm::otlp;
 
@@ -96,7 +97,7 @@ impl From<SourceHealth> for Line {
 pub fn examine(config: &Config) -> anyhow::Result<Findings> {
     let root = HostRoot::new(&config.host.root);
     let (inventory, cloud) = inventory::read(&root, &config.probes.cloud);
-    let cloud = cloud.into_iter().map(Line::from);
+    let cloud = cloud.into_iter().map(Line::from).chain(logs(&config.probes.bedrock));
     if !config.role.measures() {
         return Ok(Findings {
             version: env!("CARGO_PKG_VERSION"),
@@ -139,6 +140,15 @@ pub fn examine(config: &Config) -> anyhow::Result<Findings> {
         tables: tables(&report),
         measures: true,
     })
+}
+
+/// AWS's own logs of calls and of hosted agents, where any are read.
+fn logs(config: &bedrock::Config) -> Option<Line> {
+    let health = || SourceHealth { part: bedrock::FILES, state: bedrock::found(config) };
+    let line = (!config.paths.is_empty()).then(health).map(Line::from)?;
+    let remedy =
+        (line.state == "failed").then(|| "correct probes.bedrock.paths, or let the agent read them".to_owned());
+    Some(Line { remedy, ..line })
 }
 
 fn read_once(config: &Config, root: &HostRoot) -> Vec<SourceHealth> {

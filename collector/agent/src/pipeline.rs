@@ -2,19 +2,21 @@
 //!
 //! A plain struct. Production, replay and tests run the same code, and time is part of what goes in.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 use std::path::PathBuf;
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 use wattline_core::attribute::{Attribute, key};
-use wattline_core::reading::{Inference, SourceHealth, SourceState};
+use wattline_core::reading::{Inference, Progress, SourceHealth, SourceState};
 use wattline_core::sample::Period;
 use wattline_core::{
     Count, Instant, Inventory, Ratio, Reading, Readings, Sample, Seconds, Snapshot, Subject, Tick, Timestamp, metrics,
 };
+use wattline_model::cost::UnitPrices;
 use wattline_model::grid::Grid;
 use wattline_model::host::{HostModel, RawCounter, SavedBooks, Settings};
+use wattline_model::inference::agentcore::{HostedBooks, HostingContext, SavedHosted};
 use wattline_model::inference::{
     self, AgentBooks, Conventions, InferenceBooks, LocalAddresses, SavedAgents, SavedInferences, TokenPrices, Twins,
 };
@@ -44,6 +46,11 @@ pub struct Saved {
     inference: SavedInferences,
     #[serde(default)]
     agents: SavedAgents,
+    #[serde(default)]
+    hosted: SavedHosted,
+    /// How far each source has read: its last step that is on these books.
+    #[serde(default)]
+    progress: BTreeMap<String, u64>,
 }
 
 /// All state.
@@ -58,6 +65,12 @@ pub struct Pipeline {
     twins: Twins,
     inference: InferenceBooks,
     agents: AgentBooks,
+    hosted: HostedBooks,
+    agent_vcpus: BTreeMap<String, f64>,
+    unit_prices: UnitPrices,
+    progress: BTreeMap<String, u64>,
+    /// Steps of sources with calls that still wait, each with the number of the call behind its last.
+    waiting_progress: VecDeque<(u64, Progress)>,
     conventions: Conventions,
     local: LocalAddresses,
     prices: TokenPrices,
@@ -84,6 +97,11 @@ impl Pipeline {
             twins: Twins::default(),
             inference: InferenceBooks::default(),
             agents: AgentBooks::default(),
+            hosted: HostedBooks::default(),
+            agent_vcpus: config.probes.bedrock.agent_vcpus.clone(),
+            unit_prices: config.cost.lists.units.clone(),
+            progress: BTreeMap::new(),
+            waiting_progress: VecDeque::new(),
             conventions: config.inference.conventions(),
             local: LocalAddresses::new(config.probes.local_engines.iter().cloned()),
             prices: TokenPrices::new(config.cost.lists.tokens.clone()),
@@ -102,17 +120,36 @@ impl Pipeline {
     /// What the next agent needs to go on with the books.
     pub fn save(&self) -> Saved {
         let counters = self.host.raw_counters();
-        Saved { counters, host: self.host.books().save(), inference: self.inference.save(), agents: self.agents.save() }
+        Saved {
+            counters,
+            host: self.host.books().save(),
+            inference: self.inference.save(),
+            agents: self.agents.save(),
+            hosted: self.hosted.save(),
+            progress: self.progress.clone(),
+        }
     }
 
     /// Goes on with the books of an earlier agent on this machine, at `now`. Its raw counters are of this boot, or not
     /// here.
     pub fn restore(&mut self, saved: Saved, now: Instant) {
-        let Saved { counters, host, inference, agents } = saved;
+        let Saved { counters, host, inference, agents, hosted, progress } = saved;
         self.host.restore(host, now);
         self.host.resume(&counters);
         self.inference = InferenceBooks::restored(inference);
         self.agents = AgentBooks::restored(agents);
+        self.hosted = HostedBooks::restored(hosted);
+        self.progress = progress;
+    }
+
+    /// Takes over how far sources have read, where the books themselves begin anew: what they read is in the reports.
+    pub fn resume(&mut self, progress: BTreeMap<String, u64>) {
+        self.progress = progress;
+    }
+
+    /// The last step of a source that is on the books.
+    pub fn progress(&self, source: &str) -> u64 {
+        self.progress.get(source).copied().unwrap_or(0)
     }
 
     /// Learns what the machine is. What the cloud has told before stays where `inventory` says nothing of it.
@@ -152,6 +189,13 @@ impl Pipeline {
                     }
                 }
                 Reading::Activity(activity) => self.agents.take(activity.clone(), readings.tick),
+                Reading::AgentUsage(usage) => self.hosted.book(
+                    usage,
+                    &HostingContext { now: readings.tick.wall, prices: &self.unit_prices, vcpus: &self.agent_vcpus },
+                ),
+                Reading::Progress(progress) => {
+                    self.waiting_progress.push_back((self.twins.taken(), progress.clone()));
+                }
                 Reading::Intensity(reading) => {
                     self.meaning.take(reading, readings.tick.wall);
                 }
@@ -187,7 +231,16 @@ impl Pipeline {
             self.book(&call, tick.wall);
             has_news = true;
         }
+        self.advance();
         self.agents.settle(tick.at) || has_news
+    }
+
+    /// Takes the steps of sources as done of which no call waits any more.
+    fn advance(&mut self) {
+        let decided = self.twins.decided();
+        while let Some((_, progress)) = self.waiting_progress.pop_front_if(|(number, _)| *number <= decided) {
+            self.progress.insert(progress.source.as_str().to_owned(), progress.step);
+        }
     }
 
     fn book(&mut self, call: &Inference, now: Timestamp) {
@@ -201,6 +254,7 @@ impl Pipeline {
         while let Some(call) = self.twins.next() {
             self.book(&call, now);
         }
+        self.advance();
         self.agents.settle_now();
         let settled = self.host.books().settled_at();
         self.host.settle_now();
@@ -214,7 +268,7 @@ impl Pipeline {
 
     /// Calls of language models that stand under `other`, because there are too many keys.
     pub const fn folded(&self) -> u64 {
-        self.inference.folded()
+        self.inference.folded().saturating_add(self.hosted.folded())
     }
 
     /// Whether a snapshot has every series on the books. Those of the machine that an earlier agent has left are told
@@ -228,6 +282,7 @@ impl Pipeline {
     pub fn snapshot(&self, tick: Tick, own: &[Sample]) -> Snapshot {
         let mut samples = self.inference.samples(tick.wall, self.conventions);
         samples.extend(self.agents.samples(tick.wall));
+        samples.extend(self.hosted.samples(tick.wall));
         if self.role.measures() {
             samples.extend(self.host.samples(tick.wall));
             self.meaning.samples(self.started.unwrap_or(tick.wall), tick.wall, &mut samples);
@@ -245,6 +300,8 @@ impl Pipeline {
         self.local = LocalAddresses::new(config.probes.local_engines.iter().cloned());
         self.prices = TokenPrices::new(config.cost.lists.tokens.clone());
         self.conventions = config.inference.conventions();
+        self.agent_vcpus = config.probes.bedrock.agent_vcpus.clone();
+        self.unit_prices = config.cost.lists.units.clone();
         self.machine = config.machine.clone();
         if self.meaning.reconfigure(config) {
             // Another provider of live intensity, or none: what was said of the one before is over.

@@ -22,6 +22,7 @@ use wattline_core::{
 };
 use wattline_listen::Place;
 use wattline_probe_host::HostProbe;
+use wattline_probe_llm::bedrock::{self, FileReceiver};
 use wattline_probe_llm::content::Content;
 use wattline_probe_llm::otlp::{self, OtlpReceiver};
 
@@ -202,12 +203,20 @@ fn start_sources(
             Err(error) => error!("carbon.live: {error:#}; the yearly averages of the tables are used"),
         }
     }
+    let bedrock = &config.probes.bedrock;
+    if !bedrock.paths.is_empty() {
+        let journal = config.state.directory().join(bedrock::FILES);
+        let kept = lasting.pipeline.progress(bedrock::FILES);
+        let receiver = FileReceiver::new(bedrock, journal, kept, telemetry.clone(), Arc::new(clock::tick));
+        sources.spawn(Box::new(receiver).run(Outlet { relay: None, ..outlet.clone() }, stop.clone()));
+    }
     let Listeners { otlp, admin } = listeners;
     if let Some(bound) = otlp.filter(|bound| bound.addresses() != otlp::Addresses { grpc: None, http: None }) {
         let addresses = bound.addresses();
         info!(grpc = ?addresses.grpc, http = ?addresses.http, "listening for OTLP");
-        let mut receiver =
-            OtlpReceiver::new(bound, telemetry.clone(), Arc::new(clock::tick), content, identity::own_mark());
+        let mark = identity::own_mark();
+        let receiver = OtlpReceiver::new(bound, telemetry.clone(), Arc::new(clock::tick), content, mark);
+        let mut receiver = receiver.with_rules(config.probes.bedrock.rules());
         if config.relay.enrich {
             receiver = receiver.enriching(Box::new(Assessor::new(config)));
         }

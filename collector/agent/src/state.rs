@@ -4,6 +4,7 @@
 //! goes on from figures that are at least as new as any that was seen: no counter goes back, and no joule is booked
 //! twice.
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -87,10 +88,16 @@ impl Keeper {
                 Found::Other("the ledger was damaged, is set aside as ledger.db.damaged and begun anew".to_owned())
             }
             None => Found::Nothing,
-            Some(_) if !is_sure => Found::Other("the last figures could not be written down before the end".to_owned()),
+            Some((_, state)) if !is_sure => {
+                pipeline.resume(progress(&state));
+                Found::Other("the last figures could not be written down before the end".to_owned())
+            }
             Some((_, state)) => match restored(&state, &machine, pipeline, now) {
                 Ok(()) => Found::Books,
-                Err(error) => Found::Other(format!("{error:#}")),
+                Err(error) => {
+                    pipeline.resume(progress(&state));
+                    Found::Other(format!("{error:#}"))
+                }
             },
         };
         // Books that do not go on are not sure until the new ones are written over them.
@@ -156,6 +163,21 @@ fn packed(kept: &Kept) -> Result<Vec<u8>> {
     Ok(zstd::bulk::compress(&serde_json::to_vec(kept)?, 1)?)
 }
 
+/// How far sources have read, by books that cannot go on.
+fn progress(state: &[u8]) -> BTreeMap<String, u64> {
+    #[derive(Default, Deserialize)]
+    struct Kept {
+        saved: Saved,
+    }
+    #[derive(Default, Deserialize)]
+    struct Saved {
+        #[serde(default)]
+        progress: BTreeMap<String, u64>,
+    }
+    let text = zstd::decode_all(state).unwrap_or_default();
+    serde_json::from_slice::<Kept>(&text).unwrap_or_default().saved.progress
+}
+
 fn restored(state: &[u8], machine: &Identity, pipeline: &mut Pipeline, now: Instant) -> Result<()> {
     let text = zstd::decode_all(state).context("the books in the ledger cannot be read")?;
     let Kept { machine: before, mut saved } =
@@ -173,7 +195,9 @@ fn restored(state: &[u8], machine: &Identity, pipeline: &mut Pipeline, now: Inst
 
 #[cfg(test)]
 mod tests {
-    use wattline_core::reading::{CpuReading, CpuTimes, EnergyReading, EnergySource, Inference, Scope, TokenUsage};
+    use wattline_core::reading::{
+        CpuReading, CpuTimes, EnergyReading, EnergySource, Inference, Progress, Scope, TokenUsage,
+    };
     use wattline_core::subject::InferenceKey;
     use wattline_core::{Device, DeviceKind, Reading, Readings, Seconds, Tick, metrics};
     use wattline_ledger::Span;
@@ -294,6 +318,41 @@ mod tests {
         let booked: u64 =
             amounts.iter().filter(|row| row.series.labels.contains("package-0")).map(|row| row.amount).sum();
         assert!((booked as f64 / 1e6 - energy(&second)).abs() < 1e-6, "{booked} uJ of {} J", energy(&second));
+    }
+
+    #[tokio::test]
+    async fn a_step_of_a_source_is_kept_when_its_calls_are_booked() {
+        let root = tempfile::tempdir().unwrap();
+        let config = config(root.path());
+        let mut pipeline = Pipeline::new(&config, None);
+        let (mut keeper, _) = Keeper::open(&config, &mut pipeline, tick(0).at).unwrap();
+        let key = InferenceKey {
+            model: "m".into(),
+            provider: "aws.bedrock".into(),
+            service: "s".into(),
+            agent: None,
+            operation: "chat".into(),
+        };
+        let usage = TokenUsage { input: 1, output: 1, ..TokenUsage::default() };
+        let call = Inference::new(key, tick(0).wall, Seconds::ZERO, usage);
+        let mut readings = Readings::new("files", tick(1));
+        readings.items.push(Reading::Inference(Box::new(call)));
+        readings.items.push(Reading::Progress(Progress { source: "files".into(), step: 7 }));
+        pipeline.ingest(&readings);
+        // The call waits for another account of it, and would be lost with the process.
+        assert_eq!(pipeline.progress("files"), 0);
+        pipeline.elapse(tick(60));
+        assert_eq!(pipeline.progress("files"), 7);
+        keep(&mut keeper, &pipeline, 60).await.unwrap();
+        drop(keeper);
+        for is_sure in [true, false] {
+            if !is_sure {
+                fs::remove_file(root.path().join("state").join(SURE)).unwrap();
+            }
+            let mut next = Pipeline::new(&config, None);
+            let (_, found) = Keeper::open(&config, &mut next, tick(70).at).unwrap();
+            assert_eq!((found == Found::Books, next.progress("files")), (is_sure, 7), "{found:?}");
+        }
     }
 
     #[tokio::test]

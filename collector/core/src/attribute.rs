@@ -172,6 +172,11 @@ pub mod key {
     pub const SYSTEM_DEVICE: &str = "system.device";
 
     // Ours.
+    pub const AGENTCORE_RESOURCE: &str = "agentcore.resource";
+    pub const AGENTCORE_SERVICE: &str = "agentcore.service";
+    pub const AGENTCORE_STATE: &str = "agentcore.state";
+    /// Where a count of vCPUs is from: `configured` or `seen`.
+    pub const AGENTCORE_BASIS: &str = "agentcore.basis";
     pub const CARBON_ESTIMATED: &str = "carbon.estimated";
     pub const CARBON_KIND: &str = "carbon.kind";
     pub const CARBON_SOURCE: &str = "carbon.source";

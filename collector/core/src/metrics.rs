@@ -135,6 +135,19 @@ metrics! {
     /// Time of agents' runs by what they did: waited for a model, waited for a tool, or worked themselves.
     AGENT_TIME: Counter<Seconds> = "agent.time" [AGENT_STATE];
 
+    /// CPU time that sessions of hosted agents used, and were billed for, in seconds of one vCPU.
+    AGENTCORE_CPU_TIME: Counter<Seconds> = "agentcore.cpu.time" [];
+    /// Memory that sessions of hosted agents held, by whether they used CPU meanwhile; an hour of one gigabyte each.
+    AGENTCORE_MEMORY_TIME: Counter<Count> = "agentcore.memory.time" in "{GBh}" [AGENTCORE_STATE];
+    /// Time of sessions of hosted agents: working, had they used all vCPUs, or waiting. Both add up to all of it.
+    AGENTCORE_SESSION_TIME: Counter<Seconds> = "agentcore.session.time" [AGENTCORE_STATE];
+    /// vCPUs that the working time of sessions is reckoned with: configured, or the most that was seen in use.
+    AGENTCORE_CPU_LIMIT: Gauge<Count> = "agentcore.cpu.limit" in "{cpu}" [AGENTCORE_BASIS];
+    /// Sessions of hosted agents seen.
+    AGENTCORE_SESSIONS: Counter<Count> = "agentcore.sessions" in "{session}" [];
+    /// List price of the CPU time and memory of hosted agents.
+    AGENTCORE_COST: Counter<Usd> = "agentcore.cost.usd" [HW_TYPE];
+
     /// CPU time by mode; guest time is inside user and nice.
     SYSTEM_CPU_TIME: Counter<Seconds> = "system.cpu.time" [CPU_MODE, CPU_LOGICAL_NUMBER];
     /// Share of the CPUs' time in each mode over the last window.

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use crate::attribute::Text;
 use crate::counter::Range;
 use crate::quantity::{GramsPerKwh, Ratio, Seconds, Watts};
-use crate::subject::{Device, InferenceKey, Workload};
+use crate::subject::{Device, HostedAgent, InferenceKey, Workload};
 use crate::time::{Tick, Timestamp};
 
 /// What one source saw at one moment.
@@ -63,6 +63,10 @@ pub enum Reading {
     Inference(Box<Inference>),
     /// Something that an agent did beside calling a model.
     Activity(Box<AgentActivity>),
+    /// What a session of a hosted agent used.
+    AgentUsage(Box<AgentUsage>),
+    /// How far a source has read that others keep for it.
+    Progress(Progress),
     /// Carbon intensity of a grid, as its publisher gives it.
     Intensity(IntensityReading),
     /// How reading the source went.
@@ -701,4 +705,31 @@ pub enum ActivityKind {
     Run,
     /// It ran a tool of this name.
     Tool(Text),
+}
+
+/// What one session of a hosted agent used in one interval, as its host meters and bills it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct AgentUsage {
+    /// The agent.
+    pub agent: HostedAgent,
+    /// A hash of the session's id; 0 if none is told.
+    pub session: u64,
+    /// When it was metered.
+    pub at: Timestamp,
+    /// Length of the interval, in nanoseconds.
+    pub elapsed_ns: u64,
+    /// CPU time used in it, in nanoseconds of one vCPU.
+    pub vcpu_ns: u64,
+    /// Memory held in it, in nanoseconds of one gigabyte.
+    pub gb_ns: u64,
+}
+
+/// How far a source has read what others keep for it, such as files of a log. It is kept together with the books, so that
+/// a source that is told of it at the next start has each thing booked once, however the agent ended.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Progress {
+    /// The source.
+    pub source: Text,
+    /// The number of its last step that is on the books; it only grows.
+    pub step: u64,
 }

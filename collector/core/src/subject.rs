@@ -19,6 +19,8 @@ pub enum Subject {
     Inference(InferenceKey),
     /// An application's agent.
     Agent(AgentKey),
+    /// An agent that runs at a host of agents.
+    HostedAgent(HostedAgent),
     /// The agent itself.
     Wattline,
     /// Subjects that a destination does not tell apart.
@@ -176,6 +178,19 @@ pub struct AgentKey {
     pub agent: Option<Text>,
 }
 
+/// An agent, or a tool beside it, that runs at a host of agents, which meters and bills what its sessions use.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct HostedAgent {
+    /// Its name, else that of its resource.
+    pub name: Text,
+    /// The resource without the account: `runtime/AGENT123`.
+    pub resource: Text,
+    /// The service that hosts it: `AgentCore.Runtime`, `AgentCore.CodeInterpreter`, `AgentCore.Browser`.
+    pub service: Text,
+    /// The region that hosts it, if it is told.
+    pub region: Option<Text>,
+}
+
 impl Subject {
     /// The attributes that tell this subject from any other of the machine. They stand on every point and on the
     /// Resource, so that no store merges two subjects.
@@ -191,6 +206,7 @@ impl Subject {
                 let agent = agent.iter().map(|agent| Attribute::new(key::GEN_AI_AGENT_NAME, agent.clone()));
                 std::iter::once(Attribute::new(key::SERVICE_NAME, service.clone())).chain(agent).collect()
             }
+            Self::HostedAgent(agent) => hosted_identity(agent),
             Self::Merged(merged) => merged.identity.clone(),
         }
     }
@@ -200,7 +216,7 @@ impl Subject {
     pub const fn is_entity(&self) -> bool {
         match self {
             Self::Device(_) | Self::Workload(_) => true,
-            Self::Host | Self::Inference(_) | Self::Agent(_) | Self::Wattline => false,
+            Self::Host | Self::Inference(_) | Self::Agent(_) | Self::HostedAgent(_) | Self::Wattline => false,
             Self::Merged(merged) => merged.is_entity,
         }
     }
@@ -259,6 +275,19 @@ fn inference_identity(call: &InferenceKey) -> Vec<Attribute> {
     ];
     if let Some(agent) = agent {
         attributes.push(Attribute::new(key::GEN_AI_AGENT_NAME, agent.clone()));
+    }
+    attributes
+}
+
+fn hosted_identity(agent: &HostedAgent) -> Vec<Attribute> {
+    let HostedAgent { name, resource, service, region } = agent;
+    let mut attributes = vec![
+        Attribute::new(key::GEN_AI_AGENT_NAME, name.clone()),
+        Attribute::new(key::AGENTCORE_RESOURCE, resource.clone()),
+        Attribute::new(key::AGENTCORE_SERVICE, service.clone()),
+    ];
+    if let Some(region) = region {
+        attributes.push(Attribute::new(key::CLOUD_REGION, region.clone()));
     }
     attributes
 }

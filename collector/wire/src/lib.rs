@@ -6,6 +6,7 @@ pub mod content;
 pub mod enrich;
 pub mod exposition;
 pub mod json;
+pub mod logs;
 pub mod metrics;
 pub mod names;
 pub mod protobuf;

@@ -7,7 +7,12 @@ const PRIME: u64 = 0x0000_0100_0000_01b3;
 
 /// A hash of an id, the same in every agent and never 0, which stands for no id. Ids are no secrets.
 pub fn hash(text: &str) -> u64 {
-    text.bytes().fold(BASIS, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(PRIME)).max(1)
+    hash_bytes(text.as_bytes())
+}
+
+/// The same of bytes.
+pub(crate) fn hash_bytes(bytes: &[u8]) -> u64 {
+    bytes.iter().fold(BASIS, |hash, &byte| (hash ^ u64::from(byte)).wrapping_mul(PRIME)).max(1)
 }
 
 #[cfg(test)]

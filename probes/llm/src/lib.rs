@@ -4,7 +4,9 @@
 //! spans tell of to the pipeline. [`normalise`] reads those calls out of spans. Both know no energy model and no
 //! price; they only read. [`content`] says what of the messages themselves goes on.
 
+pub mod bedrock;
 pub mod content;
 pub mod identity;
+mod journal;
 pub mod normalise;
 pub mod otlp;

@@ -28,6 +28,7 @@ use wattline_wire::enrich::Attribute;
 pub use bind::{Addresses, BindError, Bound, bind};
 pub use config::{Acknowledge, Config, GrpcConfig, HttpConfig};
 
+use crate::bedrock::Rules;
 use crate::content::Content;
 use bind::Guarded;
 use intake::{Intake, Treatment};
@@ -53,13 +54,14 @@ pub struct OtlpReceiver {
     content: Content,
     enrich: Option<Box<dyn Enrich>>,
     mark: &'static str,
+    rules: Rules,
 }
 
 impl OtlpReceiver {
     /// A receiver on open listeners. Connections wait in the system's backlog until it runs. What it relays it treats as
     /// `content` says; `mark` is what this agent calls itself in [`VIA`].
     pub fn new(bound: Bound, telemetry: Telemetry, clock: Clock, content: Content, mark: &'static str) -> Self {
-        Self { bound, telemetry, clock, content, enrich: None, mark }
+        Self { bound, telemetry, clock, content, enrich: None, mark, rules: Rules::default() }
     }
 
     /// The same, whose relayed spans of calls bear what `enrich` tells of them.
@@ -68,11 +70,18 @@ impl OtlpReceiver {
         Self { enrich: Some(enrich), ..self }
     }
 
+    /// The same, which reads AWS's own logs by these rules where they come as log records.
+    #[must_use]
+    pub fn with_rules(self, rules: Rules) -> Self {
+        Self { rules, ..self }
+    }
+
     async fn serve(self, outlet: Outlet, stop: CancellationToken) {
-        let Self { bound: Bound { grpc, http, config }, telemetry, clock, content, enrich, mark } = self;
+        let Self { bound: Bound { grpc, http, config }, telemetry, clock, content, enrich, mark, rules } = self;
         let limits = Limits { connections: config.max_connections as usize, patience: config.read_timeout };
         let connections = Connections::new("the OTLP receiver", limits, telemetry.clone(), stop);
-        let intake = Arc::new(Intake::new(&config, outlet, telemetry, clock, Treatment { content, enrich }, mark));
+        let treatment = Treatment { content, enrich };
+        let intake = Arc::new(Intake::new(&config, outlet, telemetry, clock, treatment, mark).with_rules(rules));
         let grpc = grpc.map(|Guarded { listener, guard }| {
             let (intake, asked) = (Arc::clone(&intake), Arc::clone(&guard));
             connections.serve_http2(listener, guard, move |request| {

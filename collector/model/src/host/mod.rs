@@ -196,6 +196,8 @@ impl HostModel {
             Reading::Inventory(_)
             | Reading::Inference(_)
             | Reading::Activity(_)
+            | Reading::AgentUsage(_)
+            | Reading::Progress(_)
             | Reading::Intensity(_)
             | Reading::Health(_) => {}
         }

@@ -4,6 +4,7 @@
 //! duration only. A call answered by an API is in nobody's books: its energy is modelled, at the machine, and the
 //! facility's overhead enters once, in the carbon.
 
+pub mod agentcore;
 mod agents;
 mod assess;
 mod bedrock;

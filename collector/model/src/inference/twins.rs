@@ -145,10 +145,19 @@ impl Twins {
         None
     }
 
+    /// How many calls were taken: the number of the next one.
+    pub fn taken(&self) -> u64 {
+        self.first + self.calls.len() as u64
+    }
+
+    /// How many calls are decided: all with a smaller number are.
+    pub const fn decided(&self) -> u64 {
+        self.first_waiting
+    }
+
     /// How many wait.
     pub fn waiting(&self) -> usize {
-        let end = self.first + self.calls.len() as u64;
-        usize::try_from(end.saturating_sub(self.first_waiting)).unwrap_or(usize::MAX)
+        usize::try_from(self.taken().saturating_sub(self.first_waiting)).unwrap_or(usize::MAX)
     }
 
     fn get(&self, number: u64) -> Option<&Told> {

@@ -17,6 +17,7 @@ use wattline_wire::schema::{Limits, check};
 use super::body::Budget;
 use super::refusal::Refusal;
 use super::{Acknowledge, Clock, Config, Enrich, VIA};
+use crate::bedrock::{self, Rules, Told};
 use crate::content::Content;
 use crate::normalise::{Calls, Normaliser};
 
@@ -48,6 +49,7 @@ pub(super) struct Intake {
     acknowledge: Acknowledge,
     treatment: Treatment,
     normaliser: Normaliser,
+    rules: Rules,
     mark: &'static str,
     max_items: u64,
     limits: Limits,
@@ -72,6 +74,7 @@ impl Intake {
             acknowledge: config.acknowledge,
             treatment,
             normaliser: Normaliser::default(),
+            rules: Rules::default(),
             mark,
             max_items: u64::from(config.max_items),
             limits: Limits { attributes: config.max_attributes },
@@ -79,6 +82,11 @@ impl Intake {
             read_timeout: config.read_timeout,
             budget: Budget::new(config.max_inflight_bytes),
         }
+    }
+
+    /// Reads AWS's own logs by these rules where they come as log records.
+    pub(super) fn with_rules(self, rules: Rules) -> Self {
+        Self { rules, ..self }
     }
 
     /// Whether another agent has booked what a request with these headers brings. One that we have sent ourselves is
@@ -109,7 +117,11 @@ impl Intake {
             Signal::Traces if !is_booked => self.normaliser.spans(&body, tick.wall)?,
             Signal::Traces | Signal::Metrics | Signal::Logs => Calls::default(),
         };
-        let is_empty = calls.booked.is_empty() && calls.activities.is_empty();
+        let told = match signal {
+            Signal::Logs if !is_booked => bedrock::calls_of_logs(&body, &self.rules, tick.wall)?,
+            Signal::Traces | Signal::Metrics | Signal::Logs => Told::default(),
+        };
+        let is_empty = calls.booked.is_empty() && calls.activities.is_empty() && told.is_empty();
         let readings = if is_empty { None } else { Some(self.outlet.readings.reserve()?) };
 
         match relay {
@@ -124,10 +136,12 @@ impl Intake {
         }
         self.telemetry.received(items, signal);
         self.count_left_out(&calls);
+        told.count_left_out(&self.telemetry);
         if let Some(place) = readings {
             let mut readings = Readings::new("otlp", tick);
             let activities = calls.activities.into_iter().map(Reading::Activity);
-            readings.items = calls.booked.into_iter().map(Reading::Inference).chain(activities).collect();
+            let booked = calls.booked.into_iter().map(Reading::Inference).chain(activities);
+            readings.items = booked.chain(told.into_readings()).collect();
             place.fill(readings);
         }
         Ok(())
