@@ -61,11 +61,16 @@ fn told(emitter: &str) -> Vec<Inference> {
     let mut calls = Vec::new();
     for line in fs::read_to_string(folder().join(format!("{emitter}.jsonl"))).unwrap().lines() {
         let request: Json = serde_json::from_str(line).unwrap();
-        if request.get("resourceSpans").is_some() {
-            let request = to_protobuf(Signal::Traces, line.as_bytes(), 64 << 20).unwrap();
-            for call in normaliser.spans(&request, NOW).unwrap().booked {
-                calls.extend(twins.take(call, Instant::default()));
-            }
+        let bytes = |signal| to_protobuf(signal, line.as_bytes(), 64 << 20).unwrap();
+        let read = if request.get("resourceSpans").is_some() {
+            normaliser.spans(&bytes(Signal::Traces), NOW).unwrap()
+        } else if request.get("resourceLogs").is_some() {
+            normaliser.logs(&bytes(Signal::Logs), NOW).unwrap()
+        } else {
+            continue;
+        };
+        for call in read.booked {
+            calls.extend(twins.take(call, Instant::default()));
         }
     }
     calls.extend(std::iter::from_fn(|| twins.next()));

@@ -9,6 +9,7 @@ pub mod json;
 pub mod logs;
 pub mod metrics;
 pub mod names;
+pub mod points;
 pub mod protobuf;
 #[cfg(test)]
 mod samples;

@@ -20,6 +20,7 @@
 //! a key that no other process has.
 
 mod attributes;
+mod events;
 mod leaves;
 mod model;
 mod operation;

@@ -8,7 +8,7 @@ use serde::de::IgnoredAny;
 use serde_json::{Map, Value as Json};
 use wattline_core::reading::ToolDefinitions;
 use wattline_wire::protobuf::Error;
-use wattline_wire::trace::{AnyValue, Attribute, Span};
+use wattline_wire::trace::{AnyValue, Attribute, Attributes, Span};
 
 /// What an attribute means, whatever it is called.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -33,6 +33,8 @@ pub(super) enum Name {
     ResponseId,
     FirstTokenSeconds,
     FirstTokenMilliseconds,
+    /// Of a log record, which has no begin and end of its own.
+    DurationMilliseconds,
     /// Definitions of tools: a list, or its JSON.
     ToolDefinitions,
     /// Names of tools: a list, or its JSON.
@@ -296,9 +298,22 @@ pub(crate) struct Call<'a> {
 
 impl<'a> Call<'a> {
     pub(super) fn read(span: &Span<'a>, prompts: &RandomState) -> Result<Self, Error> {
+        Self::of(span.attributes(), &[], prompts)
+    }
+
+    /// Reads attributes of which some have a meaning of their own here.
+    pub(super) fn of(
+        attributes: Attributes<'a>,
+        own: &'static [(&'static str, Name)],
+        prompts: &RandomState,
+    ) -> Result<Self, Error> {
         let mut call = Self { slots: [const { None }; Name::COUNT], tools: None, prompt: None };
-        for attribute in span.attributes() {
-            call.take(&attribute?, prompts)?;
+        for attribute in attributes {
+            let attribute = attribute?;
+            match own.iter().find(|(key, _)| *key == attribute.key) {
+                Some(&(key, name)) => call.put(&Line { key, name, rank: 0 }, attribute.value()?),
+                None => call.take(&attribute, prompts)?,
+            }
         }
         Ok(call)
     }

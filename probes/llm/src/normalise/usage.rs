@@ -44,6 +44,11 @@ const EMITTERS: &[(&str, CachedInput)] = &[
 
 /// What the counts of a call are, and whether it could not be decided if its input has cached tokens in it.
 pub(super) fn usage(call: &Call<'_>, scope: &str) -> Result<(TokenUsage, bool), NoUsage> {
+    usage_of(call, of_emitter(scope))
+}
+
+/// The same of an emitter that is known.
+pub(super) fn usage_of(call: &Call<'_>, emitter: Option<CachedInput>) -> Result<(TokenUsage, bool), NoUsage> {
     if !call.has(Name::Input) && !call.has(Name::Output) {
         return Err(NoUsage::Unknown);
     }
@@ -62,7 +67,7 @@ pub(super) fn usage(call: &Call<'_>, scope: &str) -> Result<(TokenUsage, bool), 
         reasoning: or_none(Name::Reasoning)?,
         total: tokens(Name::Total)?.filter(|&total| total > 0),
     };
-    counts.normal(of_emitter(scope))
+    counts.normal(emitter)
 }
 
 fn of_emitter(scope: &str) -> Option<CachedInput> {

@@ -34,7 +34,8 @@ pub(super) struct Treatment {
 impl Treatment {
     fn of(&self, signal: Signal, body: Bytes, calls: &Calls, now: Timestamp) -> Result<Bytes, Error> {
         let body = self.content.treat(signal, body)?;
-        let Some(enrich) = self.enrich.as_ref().filter(|_| !calls.booked.is_empty()) else { return Ok(body) };
+        let is_told = signal == Signal::Traces && !calls.booked.is_empty();
+        let Some(enrich) = self.enrich.as_ref().filter(|_| is_told) else { return Ok(body) };
         let told =
             calls.booked.iter().map(|call| ((call.identity.trace, call.identity.span), enrich.attributes(call, now)));
         Ok(with_attributes(&body, &told.collect())?.map_or(body, Bytes::from))
@@ -115,6 +116,7 @@ impl Intake {
         let tick = (self.clock)();
         let calls = match signal {
             Signal::Traces if !is_booked => self.normaliser.spans(&body, tick.wall)?,
+            Signal::Logs if !is_booked => self.normaliser.logs(&body, tick.wall)?,
             Signal::Traces | Signal::Metrics | Signal::Logs => Calls::default(),
         };
         let told = match signal {
@@ -135,7 +137,7 @@ impl Intake {
             None => self.telemetry.dropped(items, "no_destination", signal, "relay"),
         }
         self.telemetry.received(items, signal);
-        self.count_left_out(&calls);
+        self.count_left_out(&calls, signal);
         told.count_left_out(&self.telemetry);
         if let Some(place) = readings {
             let mut readings = Readings::new("otlp", tick);
@@ -172,7 +174,7 @@ impl Intake {
         }
     }
 
-    fn count_left_out(&self, calls: &Calls) {
+    fn count_left_out(&self, calls: &Calls, signal: Signal) {
         // What repeats another span is no loss.
         let Calls {
             booked: _,
@@ -190,7 +192,7 @@ impl Intake {
             (of_engines, "engine_span"),
         ] {
             if *spans > 0 {
-                self.telemetry.dropped(*spans, reason, Signal::Traces, "books");
+                self.telemetry.dropped(*spans, reason, signal, "books");
             }
         }
     }
