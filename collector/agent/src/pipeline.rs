@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 use wattline_core::attribute::{Attribute, key};
 use wattline_core::reading::{Inference, Progress, SourceHealth, SourceState};
 use wattline_core::sample::Period;
+use wattline_core::subject::InferenceKey;
 use wattline_core::{
     Count, Instant, Inventory, Ratio, Reading, Readings, Sample, Seconds, Snapshot, Subject, Tick, Timestamp, metrics,
 };
@@ -18,7 +19,8 @@ use wattline_model::grid::Grid;
 use wattline_model::host::{HostModel, RawCounter, SavedBooks, Settings};
 use wattline_model::inference::agentcore::{HostedBooks, HostingContext, SavedHosted};
 use wattline_model::inference::{
-    self, AgentBooks, Conventions, InferenceBooks, LocalAddresses, SavedAgents, SavedInferences, TokenPrices, Twins,
+    self, AgentBooks, Conventions, InferenceBooks, LocalAddresses, SavedAgents, SavedInferences, TokenPrices,
+    TokenSums, Twins,
 };
 
 use crate::config::{self, Config};
@@ -63,6 +65,8 @@ pub struct Pipeline {
     host: HostModel,
     /// Calls that wait for another account of theirs.
     twins: Twins,
+    /// Tokens that only metrics of applications tell of.
+    sums: TokenSums,
     inference: InferenceBooks,
     agents: AgentBooks,
     hosted: HostedBooks,
@@ -95,6 +99,7 @@ impl Pipeline {
             own_pid,
             host: HostModel::new(settings(config, own_pid)),
             twins: Twins::default(),
+            sums: TokenSums::default(),
             inference: InferenceBooks::default(),
             agents: AgentBooks::default(),
             hosted: HostedBooks::default(),
@@ -180,12 +185,20 @@ impl Pipeline {
     pub fn ingest(&mut self, readings: &Readings) -> News {
         self.started.get_or_insert(readings.tick.wall);
         let mut about_host = false;
+        // The kinds of tokens of the same calls come together, and only together do they have a price.
+        let mut sums: BTreeMap<&InferenceKey, inference::More> = BTreeMap::new();
         for item in &readings.items {
             match item {
                 Reading::Inventory(inventory) => self.describe(inventory),
                 Reading::Inference(call) => {
+                    self.sums.note(&call.key.service);
                     if let Some(call) = self.twins.take(call.clone(), readings.tick.at) {
                         self.book(&call, readings.tick.wall);
+                    }
+                }
+                Reading::Tokens(sum) => {
+                    if let Some(more) = self.sums.take(sum) {
+                        *sums.entry(&sum.key).or_default() += more;
                     }
                 }
                 Reading::Activity(activity) => self.agents.take(activity.clone(), readings.tick),
@@ -202,6 +215,10 @@ impl Pipeline {
                 Reading::Health(health) => self.note(health.clone()),
                 _ => about_host = true,
             }
+        }
+        for (key, more) in sums {
+            let context = context(readings.tick.wall, &self.local, &self.prices);
+            self.inference.book_sum(key, &more, &context);
         }
         self.elapse(readings.tick);
         if !about_host {
@@ -264,6 +281,11 @@ impl Pipeline {
     /// Readings about the machine that were not newer than the last, and so were not taken.
     pub const fn stale(&self) -> u64 {
         self.stale
+    }
+
+    /// Sums of tokens by applications' metrics that were not followed, because there are too many series.
+    pub const fn unfollowed(&self) -> u64 {
+        self.sums.left_out()
     }
 
     /// Calls of language models that stand under `other`, because there are too many keys.
@@ -367,6 +389,10 @@ impl Pipeline {
             samples.push(metrics::WATTLINE_PROBE_UP.sample(&wattline, part, period, Ratio::new(up)));
         }
     }
+}
+
+fn context<'a>(now: Timestamp, local: &'a LocalAddresses, prices: &'a TokenPrices) -> inference::Context<'a> {
+    inference::Context { now, grid: Grid::builtin(), local, prices }
 }
 
 fn settings(config: &Config, own_pid: Option<u32>) -> Settings {

@@ -63,6 +63,8 @@ pub enum Reading {
     Inference(Box<Inference>),
     /// Something that an agent did beside calling a model.
     Activity(Box<AgentActivity>),
+    /// A sum of tokens by an application's own metrics.
+    Tokens(Box<TokenSum>),
     /// What a session of a hosted agent used.
     AgentUsage(Box<AgentUsage>),
     /// How far a source has read that others keep for it.
@@ -671,6 +673,48 @@ pub enum ToldBy {
     Log,
     /// The points of metrics.
     Metric,
+}
+
+/// A sum of tokens that an application's own metrics tell, over calls that nobody tells apart.
+#[derive(Clone, Debug, PartialEq)]
+pub struct TokenSum {
+    /// Tells its series from others.
+    pub series: u64,
+    /// What it is booked under.
+    pub key: InferenceKey,
+    /// Which tokens it counts.
+    pub kind: TokenKind,
+    /// How many.
+    pub tokens: f64,
+    /// Over how many calls, where that is counted.
+    pub calls: Option<u64>,
+    /// Whether it is what came since the point before, rather than since `start`.
+    pub is_delta: bool,
+    /// Since when it counts; the epoch where that is not told.
+    pub start: Timestamp,
+    /// When it was told.
+    pub at: Timestamp,
+}
+
+/// Which tokens a sum counts. Those "beside" are not in the sum that they are part of by the semantic conventions.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum TokenKind {
+    /// Input.
+    Input,
+    /// Output.
+    Output,
+    /// Of the input, read from a cache.
+    CacheRead,
+    /// Read from a cache, not in the input.
+    CacheReadBeside,
+    /// Of the input, written to a cache.
+    CacheWrite,
+    /// Written to a cache, not in the input.
+    CacheWriteBeside,
+    /// Of the output, reasoning.
+    Reasoning,
+    /// Reasoning, not in the output.
+    ReasoningBeside,
 }
 
 /// Something that an agent did beside calling a model.

@@ -25,6 +25,7 @@ mod leaves;
 mod model;
 mod operation;
 mod sampling;
+mod sums;
 mod usage;
 mod words;
 

@@ -196,6 +196,7 @@ impl HostModel {
             Reading::Inventory(_)
             | Reading::Inference(_)
             | Reading::Activity(_)
+            | Reading::Tokens(_)
             | Reading::AgentUsage(_)
             | Reading::Progress(_)
             | Reading::Intensity(_)

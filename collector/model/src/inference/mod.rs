@@ -16,6 +16,7 @@ mod place;
 pub(crate) mod price;
 mod provider;
 mod repeats;
+mod sums;
 mod twins;
 
 pub use agents::{AgentBooks, SavedAgents};
@@ -24,4 +25,5 @@ pub use books::{Conventions, InferenceBooks, SavedInferences};
 pub use place::{LocalAddresses, Origin, RemotePlace, origin};
 pub use price::{NoPrice, PRICE_LIST, PerMillion, Rates, Sale, TokenPrices, prepare as prepare_prices};
 pub use provider::is_provider;
+pub use sums::{More, TokenSums};
 pub use twins::{MOST_WAITING, Twins};

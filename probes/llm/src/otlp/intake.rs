@@ -123,7 +123,11 @@ impl Intake {
             Signal::Logs if !is_booked => bedrock::calls_of_logs(&body, &self.rules, tick.wall)?,
             Signal::Traces | Signal::Metrics | Signal::Logs => Told::default(),
         };
-        let is_empty = calls.booked.is_empty() && calls.activities.is_empty() && told.is_empty();
+        let sums = match signal {
+            Signal::Metrics if !is_booked => self.normaliser.sums(&body, tick.wall)?,
+            Signal::Traces | Signal::Metrics | Signal::Logs => Vec::new(),
+        };
+        let is_empty = calls.booked.is_empty() && calls.activities.is_empty() && sums.is_empty() && told.is_empty();
         let readings = if is_empty { None } else { Some(self.outlet.readings.reserve()?) };
 
         match relay {
@@ -143,7 +147,8 @@ impl Intake {
             let mut readings = Readings::new("otlp", tick);
             let activities = calls.activities.into_iter().map(Reading::Activity);
             let booked = calls.booked.into_iter().map(Reading::Inference).chain(activities);
-            readings.items = booked.chain(told.into_readings()).collect();
+            let sums = sums.into_iter().map(|sum| Reading::Tokens(Box::new(sum)));
+            readings.items = booked.chain(sums).chain(told.into_readings()).collect();
             place.fill(readings);
         }
         Ok(())
