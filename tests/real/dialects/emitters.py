@@ -81,6 +81,9 @@ EMITTERS = (
     _python("strands-1-10", "strands-1-10", "strands_script"),
     _python("pydantic-ai", "pydantic-ai", "pydantic_ai_script"),
     _python("litellm", "litellm", "litellm_script", LITELLM_LOCAL_MODEL_COST_MAP="True"),
+    Emitter("vercel-ai-7", "vercel-ai-7", ("vercel.mjs", "7")),
+    Emitter("vercel-ai-7-legacy", "vercel-ai-7", ("vercel.mjs", "7-legacy")),
+    Emitter("vercel-ai-6", "vercel-ai-6", ("vercel.mjs", "6")),
     # The same calls told of in metrics and in log records, too.
     _python(
         "otel-openai-events",
@@ -109,12 +112,4 @@ EMITTERS = (
     Emitter("twin-traceloop-sdk", "traceloop", ("traceloop_sdk.py",), doubled=True),
     _python("twin-strands-botocore", "strands", "strands_script", BOTOCORE, doubled=True),
     _python("twin-pydantic-ai-anthropic", "pydantic-ai", "pydantic_ai_script", doubled=True, **SELF_TRACING),
-    _python(
-        "twin-litellm-otel",
-        "litellm",
-        "litellm_script",
-        OTEL_OPENAI,
-        doubled=True,
-        LITELLM_LOCAL_MODEL_COST_MAP="True",
-    ),
 )

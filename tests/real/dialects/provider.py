@@ -13,6 +13,7 @@ from urllib.parse import unquote, urlsplit
 
 import anthropic_api
 import bedrock_api
+import bodies
 import openai_api
 from answers import Answer, Call, Refusal, Usage
 
@@ -136,7 +137,7 @@ def _handler(provider: Provider) -> type[BaseHTTPRequestHandler]:
 
         def do_POST(self) -> None:
             """Answers a call of any of the APIs."""
-            body = json.loads(self.rfile.read(int(self.headers.get("Content-Length", 0))) or b"{}")
+            body = json.loads(bodies.read(self) or b"{}")
             path = unquote(urlsplit(self.path).path)
             for api in (openai_api, anthropic_api, bedrock_api):
                 call = api.call(path, body)
