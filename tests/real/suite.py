@@ -8,6 +8,7 @@ from pathlib import Path
 
 import cloudwatch
 import collector
+import dialects
 import disks
 import faults
 import footprint
@@ -27,6 +28,7 @@ SCENES = {
     "collector": collector.play,
     "prometheus": prometheus.play,
     "python_sdk": python_sdk.play,
+    "dialects": dialects.play,
     "relay": relay.play,
     "signatures": signatures.play,
     "cloudwatch": cloudwatch.play,
