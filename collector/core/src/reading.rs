@@ -10,6 +10,12 @@ use crate::quantity::{GramsPerKwh, Ratio, Seconds, Watts};
 use crate::subject::{Device, InferenceKey, Workload};
 use crate::time::{Tick, Timestamp};
 
+mod engine;
+
+pub use engine::{
+    EngineHardware, EngineReading, EngineTask, EngineTokens, Gpu, HistogramReading, PhaseClock, PhaseTimes,
+};
+
 /// What one source saw at one moment.
 #[derive(Clone, Debug)]
 pub struct Readings {
@@ -63,6 +69,8 @@ pub enum Reading {
     Inference(Box<Inference>),
     /// Something that an agent did beside calling a model.
     Activity(Box<AgentActivity>),
+    /// What an inference engine tells of itself.
+    Engine(Box<EngineReading>),
     /// Carbon intensity of a grid, as its publisher gives it.
     Intensity(IntensityReading),
     /// How reading the source went.

@@ -5,5 +5,6 @@
 //! price; they only read. [`content`] says what of the messages themselves goes on.
 
 pub mod content;
+pub mod engines;
 pub mod normalise;
 pub mod otlp;
