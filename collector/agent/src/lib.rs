@@ -12,6 +12,7 @@ pub mod connect;
 pub mod costs;
 pub mod destinations;
 pub mod doctor;
+pub mod engines;
 pub mod env;
 pub mod factors;
 pub mod footprint;

@@ -15,7 +15,11 @@ use wattline_core::{
 };
 use wattline_model::grid::Grid;
 use wattline_model::host::{HostModel, RawCounter, SavedBooks, Settings};
-use wattline_model::inference::{self, InferenceBooks, LocalAddresses, SavedInferences, TokenPrices};
+use wattline_model::inference::{
+    self, EngineBooks, EngineRates, InferenceBooks, LocalAddresses, SavedEngines, SavedInferences, TokenPrices,
+};
+
+use wattline_probe_llm::engines;
 
 use crate::config::{self, Config};
 use crate::meaning::Meaning;
@@ -40,6 +44,8 @@ pub struct Saved {
     pub counters: Vec<RawCounter>,
     host: SavedBooks,
     inference: SavedInferences,
+    #[serde(default)]
+    engines: SavedEngines,
 }
 
 /// All state.
@@ -51,6 +57,7 @@ pub struct Pipeline {
     own_pid: Option<u32>,
     host: HostModel,
     inference: InferenceBooks,
+    engines: EngineBooks,
     local: LocalAddresses,
     prices: TokenPrices,
     /// What was found of the machine, without what the configuration says of it.
@@ -74,6 +81,7 @@ impl Pipeline {
             own_pid,
             host: HostModel::new(settings(config, own_pid)),
             inference: InferenceBooks::default(),
+            engines: EngineBooks::default(),
             local: LocalAddresses::new(config.probes.local_engines.iter().cloned()),
             prices: TokenPrices::new(config.cost.lists.tokens.clone()),
             found: Arc::default(),
@@ -91,16 +99,18 @@ impl Pipeline {
     /// What the next agent needs to go on with the books.
     pub fn save(&self) -> Saved {
         let counters = self.host.raw_counters();
-        Saved { counters, host: self.host.books().save(), inference: self.inference.save() }
+        let (host, inference, engines) = (self.host.books().save(), self.inference.save(), self.engines.save());
+        Saved { counters, host, inference, engines }
     }
 
     /// Goes on with the books of an earlier agent on this machine, at `now`. Its raw counters are of this boot, or not
     /// here.
     pub fn restore(&mut self, saved: Saved, now: Instant) {
-        let Saved { counters, host, inference } = saved;
+        let Saved { counters, host, inference, engines } = saved;
         self.host.restore(host, now);
         self.host.resume(&counters);
         self.inference = InferenceBooks::restored(inference);
+        self.engines = EngineBooks::restored(engines);
     }
 
     /// Learns what the machine is. What the cloud has told before stays where `inventory` says nothing of it.
@@ -142,6 +152,15 @@ impl Pipeline {
                         prices: &self.prices,
                     };
                     self.inference.book(call, &context);
+                }
+                Reading::Engine(engine) => {
+                    let rates = self.meaning.at(readings.tick.wall);
+                    let rates = EngineRates {
+                        intensity: rates.intensity,
+                        pue: rates.pue,
+                        uncertainty: rates.carbon_uncertainty,
+                    };
+                    self.engines.book(engine, readings.tick, &rates);
                 }
                 // Nobody keeps books on them yet.
                 Reading::Activity(_) => {}
@@ -188,9 +207,15 @@ impl Pipeline {
         self.inference.folded()
     }
 
+    /// Readings of inference engines that are not on the books, because there are too many.
+    pub const fn engines_refused(&self) -> u64 {
+        self.engines.refused()
+    }
+
     /// All figures as they stand, with `own` telling about the agent itself.
     pub fn snapshot(&self, tick: Tick, own: &[Sample]) -> Snapshot {
         let mut samples = self.inference.samples(tick.wall);
+        samples.extend(self.engines.samples(tick));
         if self.role.measures() {
             samples.extend(self.host.samples(tick.wall));
             self.meaning.samples(self.started.unwrap_or(tick.wall), tick.wall, &mut samples);
@@ -210,6 +235,9 @@ impl Pipeline {
         if self.meaning.reconfigure(config) {
             // Another provider of live intensity, or none: what was said of the one before is over.
             self.health.remove(wattline_probe_intensity::NAME);
+        }
+        if !config.probes.engines.is_on() {
+            self.health.remove(engines::NAME);
         }
         self.settle_machine();
         self.host.change_rates(self.meaning.rates().clone());

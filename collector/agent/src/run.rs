@@ -33,7 +33,7 @@ use crate::listeners::Listeners;
 use crate::pid_file::PidFile;
 use crate::reload::{Fresh, rehearse};
 use crate::report::Report;
-use crate::{admin, clock, cloud, identity, live, scheduler};
+use crate::{admin, clock, cloud, engines, identity, live, scheduler};
 
 /// How many readings the pipeline takes at once.
 const BATCH: usize = 64;
@@ -199,6 +199,15 @@ fn start_sources(
             }
             // The configuration was tried before; a certificate may have gone since.
             Err(error) => error!("carbon.live: {error:#}; the yearly averages of the tables are used"),
+        }
+    }
+    if config.probes.engines.is_on() {
+        match engines::receiver(&config.probes.engines, telemetry) {
+            Ok(receiver) => {
+                sources.spawn(receiver.run(Outlet { relay: None, ..outlet.clone() }, stop.clone()));
+            }
+            // The configuration was tried before; a certificate may have gone since.
+            Err(error) => error!("{error}; no engine is read"),
         }
     }
     let Listeners { otlp, admin } = listeners;

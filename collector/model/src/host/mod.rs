@@ -196,6 +196,7 @@ impl HostModel {
             Reading::Inventory(_)
             | Reading::Inference(_)
             | Reading::Activity(_)
+            | Reading::Engine(_)
             | Reading::Intensity(_)
             | Reading::Health(_) => {}
         }

@@ -106,7 +106,12 @@ mod tests {
 
     fn model(active: f64, total: f64) -> Parameters {
         let span = |billions| Span { low: billions, high: billions };
-        Parameters { total_billions: span(total), active_billions: span(active), tokens_per_second: None, first_token: None }
+        Parameters {
+            total_billions: span(total),
+            active_billions: span(active),
+            tokens_per_second: None,
+            first_token: None,
+        }
     }
 
     fn on(gpu: Gpu, gpus: u32, bytes: f64, task: EngineTask) -> EngineHardware {

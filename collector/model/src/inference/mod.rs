@@ -8,6 +8,8 @@ mod assess;
 mod bedrock;
 mod books;
 pub mod ecologits;
+pub mod engine_energy;
+mod engines;
 mod model_name;
 pub mod models;
 mod place;
@@ -16,6 +18,7 @@ mod provider;
 
 pub use assess::{Assessment, Context, RemoteEnergy, Unknown, assess};
 pub use books::{InferenceBooks, SavedInferences};
+pub use engines::{EngineBooks, EngineRates, SavedEngines};
 pub use place::{LocalAddresses, Origin, RemotePlace, origin};
 pub use price::{NoPrice, PRICE_LIST, PerMillion, Rates, Sale, TokenPrices, prepare as prepare_prices};
 pub use provider::is_provider;
