@@ -170,6 +170,8 @@ impl Distribution {
 struct Engine {
     subject: Arc<Subject>,
     start: Timestamp,
+    /// It was looked at before.
+    is_known: bool,
     seen: Tick,
     input: Sum,
     cached: Sum,
@@ -206,6 +208,7 @@ impl Engine {
         Self {
             subject: Arc::new(Subject::Engine(key.clone())),
             start: tick.wall,
+            is_known: false,
             seen: tick,
             input: Sum::default(),
             cached: Sum::default(),
@@ -231,6 +234,7 @@ impl Engine {
         let elapsed = tick.at.since(self.seen.at);
         let at = tick.at;
         self.seen = tick;
+        let is_known = std::mem::replace(&mut self.is_known, true);
         self.input.step(reading.tokens.input, at);
         self.cached.step(reading.tokens.cached, at);
         self.drafted.step(reading.tokens.drafted, at);
@@ -238,7 +242,7 @@ impl Engine {
         self.preemptions.step(reading.preemptions, at);
         for (reason, count) in &reading.requests {
             if self.requests.len() < Self::MAX_REASONS || self.requests.contains_key(reason) {
-                let is_new = !self.requests.contains_key(reason) && self.output.total.is_some();
+                let is_new = !self.requests.contains_key(reason) && is_known;
                 let sum = self.requests.entry(reason.clone()).or_default();
                 if is_new {
                     // A reason that no request had before the last look: its counter stood at nothing.

@@ -244,7 +244,8 @@ fn number<'a>(row: &Row, lines: &impl Fn(&str) -> Vec<&'a Line<'a>>) -> Option<f
     for (line, value) in series(row, suffix, lines) {
         cells.add((), line, value);
     }
-    cells.sums().remove(&()).map(|value| (value * row.unit).max(0.0))
+    // What is counted or at work is not negative.
+    cells.sums().remove(&()).map(|value| value * row.unit).filter(|value| *value >= 0.0)
 }
 
 /// Replicas that have a series of a row; at least one.

@@ -298,3 +298,25 @@ fn pause(error: &AskError, is_found: bool, failures: u32, interval: Duration) ->
         _ => doubled.max(interval),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_engine_that_fails_is_asked_less_and_never_forgotten() {
+        let second = Duration::from_secs(1);
+        let failed = AskError::Failed(String::new());
+        let pauses: Vec<u64> = (0..12).map(|failures| pause(&failed, false, failures, second).as_secs()).collect();
+        assert_eq!(pauses, [1, 2, 4, 8, 16, 32, 64, 128, 256, 300, 300, 300]);
+        assert_eq!(pause(&failed, false, 100, second), LONGEST_PAUSE);
+        assert_eq!(pause(&failed, true, 100, second), Duration::from_mins(1));
+        assert_eq!(pause(&AskError::NotThere(String::new()), true, 0, second), PAUSE_OF_STRANGERS);
+    }
+
+    #[test]
+    fn many_engines_are_told_in_one_line_of_bounded_length() {
+        assert_eq!(listed(&["a", "b"]), "a; b");
+        assert_eq!(listed(&["x"; 30]), format!("{}; and 22 more", ["x"; NAMED_MAX].join("; ")));
+    }
+}
