@@ -84,12 +84,14 @@ pub struct EngineTokens {
 /// Time that an engine spent since its start, in nanoseconds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct PhaseTimes {
-    /// Whose time it is.
-    pub clock: PhaseClock,
-    /// Reading prompts.
+    /// Reading prompts,
     pub prefill_ns: u64,
-    /// Generating.
+    /// and whose time that is.
+    pub prefill_clock: PhaseClock,
+    /// Generating,
     pub decode_ns: u64,
+    /// and whose time that is.
+    pub decode_clock: PhaseClock,
 }
 
 /// Whose time the clocks of an engine's phases count.

@@ -53,7 +53,7 @@ pub struct EngineRates {
 #[derive(Debug, Default)]
 pub struct EngineBooks {
     engines: BTreeMap<EngineKey, Engine>,
-    energy: BTreeMap<InferenceKey, Energy>,
+    energy: BTreeMap<InferenceKey, Drawn>,
     refused: u64,
 }
 
@@ -86,10 +86,7 @@ impl EngineBooks {
             self.refused = self.refused.saturating_add(1);
             return;
         }
-        self.energy
-            .entry(key)
-            .or_insert_with(|| Energy { start: engine.start, ..Energy::default() })
-            .book(taken, rates);
+        self.energy.entry(key).or_insert_with(|| Drawn { start: engine.start, ..Drawn::default() }).book(taken, rates);
     }
 
     /// Ends the series of engines that are gone. What they took stays.
@@ -128,7 +125,7 @@ impl EngineBooks {
 /// The books over engines as they are kept over a restart.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub struct SavedEngines {
-    energy: Vec<(InferenceKey, Energy)>,
+    energy: Vec<(InferenceKey, Drawn)>,
 }
 
 /// A counter of an engine and what was added to it since the first look.
@@ -180,9 +177,8 @@ struct Engine {
     accepted: Sum,
     preemptions: Sum,
     requests: BTreeMap<Text, Sum>,
-    clock: PhaseClock,
-    prefill: Sum,
-    decode: Sum,
+    prefill: (PhaseClock, Sum),
+    decode: (PhaseClock, Sum),
     first_token: Distribution,
     per_token: Distribution,
     duration: Distribution,
@@ -217,9 +213,8 @@ impl Engine {
             accepted: Sum::default(),
             preemptions: Sum::default(),
             requests: BTreeMap::new(),
-            clock: PhaseClock::Requests,
-            prefill: Sum::default(),
-            decode: Sum::default(),
+            prefill: (PhaseClock::Requests, Sum::default()),
+            decode: (PhaseClock::Requests, Sum::default()),
             first_token: Distribution::default(),
             per_token: Distribution::default(),
             duration: Distribution::default(),
@@ -252,9 +247,9 @@ impl Engine {
             }
         }
         if let Some(phases) = reading.phases {
-            self.clock = phases.clock;
-            self.prefill.step(Some(phases.prefill_ns), at);
-            self.decode.step(Some(phases.decode_ns), at);
+            (self.prefill.0, self.decode.0) = (phases.prefill_clock, phases.decode_clock);
+            self.prefill.1.step(Some(phases.prefill_ns), at);
+            self.decode.1.step(Some(phases.decode_ns), at);
         }
         self.first_token.step(reading.first_token.as_ref());
         self.per_token.step(reading.per_token.as_ref());
@@ -295,10 +290,10 @@ impl Engine {
         }
         let preemptions = self.preemptions.total.map(|total| Count::new(total as f64));
         samples.extend(preemptions.map(|count| metrics::ENGINE_PREEMPTIONS.sample(subject, Vec::new(), period, count)));
-        for (phase, sum) in [("prefill", &self.prefill), ("decode", &self.decode)] {
+        for (phase, (clock, sum)) in [("prefill", &self.prefill), ("decode", &self.decode)] {
             let Some(total) = sum.total else { continue };
             let mut labels = label(key::ENGINE_PHASE, phase);
-            labels.push(Attribute::new(key::ENGINE_CLOCK, self.clock.as_str()));
+            labels.push(Attribute::new(key::ENGINE_CLOCK, clock.as_str()));
             samples.push(metrics::ENGINE_PHASE_TIME.sample(subject, labels, period, Seconds::new(total as f64 / 1e9)));
         }
         for (metric, distribution) in self.distributions() {
@@ -379,7 +374,7 @@ fn taken(reading: &EngineReading, window: &Window) -> Option<Taken> {
 
 /// Modelled energy and carbon of one model of one service. Errors are sums of amount times uncertainty.
 #[derive(Clone, Copy, Debug, Default, Serialize, Deserialize)]
-struct Energy {
+struct Drawn {
     start: Timestamp,
     energy: MicroJoules,
     operational: Nanograms,
@@ -387,7 +382,7 @@ struct Energy {
     carbon_error: u128,
 }
 
-impl Energy {
+impl Drawn {
     fn book(&mut self, taken: Taken, rates: &EngineRates) {
         let Taken { energy, uncertainty } = taken;
         let operational = Nanograms::round(energy.quantity() * rates.pue.get() * rates.intensity);

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use wattline_core::reading::{EngineReading, HistogramReading, PhaseTimes};
+use wattline_core::reading::{EngineReading, HistogramReading, PhaseClock, PhaseTimes};
 use wattline_core::subject::{EngineKey, EngineKind};
 use wattline_core::{Ratio, Text};
 
@@ -84,9 +84,9 @@ fn told(exposition: &Exposition<'_>, dialect: &Dialect, origin: &Origin<'_>) -> 
     };
     // A text that names one model or none has lines without a name, such as those about the whole server.
     let sole = if models.len() > 1 { None } else { Some(models.first().copied()) };
-    let named: Vec<Option<&str>> =
+    let each: Vec<Option<&str>> =
         if let Some(sole) = sole { vec![sole] } else { models.into_iter().map(Some).take(MODELS_MAX).collect() };
-    for model in named {
+    for model in each {
         let own = |line: &&&Line<'_>| sole.is_some() || model_of(line, dialect) == model;
         let of_model =
             |name: &str| names.get(name).map_or_else(Vec::new, |lines| lines.iter().filter(own).copied().collect());
@@ -167,12 +167,15 @@ fn filled<'a>(
     {
         reading.tokens.input = Some(input.saturating_add(cached));
     }
+    // Builds of llama.cpp that count cached tokens time the reading of prompts by the batch, and no longer by the slot.
+    let counts_batches = dialect.kind == EngineKind::LlamaCpp && reading.tokens.cached.is_some();
     // Where a phase has not been entered yet some engines have no series of it.
     if prefill_ns.is_some() || decode_ns.is_some() {
         reading.phases = Some(PhaseTimes {
-            clock: dialect.clock,
             prefill_ns: prefill_ns.unwrap_or(0),
+            prefill_clock: if counts_batches { PhaseClock::Engine } else { dialect.clock },
             decode_ns: decode_ns.unwrap_or(0),
+            decode_clock: dialect.clock,
         });
     }
     reading

@@ -15,7 +15,7 @@ use super::web::{AskError, Web};
 /// older versions of `LiteLLM`.
 const PATHS: [&str; 4] = ["/metrics", "/v1/metrics", "/prometheus/metrics", "/metrics/"];
 
-/// Where engines tell their model, whose metrics name none: with an OpenAI interface, and TGI.
+/// Where engines tell their model, whose metrics name none: with an `OpenAI` interface, and TGI.
 const MODEL_PATHS: [&str; 2] = ["/v1/models", "/info"];
 
 /// An engine that may be asked.
@@ -152,7 +152,7 @@ impl Target {
     }
 }
 
-/// The first model of an OpenAI list, or the model that TGI describes.
+/// The first model of an `OpenAI` list, or the model that TGI describes.
 fn model_in(json: &Json) -> Option<String> {
     let listed = json.get("data").and_then(|data| data.get(0)).and_then(|model| model.get("id"));
     let name = listed.or_else(|| json.get("model_id"))?.as_str()?.trim();

@@ -23,7 +23,7 @@ const TOKEN_BYTES_MAX: usize = 16 << 10;
 /// What requests say about their sender.
 const USER_AGENT: &str = concat!("wattline/", env!("CARGO_PKG_VERSION"));
 
-/// The formats that are read, the plainer first: OpenMetrics costs the engine more and tells no more.
+/// The formats that are read, the plainer first: `OpenMetrics` costs the engine more and tells no more.
 const FORMATS: &str = "text/plain;version=0.0.4,application/openmetrics-text;version=1.0.0;q=0.5,*/*;q=0.1";
 
 /// Why there is no answer. The variant is the caller's next action.

@@ -136,7 +136,12 @@ fn requests_that_end_for_the_first_time_in_a_way_are_counted() {
 #[test]
 fn phases_say_whose_time_they_are() {
     let with = |prefill_ns, decode_ns| EngineReading {
-        phases: Some(PhaseTimes { clock: PhaseClock::Engine, prefill_ns, decode_ns }),
+        phases: Some(PhaseTimes {
+            prefill_ns,
+            prefill_clock: PhaseClock::Engine,
+            decode_ns,
+            decode_clock: PhaseClock::Engine,
+        }),
         ..llama(0, 0, 1.0)
     };
     let books = booked(&[(0, with(5, 5)), (10, with(1_500_000_005, 8_000_000_005))]);

@@ -1,11 +1,15 @@
 use proptest::prelude::*;
-use wattline_core::reading::{EngineTokens, PhaseClock};
+use wattline_core::reading::EngineTokens;
 
 use super::*;
 
 /// What a running proxy of `LiteLLM` 1.108.7 showed after six calls of 11 tokens in, 4 of them cached, and 3 out, and
 /// three streamed ones of 7 in and 5 out. Labels of users and teams are left out.
 const LITELLM: &[u8] = include_bytes!("../../../tests/engines/litellm-1.108.txt");
+
+/// What the server of llama.cpp, build 11434, showed after eight calls, four at a time, of 296 tokens in, 128 of them cached,
+/// and 384 out. They took 8.7 s, and the server's own figures of them add up to 30.07 s of generating.
+const LLAMA_CPP: &[u8] = include_bytes!("../../../tests/engines/llama-cpp-11434.txt");
 
 fn read_at(body: &[u8], kind: Option<EngineKind>) -> Option<Told> {
     let (address, service) = (Text::from("127.0.0.1"), Text::from("chat"));
@@ -24,6 +28,10 @@ fn one(text: &str) -> EngineReading {
 
 fn tokens(input: u64, cached: Option<u64>, output: u64) -> EngineTokens {
     EngineTokens { input: Some(input), cached, output: Some(output), drafted: None, accepted: None }
+}
+
+fn phases_by(clock: PhaseClock, prefill_ns: u64, decode_ns: u64) -> PhaseTimes {
+    PhaseTimes { prefill_ns, prefill_clock: clock, decode_ns, decode_clock: clock }
 }
 
 fn requests(reading: &EngineReading) -> Vec<(&str, u64)> {
@@ -71,7 +79,7 @@ vllm:request_decode_time_seconds_sum{engine="0",model_name="m"} 10.25
     assert_eq!(requests(&reading), [("abort", 0), ("length", 2), ("stop", 7)]);
     assert_eq!((reading.running, reading.waiting, reading.replicas), (Some(3.0), Some(1.0), 1));
     assert_eq!((reading.cache_usage, reading.preemptions), (Some(Ratio::new(0.25)), Some(2)));
-    let phases = PhaseTimes { clock: PhaseClock::Requests, prefill_ns: 500_000_000, decode_ns: 10_250_000_000 };
+    let phases = phases_by(PhaseClock::Requests, 500_000_000, 10_250_000_000);
     assert_eq!(reading.phases, Some(phases));
     let first = HistogramReading { buckets: vec![(0.1, 6), (0.5, 9)], count: 9, sum: 0.75 };
     assert_eq!(reading.first_token, Some(first));
@@ -96,28 +104,31 @@ fn older_names_of_vllm_and_names_without_total_mean_the_same() {
 #[test]
 fn replicas_are_added_and_ranks_of_one_replica_are_not() {
     // Two replicas of tensor parallel 2: four ranks, each pair of which tells the same.
-    let mut text = String::new();
-    for (dp, tokens, running, usage) in [(0, 100, 4, 0.2), (1, 300, 8, 0.6)] {
-        for tp in [1, 0] {
-            let labels =
-                format!("model_name=\"m\",engine_type=\"unified\",dp_rank=\"{dp}\",pp_rank=\"0\",tp_rank=\"{tp}\"");
-            // What ranks tell differs a little when they are read between two steps.
-            text += &format!("sglang:num_running_reqs{{{labels}}} {}\n", running + tp);
-            text += &format!("sglang:token_usage{{{labels}}} {usage}\n");
-            text += &format!("sglang:generation_tokens_total{{{labels},is_streaming=\"true\"}} {tokens}\n");
-            text += &format!("sglang:generation_tokens_total{{{labels},is_streaming=\"false\"}} 5\n");
-            text += &format!("sglang:forward_execution_seconds_total{{{labels},category=\"extend\"}} 1.5\n");
-            text += &format!("sglang:forward_execution_seconds_total{{{labels},category=\"decode\"}} 8\n");
-            text += &format!("sglang:forward_execution_seconds_total{{{labels},category=\"idle\"}} 99\n");
-            text += &format!("sglang:e2e_request_latency_seconds_sum{{{labels}}} 10\n");
-            text += &format!("sglang:e2e_request_latency_seconds_count{{{labels}}} 2\n");
-        }
-    }
+    let rank = |dp: u32, tokens: u32, running: u32, usage: f64, tp: u32| {
+        let labels =
+            format!("model_name=\"m\",engine_type=\"unified\",dp_rank=\"{dp}\",pp_rank=\"0\",tp_rank=\"{tp}\"");
+        // What ranks tell differs a little when they are read between two steps.
+        let running = running + tp;
+        format!(
+            "sglang:num_running_reqs{{{labels}}} {running}\n\
+             sglang:token_usage{{{labels}}} {usage}\n\
+             sglang:generation_tokens_total{{{labels},is_streaming=\"true\"}} {tokens}\n\
+             sglang:generation_tokens_total{{{labels},is_streaming=\"false\"}} 5\n\
+             sglang:forward_execution_seconds_total{{{labels},category=\"extend\"}} 1.5\n\
+             sglang:forward_execution_seconds_total{{{labels},category=\"decode\"}} 8\n\
+             sglang:forward_execution_seconds_total{{{labels},category=\"idle\"}} 99\n\
+             sglang:e2e_request_latency_seconds_sum{{{labels}}} 10\n\
+             sglang:e2e_request_latency_seconds_count{{{labels}}} 2\n"
+        )
+    };
+    let replica =
+        |dp, tokens, running, usage| rank(dp, tokens, running, usage, 1) + &rank(dp, tokens, running, usage, 0);
+    let text = replica(0, 100, 4, 0.2) + &replica(1, 300, 8, 0.6);
     let reading = one(&text);
     assert_eq!(reading.tokens.output, Some(410));
     assert_eq!((reading.running, reading.replicas), (Some(12.0), 2));
     assert_eq!(reading.cache_usage, Some(Ratio::new(0.4)));
-    let phases = PhaseTimes { clock: PhaseClock::Engine, prefill_ns: 3_000_000_000, decode_ns: 16_000_000_000 };
+    let phases = phases_by(PhaseClock::Engine, 3_000_000_000, 16_000_000_000);
     assert_eq!(reading.phases, Some(phases));
     assert_eq!(reading.duration.map(|histogram| histogram.count), Some(4));
 }
@@ -151,7 +162,7 @@ fn tgi_has_its_tokens_in_histograms_and_its_phases_by_method() {
     assert_eq!(reading.tokens, EngineTokens { accepted: Some(12), ..tokens(2000, None, 800) });
     assert_eq!((reading.running, reading.waiting), (Some(7.0), Some(2.0)));
     assert_eq!(requests(&reading), [("success", 10)]);
-    let phases = PhaseTimes { clock: PhaseClock::Engine, prefill_ns: 1_250_000_000, decode_ns: 6_000_000_000 };
+    let phases = phases_by(PhaseClock::Engine, 1_250_000_000, 6_000_000_000);
     assert_eq!(reading.phases, Some(phases));
     assert_eq!(reading.duration, Some(HistogramReading { buckets: vec![(1.0, 4)], count: 10, sum: 12.5 }));
     assert_eq!(
@@ -168,6 +179,24 @@ fn a_quoted_body_is_read_as_what_it_quotes() {
     let quoted = serde_json::to_string(plain).unwrap();
     assert_eq!(one(&quoted).tokens.output, Some(7));
     assert_eq!(read_at(b"\"llamacpp:tokens_predicted_total 7", None), None);
+}
+
+#[test]
+fn llama_cpp_as_it_runs_is_read() {
+    let told = read_at(LLAMA_CPP, None).unwrap();
+    assert_eq!((told.kind, told.unread, told.is_nameless), (EngineKind::LlamaCpp, 0, true));
+    let [reading] = told.readings.as_slice() else { panic!("{told:?}") };
+    // It counts 168 tokens read and 128 cached.
+    let expected = EngineTokens { drafted: Some(0), accepted: Some(0), ..tokens(296, Some(128), 384) };
+    assert_eq!((reading.tokens, reading.running, reading.waiting), (expected, Some(0.0), Some(0.0)));
+    let phases = reading.phases.unwrap();
+    assert_eq!((phases.prefill_ns, phases.prefill_clock), (1_201_530_000, PhaseClock::Engine));
+    assert_eq!((phases.decode_ns, phases.decode_clock), (30_066_400_000, PhaseClock::Requests));
+    let older =
+        one("llamacpp:prompt_tokens_total 9\nllamacpp:prompt_seconds_total 2\nllamacpp:kv_cache_usage_ratio 0.5\n");
+    assert_eq!((older.tokens.input, older.cache_usage), (Some(9), Some(Ratio::new(0.5))));
+    assert_eq!(older.phases.unwrap().prefill_clock, PhaseClock::Requests);
+    assert!(older.missing.contains(&"cached prompt tokens"));
 }
 
 #[test]
@@ -270,9 +299,10 @@ proptest! {
         lines in prop::collection::vec(("(vllm:|sglang_|tgi_|nv_|llamacpp:|litellm_|)[a-z_]{0,24}(_total|_sum|_bucket|_count)?", "[a-z_]{1,8}", "[ -~]{0,6}", any::<f64>()), 0..40),
         kind in prop::option::of(prop::sample::select(EngineKind::ALL.to_vec())),
     ) {
-        let text: String = lines.iter().map(|(name, key, value, number)| {
-            format!("{name}{{{key}={value:?},tp_rank=\"{value}\"}} {number}\n")
-        }).collect();
+        let lines = lines.iter().map(|(name, key, value, number)| {
+            format!("{name}{{{key}={value:?},tp_rank=\"{value}\"}} {number}")
+        });
+        let text = lines.collect::<Vec<_>>().join("\n");
         if let Some(told) = read_at(text.as_bytes(), kind) {
             prop_assert!(!told.readings.is_empty());
         }
