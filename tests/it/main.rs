@@ -4,6 +4,8 @@
 #[cfg(test)]
 mod arrows;
 #[cfg(test)]
+mod engines;
+#[cfg(test)]
 mod host_readings;
 #[cfg(test)]
 mod rates;

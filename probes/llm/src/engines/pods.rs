@@ -12,6 +12,9 @@ use super::web::{AskError, Web};
 /// Pods that are asked at most: a node runs 250 at most by its documentation, and few of them engines.
 const PODS_MAX: usize = 256;
 
+/// The longest time for the kubelet's list. No engine is asked meanwhile.
+const TIMEOUT: Duration = Duration::from_secs(5);
+
 /// Asks the kubelet.
 #[derive(Clone, Debug)]
 pub(super) struct Kubelet {
@@ -35,7 +38,8 @@ impl Kubelet {
         }
         // In the clear nobody is shown a token: the kubelet's read-only port asks for none.
         let token_file = config.token_file.clone().filter(|_| is_https);
-        let web = Web::new(is_https, config.ca_file.as_deref(), token_file, Duration::from_secs(10))?;
+        let web = Web::new(is_https, config.ca_file.as_deref(), token_file, TIMEOUT)
+            .map_err(|error| OpenError { key: "kubernetes.ca_file", ..error })?;
         Ok(Self { base, web, refresh: config.refresh })
     }
 

@@ -15,6 +15,9 @@ pub(super) const MODELS_MAX: usize = 64;
 /// Reasons of one model that are told apart; further ones stand under `other`.
 const REASONS_MAX: usize = 16;
 
+/// Longer words are cut: they become labels of series.
+const WORD_BYTES_MAX: usize = 200;
+
 /// Bounds of one histogram: three times as many as the longest known has.
 const BOUNDS_MAX: usize = 128;
 
@@ -90,7 +93,7 @@ fn told(exposition: &Exposition<'_>, dialect: &Dialect, origin: &Origin<'_>) -> 
         let own = |line: &&&Line<'_>| sole.is_some() || model_of(line, dialect) == model;
         let of_model =
             |name: &str| names.get(name).map_or_else(Vec::new, |lines| lines.iter().filter(own).copied().collect());
-        let model = model.or(origin.model).unwrap_or(UNKNOWN).to_owned();
+        let model = cut(model.or(origin.model).unwrap_or(UNKNOWN)).to_owned();
         let key =
             EngineKey { kind: dialect.kind, model: model.into(), address: origin.address.clone(), port: origin.port };
         let reading = EngineReading::new(key, origin.service.clone());
@@ -284,7 +287,7 @@ fn reasons<'a>(row: &Row, lines: &impl Fn(&str) -> Vec<&'a Line<'a>>) -> Vec<(Te
     for (reason, value) in cells.sums() {
         let Some(count) = whole(Some(value)) else { continue };
         if told.len() < REASONS_MAX {
-            told.push((Text::from(reason.to_owned()), count));
+            told.push((Text::from(cut(reason).to_owned()), count));
         } else {
             rest = rest.saturating_add(count);
         }
@@ -322,6 +325,11 @@ fn histogram<'a>(row: &Row, lines: &impl Fn(&str) -> Vec<&'a Line<'a>>) -> Optio
         buckets.push((f64::from_bits(bound) * row.unit, at_or_below));
     }
     Some(HistogramReading { buckets, count, sum })
+}
+
+/// As much of a word as a label holds.
+fn cut(word: &str) -> &str {
+    word.get(..word.floor_char_boundary(WORD_BYTES_MAX)).unwrap_or(word)
 }
 
 /// The nearest whole number of what is one or none.

@@ -182,6 +182,10 @@ impl Running {
         match outcome {
             Ok(told) => {
                 (known.failures, known.due) = (0, now + self.interval);
+                // The same lines come again with every answer: how many there are matters less than that there are some.
+                if told.unread > 0 {
+                    self.context.telemetry.refused("unreadable_line", Signal::Metrics);
+                }
                 for _ in 0..told.left_out {
                     self.context.telemetry.refused("model_limit", Signal::Metrics);
                 }

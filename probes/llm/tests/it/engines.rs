@@ -281,6 +281,7 @@ fn a_configuration_that_cannot_be_used_names_its_key() {
         ("[[target]]\nurl = \"http://h\"\nbytes_per_parameter = 100", "bytes_per_parameter"),
         ("[[target]]\nurl = \"https://h\"\nca_file = \"/no/such/file\"", "ca_file"),
         ("[kubernetes]\nkubelet = \"http://h\"\nrefresh = \"1s\"", "kubernetes.refresh"),
+        ("[kubernetes]\nca_file = \"/no/such/file\"", "kubernetes.ca_file"),
     ] {
         let config: Config = toml::from_str(text).unwrap();
         let context = Context { telemetry: Telemetry::none(), now: Arc::new(Tick::default) };

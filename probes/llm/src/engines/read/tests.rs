@@ -282,6 +282,12 @@ fn models_and_reasons_beyond_the_limit_are_told_together_or_counted() {
 }
 
 #[test]
+fn long_words_are_cut_at_a_whole_character() {
+    let reading = one(&format!("vllm:num_requests_running{{model_name=\"{}\"}} 1", "é".repeat(300)));
+    assert_eq!(reading.engine.model.as_str(), "é".repeat(WORD_BYTES_MAX / 2));
+}
+
+#[test]
 fn nonsense_in_a_histogram_never_makes_counts_fall() {
     let reading = one(
         "vllm:time_to_first_token_seconds_bucket{le=\"1\"} 5\nvllm:time_to_first_token_seconds_bucket{le=\"2\"} 3\n\
