@@ -4,6 +4,7 @@ use std::fs;
 use std::path::Path;
 
 use wattline::config::Config;
+use wattline_probe_llm::engines::Kubernetes;
 
 /// The tables that may be repeated.
 const ARRAYS: [&str; 5] =
@@ -43,7 +44,7 @@ fn every_commented_key_is_a_key() {
     let counts = [exporters.otlp.len(), exporters.cloudwatch.len(), exporters.file.len(), exporters.emf.len()];
     assert_eq!(counts, [1; 4]);
     let engines = config.probes.engines;
-    assert_eq!((engines.target.len(), engines.kubernetes), (1, Some(Default::default())));
+    assert_eq!((engines.target.len(), engines.kubernetes), (1, Some(Kubernetes::default())));
 }
 
 #[test]
