@@ -6,6 +6,8 @@ mod arrows;
 #[cfg(test)]
 mod dialects;
 #[cfg(test)]
+mod engines;
+#[cfg(test)]
 mod host_readings;
 #[cfg(test)]
 mod rates;

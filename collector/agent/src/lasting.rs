@@ -46,6 +46,7 @@ struct Counted {
     stale: u64,
     folded: u64,
     sums: u64,
+    engines: u64,
     logs: u64,
 }
 
@@ -185,6 +186,7 @@ impl Lasting {
             // The call is on the books, under `other`: what is lost is whose it was.
             (&mut counted.folded, pipeline.folded(), "key_limit", Signal::Traces, "books"),
             (&mut counted.sums, pipeline.unfollowed(), "series_limit", Signal::Metrics, "books"),
+            (&mut counted.engines, pipeline.engines_refused(), "engine_limit", Signal::Metrics, "books"),
             (&mut counted.logs, logs.refused(), "log_queue_full", Signal::Logs, "relay"),
         ];
         for (before, now, reason, signal, destination) in sums {

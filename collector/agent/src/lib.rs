@@ -12,6 +12,7 @@ pub mod connect;
 pub mod costs;
 pub mod destinations;
 pub mod doctor;
+pub mod engines;
 pub mod enrich;
 pub mod env;
 pub mod factors;

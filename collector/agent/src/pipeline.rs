@@ -19,9 +19,10 @@ use wattline_model::grid::Grid;
 use wattline_model::host::{HostModel, RawCounter, SavedBooks, Settings};
 use wattline_model::inference::agentcore::{HostedBooks, HostingContext, SavedHosted};
 use wattline_model::inference::{
-    self, AgentBooks, Conventions, InferenceBooks, LocalAddresses, SavedAgents, SavedInferences, TokenPrices,
-    TokenSums, Twins,
+    self, AgentBooks, Conventions, EngineBooks, EngineRates, InferenceBooks, LocalAddresses, SavedAgents, SavedEngines,
+    SavedInferences, TokenPrices, TokenSums, Twins,
 };
+use wattline_probe_llm::engines;
 
 use crate::config::{self, Config};
 use crate::meaning::Meaning;
@@ -53,6 +54,7 @@ pub struct Saved {
     /// How far each source has read: its last step that is on these books.
     #[serde(default)]
     progress: BTreeMap<String, u64>,
+    engines: SavedEngines,
 }
 
 /// All state.
@@ -76,6 +78,7 @@ pub struct Pipeline {
     /// Steps of sources with calls that still wait, each with the number of the call behind its last.
     waiting_progress: VecDeque<(u64, Progress)>,
     conventions: Conventions,
+    engines: EngineBooks,
     local: LocalAddresses,
     prices: TokenPrices,
     /// What was found of the machine, without what the configuration says of it.
@@ -108,6 +111,7 @@ impl Pipeline {
             progress: BTreeMap::new(),
             waiting_progress: VecDeque::new(),
             conventions: config.inference.conventions(),
+            engines: EngineBooks::default(),
             local: LocalAddresses::new(config.probes.local_engines.iter().cloned()),
             prices: TokenPrices::new(config.cost.lists.tokens.clone()),
             found: Arc::default(),
@@ -131,6 +135,7 @@ impl Pipeline {
             inference: self.inference.save(),
             agents: self.agents.save(),
             hosted: self.hosted.save(),
+            engines: self.engines.save(),
             progress: self.progress.clone(),
         }
     }
@@ -138,12 +143,13 @@ impl Pipeline {
     /// Goes on with the books of an earlier agent on this machine, at `now`. Its raw counters are of this boot, or not
     /// here.
     pub fn restore(&mut self, saved: Saved, now: Instant) {
-        let Saved { counters, host, inference, agents, hosted, progress } = saved;
+        let Saved { counters, host, inference, agents, hosted, engines, progress } = saved;
         self.host.restore(host, now);
         self.host.resume(&counters);
         self.inference = InferenceBooks::restored(inference);
         self.agents = AgentBooks::restored(agents);
         self.hosted = HostedBooks::restored(hosted);
+        self.engines = EngineBooks::restored(engines);
         self.progress = progress;
     }
 
@@ -208,6 +214,15 @@ impl Pipeline {
                 ),
                 Reading::Progress(progress) => {
                     self.waiting_progress.push_back((self.twins.taken(), progress.clone()));
+                }
+                Reading::Engine(engine) => {
+                    let rates = self.meaning.at(readings.tick.wall);
+                    let rates = EngineRates {
+                        intensity: rates.intensity,
+                        pue: rates.pue,
+                        uncertainty: rates.carbon_uncertainty,
+                    };
+                    self.engines.book(engine, readings.tick, &rates);
                 }
                 Reading::Intensity(reading) => {
                     self.meaning.take(reading, readings.tick.wall);
@@ -300,11 +315,17 @@ impl Pipeline {
         books.opened_at().is_none() || (self.role.measures() && books.settled_at().is_some())
     }
 
+    /// Readings of inference engines that are not on the books, because there are too many.
+    pub const fn engines_refused(&self) -> u64 {
+        self.engines.refused()
+    }
+
     /// All figures as they stand, with `own` telling about the agent itself.
     pub fn snapshot(&self, tick: Tick, own: &[Sample]) -> Snapshot {
         let mut samples = self.inference.samples(tick.wall, self.conventions);
         samples.extend(self.agents.samples(tick.wall));
         samples.extend(self.hosted.samples(tick.wall));
+        samples.extend(self.engines.samples(tick));
         if self.role.measures() {
             samples.extend(self.host.samples(tick.wall));
             self.meaning.samples(self.started.unwrap_or(tick.wall), tick.wall, &mut samples);
@@ -328,6 +349,9 @@ impl Pipeline {
         if self.meaning.reconfigure(config) {
             // Another provider of live intensity, or none: what was said of the one before is over.
             self.health.remove(wattline_probe_intensity::NAME);
+        }
+        if !config.probes.engines.is_on() {
+            self.health.remove(engines::NAME);
         }
         self.settle_machine();
         self.host.change_rates(self.meaning.rates().clone());

@@ -35,7 +35,7 @@ use crate::listeners::Listeners;
 use crate::pid_file::PidFile;
 use crate::reload::{Fresh, rehearse};
 use crate::report::Report;
-use crate::{admin, clock, cloud, identity, live, scheduler};
+use crate::{admin, clock, cloud, engines, identity, live, scheduler};
 
 /// How many readings the pipeline takes at once.
 const BATCH: usize = 64;
@@ -209,6 +209,15 @@ fn start_sources(
         let kept = lasting.pipeline.progress(bedrock::FILES);
         let receiver = FileReceiver::new(bedrock, journal, kept, telemetry.clone(), Arc::new(clock::tick));
         sources.spawn(Box::new(receiver).run(Outlet { relay: None, ..outlet.clone() }, stop.clone()));
+    }
+    if config.probes.engines.is_on() {
+        match engines::receiver(&config.probes.engines, telemetry) {
+            Ok(receiver) => {
+                sources.spawn(receiver.run(Outlet { relay: None, ..outlet.clone() }, stop.clone()));
+            }
+            // The configuration was tried before; a certificate may have gone since.
+            Err(error) => error!("{error}; no engine is read"),
+        }
     }
     let Listeners { otlp, admin } = listeners;
     if let Some(bound) = otlp.filter(|bound| bound.addresses() != otlp::Addresses { grpc: None, http: None }) {

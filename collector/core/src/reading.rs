@@ -10,6 +10,12 @@ use crate::quantity::{GramsPerKwh, Ratio, Seconds, Watts};
 use crate::subject::{Device, HostedAgent, InferenceKey, Workload};
 use crate::time::{Tick, Timestamp};
 
+mod engine;
+
+pub use engine::{
+    EngineHardware, EngineReading, EngineTask, EngineTokens, Gpu, HistogramReading, PhaseClock, PhaseTimes,
+};
+
 /// What one source saw at one moment.
 #[derive(Clone, Debug)]
 pub struct Readings {
@@ -69,6 +75,8 @@ pub enum Reading {
     AgentUsage(Box<AgentUsage>),
     /// How far a source has read that others keep for it.
     Progress(Progress),
+    /// What an inference engine tells of itself.
+    Engine(Box<EngineReading>),
     /// Carbon intensity of a grid, as its publisher gives it.
     Intensity(IntensityReading),
     /// How reading the source went.

@@ -199,6 +199,7 @@ impl HostModel {
             | Reading::Tokens(_)
             | Reading::AgentUsage(_)
             | Reading::Progress(_)
+            | Reading::Engine(_)
             | Reading::Intensity(_)
             | Reading::Health(_) => {}
         }
