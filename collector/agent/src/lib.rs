@@ -29,6 +29,7 @@ pub mod pid_file;
 pub mod pipeline;
 pub mod place;
 pub mod reload;
+pub mod replay;
 pub mod report;
 pub mod role;
 pub mod run;

@@ -24,12 +24,14 @@ use std::time::Duration;
 
 use tokio_util::sync::CancellationToken;
 use wattline_core::flow::{Outlet, Task};
-use wattline_core::{Receiver, Telemetry, Tick};
+use wattline_core::reading::EngineReading;
+use wattline_core::{Receiver, Telemetry, Text, Tick};
 
 pub use config::{Config, Kubernetes, Target as TargetConfig};
 pub use web::AskError;
 
 use pods::Kubelet;
+use read::Origin;
 use source::{Running, Summary};
 use target::{Learned, Target};
 
@@ -71,6 +73,13 @@ pub struct EngineReceiver {
     targets: Vec<Target>,
     kubelet: Option<Kubelet>,
     context: Context,
+}
+
+/// What a recorded exposition tells; `None` where it is no engine's.
+pub fn recorded(text: &[u8]) -> Option<Vec<EngineReading>> {
+    let (address, service) = (Text::Static("replay"), Text::Static("replay"));
+    let origin = Origin { kind: None, model: None, address: &address, port: 0, service: &service };
+    read::read(text, &origin).map(|told| told.readings)
 }
 
 impl EngineReceiver {

@@ -185,7 +185,7 @@ impl Normaliser {
             0 => now,
             nanos => Timestamp::from_unix_nanos(nanos),
         };
-        let clock = end.since(now) > super::MOST_AHEAD || now.since(end) > super::MOST_BEHIND;
+        let clock = !self.is_recorded && (end.since(now) > super::MOST_AHEAD || now.since(end) > super::MOST_BEHIND);
         Ok(Ok(Some(Inference {
             request_model,
             finish_reason: word(Name::FinishReason, call.first_text(Name::FinishReason)),
