@@ -1,6 +1,7 @@
 """Real instrumentations of language models play a script against a local server that speaks the providers' APIs, with
 wattline as their only OTLP endpoint. What it books of each must be what that server served, to the token."""
 
+import contextlib
 import os
 import sys
 from concurrent.futures import ThreadPoolExecutor
@@ -20,9 +21,9 @@ from wattline import Wattline
 # Its modules stand on their own: the command that captures fixtures starts from them.
 sys.path.append(str(Path(__file__).resolve().parent / "dialects"))
 
-from drive import drive  # noqa: E402
-from emitters import EMITTERS, Emitter, Fault  # noqa: E402
-from provider import Provider, Served  # noqa: E402
+from drive import drive
+from emitters import EMITTERS, Emitter, Fault
+from provider import Provider, Served
 
 NANO = 10**9
 
@@ -60,11 +61,9 @@ def _play(checks: Checks, folder: Path, emitters: list[Emitter]) -> None:
         booked = _booked(agent)
         return all(booked.get(name) == figures for name, figures in wanted.items())
 
-    try:
+    # What is not met is told of each emitter below.
+    with contextlib.suppress(Unmet):
         until("the books hold all calls as they were served", settled, [agent.program])
-    except Unmet:
-        # Each emitter tells below what it lacks.
-        pass
     booked = _booked(agent)
     for emitter, served in played:
         sentence = f"calls of {emitter.name} are booked {'once, ' if emitter.doubled else ''}as they were served"
@@ -119,7 +118,9 @@ def _nano_dollars(call: Served, at: datetime) -> int:
     """The list price, by the Python package of the price table. It is what tells cached tokens from others."""
     provider = PROVIDERS[call.api.split(".")[0]]
     # A name, and neither an address nor a duration, enters the price.
-    priced = Call(provider, call.model, call.response_model, "", 0.0, call.input, call.cache_read, call.cache_write, call.output)
+    priced = Call(
+        provider, call.model, call.response_model, "", 0.0, call.input, call.cache_read, call.cache_write, call.output
+    )
     try:
         return calls.nano_dollars(priced, at)
     except LookupError:

@@ -75,7 +75,9 @@ def as_json(value: object) -> bytes:
 
 def as_events(events: list[dict], named: bool) -> bytes:
     """Server-sent events, with or without their type as their name."""
-    return b"".join((f"event: {each['type']}\n".encode() if named else b"") + b"data: " + as_json(each) + b"\n\n" for each in events)
+    return b"".join(
+        (f"event: {each['type']}\n".encode() if named else b"") + b"data: " + as_json(each) + b"\n\n" for each in events
+    )
 
 
 def pieces(text: str) -> list[str]:

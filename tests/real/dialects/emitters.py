@@ -80,12 +80,19 @@ GAPS = {
 
 EMITTERS = (
     _python("otel-openai", "otel", "openai_script", OTEL_OPENAI),
-    _python("otel-openai-v2", "otel-openai-v2", "openai_script", "opentelemetry.instrumentation.openai_v2:OpenAIInstrumentor"),
+    _python(
+        "otel-openai-v2",
+        "otel-openai-v2",
+        "openai_script",
+        "opentelemetry.instrumentation.openai_v2:OpenAIInstrumentor",
+    ),
     _python("otel-anthropic", "otel", "anthropic_script", OTEL_ANTHROPIC),
     _python("otel-bedrock", "otel", "bedrock_script", OTEL_BEDROCK),
     _python("otel-botocore", "otel", "bedrock_script", BOTOCORE),
     _python("anthropic-sdk", "otel", "anthropic_script", **SELF_TRACING),
-    _python("traceloop-openai", "traceloop", "openai_script", "opentelemetry.instrumentation.openai:OpenAIInstrumentor"),
+    _python(
+        "traceloop-openai", "traceloop", "openai_script", "opentelemetry.instrumentation.openai:OpenAIInstrumentor"
+    ),
     _python(
         "traceloop-anthropic",
         "traceloop",
@@ -146,7 +153,9 @@ EMITTERS = (
     ),
     # Two that instrument one SDK.
     _python("twin-openlit-otel", "openlit", "openai_script", "openlit:init", OTEL_OPENAI, doubled=True),
-    _python("twin-openinference-otel", "openinference", "openai_script", OPENINFERENCE_OPENAI, OTEL_OPENAI, doubled=True),
+    _python(
+        "twin-openinference-otel", "openinference", "openai_script", OPENINFERENCE_OPENAI, OTEL_OPENAI, doubled=True
+    ),
     # An SDK that traces itself, and who instruments it.
     _python("twin-anthropic-otel", "otel", "anthropic_script", OTEL_ANTHROPIC, doubled=True, **SELF_TRACING),
     # Frameworks, and the SDKs below them.

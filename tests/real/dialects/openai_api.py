@@ -191,7 +191,8 @@ def _item_events(index: int, item: dict) -> list[dict]:
     if item["type"] == "function_call":
         events += [
             {"type": "response.function_call_arguments.delta", "delta": item["arguments"]} | at,
-            {"type": "response.function_call_arguments.done", "name": item["name"], "arguments": item["arguments"]} | at,
+            {"type": "response.function_call_arguments.done", "name": item["name"], "arguments": item["arguments"]}
+            | at,
         ]
     if item["type"] == "message":
         (part,) = item["content"]
