@@ -22,7 +22,7 @@ use wattline_core::{
 };
 use wattline_listen::Place;
 use wattline_probe_host::HostProbe;
-use wattline_probe_llm::bedrock::{self, FileReceiver};
+use wattline_probe_llm::bedrock::{self, FileReceiver, LogGroupReceiver};
 use wattline_probe_llm::content::Content;
 use wattline_probe_llm::otlp::{self, OtlpReceiver};
 
@@ -206,8 +206,19 @@ fn start_sources(
     if !bedrock.paths.is_empty() {
         let journal = config.state.directory().join(bedrock::FILES);
         let kept = lasting.pipeline.progress(bedrock::FILES);
-        let receiver = FileReceiver::new(bedrock, journal, kept, telemetry.clone(), Arc::new(clock::tick));
+        let receiver = FileReceiver::new(bedrock, &journal, kept, telemetry.clone(), Arc::new(clock::tick));
         sources.spawn(Box::new(receiver).run(Outlet { relay: None, ..outlet.clone() }, stop.clone()));
+    }
+    if bedrock.is_account_wide() {
+        let journal = config.state.directory().join(bedrock::LOG_GROUPS);
+        let kept = lasting.pipeline.progress(bedrock::LOG_GROUPS);
+        let tick = Arc::new(clock::tick);
+        match LogGroupReceiver::new(bedrock, &journal, kept, telemetry.clone(), tick, clock::wall) {
+            Ok(receiver) => {
+                sources.spawn(Box::new(receiver).run(Outlet { relay: None, ..outlet.clone() }, stop.clone()));
+            }
+            Err(error) => error!("probes.bedrock.cloudwatch: {error}; no log group is read"),
+        }
     }
     let Listeners { otlp, admin } = listeners;
     if let Some(bound) = otlp.filter(|bound| bound.addresses() != otlp::Addresses { grpc: None, http: None }) {
