@@ -167,7 +167,7 @@ fn log_groups(config: &bedrock::Config) -> Vec<Line> {
     runtime.shutdown_background();
     let interval = humantime::format_duration(config.cloudwatch.interval);
     let line = |(group, answer): (String, Result<(), String>)| match answer {
-        Ok(()) => Line::up(name, format!("{group}, every {interval}; AWS asks nothing for FilterLogEvents")),
+        Ok(()) => Line::up(name, format!("{group}, every {interval}")),
         Err(error) => Line::failed(
             name,
             format!("{group}: {error}"),
