@@ -4,6 +4,10 @@
 #[cfg(test)]
 mod arrows;
 #[cfg(test)]
+mod dialects;
+#[cfg(test)]
+mod engines;
+#[cfg(test)]
 mod host_readings;
 #[cfg(test)]
 mod rates;

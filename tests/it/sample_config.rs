@@ -4,9 +4,11 @@ use std::fs;
 use std::path::Path;
 
 use wattline::config::Config;
+use wattline_probe_llm::engines::Kubernetes;
 
 /// The tables that may be repeated.
-const ARRAYS: [&str; 4] = ["exporters.otlp", "exporters.cloudwatch", "exporters.file", "exporters.emf"];
+const ARRAYS: [&str; 5] =
+    ["exporters.otlp", "exporters.cloudwatch", "exporters.file", "exporters.emf", "probes.engines.target"];
 
 fn sample() -> String {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap().join("deploy/wattline.toml");
@@ -41,6 +43,8 @@ fn every_commented_key_is_a_key() {
     let exporters = config.exporters;
     let counts = [exporters.otlp.len(), exporters.cloudwatch.len(), exporters.file.len(), exporters.emf.len()];
     assert_eq!(counts, [1; 4]);
+    let engines = config.probes.engines;
+    assert_eq!((engines.target.len(), engines.kubernetes), (1, Some(Kubernetes::default())));
 }
 
 #[test]

@@ -112,7 +112,7 @@ def bill(calls: list[Call], at: datetime) -> Bill:
             for call, (it_kwh, _) in zip(calls, energy, strict=True)
         ),
         embodied_nanograms=sum(round(embodied_kg * 10**12) for _, embodied_kg in energy),
-        nano_dollars=sum(_nano_dollars(call, at) for call in calls),
+        nano_dollars=sum(nano_dollars(call, at) for call in calls),
     )
 
 
@@ -143,7 +143,7 @@ def _impact(call: Call, model: object, parameters: object, end: str) -> dict:
     )
 
 
-def _nano_dollars(call: Call, at: datetime) -> int:
+def nano_dollars(call: Call, at: datetime) -> int:
     """The list price, by the Python package of the price table."""
     usage = Usage(
         input_tokens=call.input_tokens,

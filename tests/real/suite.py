@@ -9,6 +9,7 @@ from pathlib import Path
 import cloudwatch
 import collector
 import deltas
+import dialects
 import disks
 import emf
 import faults
@@ -29,6 +30,7 @@ SCENES = {
     "collector": collector.play,
     "prometheus": prometheus.play,
     "python_sdk": python_sdk.play,
+    "dialects": dialects.play,
     "relay": relay.play,
     "signatures": signatures.play,
     "cloudwatch": cloudwatch.play,

@@ -67,9 +67,18 @@ pub struct Entry {
     /// Their tokens in.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub input_tokens: Option<f64>,
+    /// Of these, read from a cache.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub cache_read_tokens: Option<f64>,
+    /// Of these, written to a cache.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub cache_write_tokens: Option<f64>,
     /// Their tokens out.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub output_tokens: Option<f64>,
+    /// Of these, reasoning.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub reasoning_tokens: Option<f64>,
 }
 
 /// A row while it is summed up, in the smallest amounts booked.
@@ -81,7 +90,10 @@ struct Sum {
     cost: u128,
     calls: u128,
     input: u128,
+    cache_read: u128,
+    cache_write: u128,
     output: u128,
+    reasoning: u128,
     method: Option<Method>,
 }
 
@@ -94,7 +106,8 @@ struct View {
 }
 
 impl By {
-    const fn word(self) -> &'static str {
+    /// The word on the command line.
+    pub const fn word(self) -> &'static str {
         match self {
             Self::Workload => "workload",
             Self::Device => "device",
@@ -105,6 +118,7 @@ impl By {
             Self::Service => "service",
             Self::Agent => "agent",
             Self::Operation => "operation",
+            Self::Day => "day",
         }
     }
 
@@ -116,7 +130,7 @@ impl By {
                 cost: metrics::WORKLOAD_COST.descriptor(),
                 is_of_calls: false,
             },
-            Self::Model | Self::Provider | Self::Service | Self::Agent | Self::Operation => View {
+            Self::Model | Self::Provider | Self::Service | Self::Agent | Self::Operation | Self::Day => View {
                 energy: metrics::INFERENCE_ENERGY.descriptor(),
                 carbon: metrics::INFERENCE_CARBON.descriptor(),
                 cost: metrics::INFERENCE_COST.descriptor(),
@@ -125,8 +139,8 @@ impl By {
         }
     }
 
-    /// The name of the row that a series belongs to.
-    fn name(self, labels: &Map<String, Json>) -> String {
+    /// The name of the row that a series belongs to on a day.
+    fn name(self, labels: &Map<String, Json>, day: &str) -> String {
         let label = |key: &str| labels.get(key).and_then(Json::as_str).unwrap_or_default().to_owned();
         match self {
             Self::Workload => workload(&label),
@@ -138,6 +152,7 @@ impl By {
             Self::Service => label(key::SERVICE_NAME),
             Self::Agent => label(key::GEN_AI_AGENT_NAME),
             Self::Operation => label(key::GEN_AI_OPERATION_NAME),
+            Self::Day => day.to_owned(),
         }
     }
 }
@@ -175,36 +190,86 @@ pub fn account(config: &Config, period: Period, by: By) -> Result<Account> {
     let path = config.state.directory().join(LEDGER);
     let reader = Reader::open(&path)
         .context("there are no books to report from; they are kept by `wattline run` in state.directory")?;
-    let view = by.view();
-    let mut sums: BTreeMap<String, Sum> = BTreeMap::new();
-    let told = [metrics::INFERENCE_CALLS.descriptor(), metrics::GEN_AI_TOKEN_USAGE.descriptor()];
-    let calls = told.into_iter().filter(|_| view.is_of_calls);
-    for metric in [view.energy, view.carbon, view.cost].into_iter().chain(calls) {
-        for amount in reader.amounts(metric.name, period)? {
-            let labels: Map<String, Json> = serde_json::from_str(&amount.series.labels).unwrap_or_default();
-            sums.entry(by.name(&labels)).or_default().add(&view, metric, &labels, u128::from(amount.amount));
+    let mut tally = Tally::new(by);
+    let parts = if by == By::Day { period.days() } else { vec![period] };
+    for part in parts {
+        let day = day(part.since);
+        for metric in tally.metrics() {
+            for amount in reader.amounts(metric.name, part)? {
+                tally.add(metric, &amount.series.labels, &day, amount.amount);
+            }
         }
     }
-    let total = sums.values().fold(Sum::default(), Sum::plus);
-    let mut rows: Vec<(String, Sum)> = sums.into_iter().collect();
-    rows.sort_by_key(|(_, sum)| Reverse(sum.rank()));
-    let (energy_factor, carbon_factor) = factors(&reader, period, &view)?;
+    let factors = factors(&reader, period, &by.view())?;
     let covered = reader.covers(period.span)?.filter(|(first, last)| period.since < *first || period.until > *last);
-    Ok(Account {
-        since: written(period.since),
-        until: written(period.until),
-        resolution: match period.span.seconds() {
-            60 => "minute",
-            3_600 => "hour",
-            _ => "day",
-        },
-        covered: covered.map(|(first, last)| [written(first), written(last)]),
-        by: by.word(),
-        rows: rows.into_iter().map(|(name, sum)| sum.entry(name, &view)).collect(),
-        total: total.entry("total".to_owned(), &view),
-        energy_factor,
-        carbon_factor,
-    })
+    let resolution = match period.span.seconds() {
+        60 => "minute",
+        3_600 => "hour",
+        _ => "day",
+    };
+    let covered = covered.map(|(first, last)| [written(first), written(last)]);
+    Ok(Account { resolution, covered, ..tally.account(period.since, period.until, factors) })
+}
+
+/// Rows while they are summed up.
+pub struct Tally {
+    by: By,
+    sums: BTreeMap<String, Sum>,
+}
+
+impl Tally {
+    /// Nothing yet.
+    pub const fn new(by: By) -> Self {
+        Self { by, sums: BTreeMap::new() }
+    }
+
+    /// The metrics whose growth is to be added. Tokens were booked by their distributions before they had a counter.
+    pub fn metrics(&self) -> Vec<&'static Descriptor> {
+        let view = self.by.view();
+        let of_calls = [
+            metrics::INFERENCE_CALLS.descriptor(),
+            metrics::INFERENCE_TOKENS.descriptor(),
+            metrics::GEN_AI_TOKEN_USAGE.descriptor(),
+        ];
+        let calls = of_calls.into_iter().filter(|_| view.is_of_calls);
+        [view.energy, view.carbon, view.cost].into_iter().chain(calls).collect()
+    }
+
+    /// Adds what a series came to on a day. `labels` is the JSON of its labels.
+    pub fn add(&mut self, metric: &'static Descriptor, labels: &str, day: &str, amount: u64) {
+        let labels: Map<String, Json> = serde_json::from_str(labels).unwrap_or_default();
+        let sum = self.sums.entry(self.by.name(&labels, day)).or_default();
+        sum.add(&self.by.view(), metric, &labels, u128::from(amount));
+    }
+
+    /// What it came to.
+    pub fn account(self, since: Timestamp, until: Timestamp, factors: (Option<f64>, Option<f64>)) -> Account {
+        let Self { by, sums } = self;
+        let view = by.view();
+        let total = sums.values().fold(Sum::default(), Sum::plus);
+        let mut rows: Vec<(String, Sum)> = sums.into_iter().collect();
+        // Days stand in their order.
+        if by != By::Day {
+            rows.sort_by_key(|(_, sum)| Reverse(sum.rank()));
+        }
+        let (energy_factor, carbon_factor) = factors;
+        Account {
+            since: written(since),
+            until: written(until),
+            resolution: "second",
+            covered: None,
+            by: by.word(),
+            rows: rows.into_iter().map(|(name, sum)| sum.entry(name, &view)).collect(),
+            total: total.entry("total".to_owned(), &view),
+            energy_factor,
+            carbon_factor,
+        }
+    }
+}
+
+/// The day of a moment, in UTC.
+pub fn day(at: Timestamp) -> String {
+    written(at).split('T').next().unwrap_or_default().to_owned()
 }
 
 /// How wrong the totals of energy and carbon may be, as the agent told it at the time: the widest of what it told.
@@ -245,10 +310,14 @@ impl Sum {
             &mut self.cost
         } else if std::ptr::eq(metric, metrics::INFERENCE_CALLS.descriptor()) {
             &mut self.calls
-        } else if is(key::GEN_AI_TOKEN_TYPE, "input") {
-            &mut self.input
         } else {
-            &mut self.output
+            match labels.get(key::GEN_AI_TOKEN_TYPE).and_then(Json::as_str) {
+                Some("input") => &mut self.input,
+                Some("cache_read") => &mut self.cache_read,
+                Some("cache_write") => &mut self.cache_write,
+                Some("reasoning") => &mut self.reasoning,
+                _ => &mut self.output,
+            }
         };
         *to = to.saturating_add(amount);
     }
@@ -261,7 +330,10 @@ impl Sum {
             cost: self.cost.saturating_add(other.cost),
             calls: self.calls.saturating_add(other.calls),
             input: self.input.saturating_add(other.input),
+            cache_read: self.cache_read.saturating_add(other.cache_read),
+            cache_write: self.cache_write.saturating_add(other.cache_write),
             output: self.output.saturating_add(other.output),
+            reasoning: self.reasoning.saturating_add(other.reasoning),
             method: self.method.max(other.method),
         }
     }
@@ -274,7 +346,7 @@ impl Sum {
     fn entry(self, name: String, view: &View) -> Entry {
         let in_units = |amount: u128, metric: &Descriptor| amount as f64 / scale(metric.unit);
         let of_calls = |amount, metric: &Descriptor| view.is_of_calls.then(|| in_units(amount, metric));
-        let tokens = metrics::GEN_AI_TOKEN_USAGE.descriptor();
+        let tokens = metrics::INFERENCE_TOKENS.descriptor();
         let name = if name.is_empty() { "(none)".to_owned() } else { name };
         Entry {
             name,
@@ -285,7 +357,10 @@ impl Sum {
             method: self.method,
             calls: of_calls(self.calls, metrics::INFERENCE_CALLS.descriptor()),
             input_tokens: of_calls(self.input, tokens),
+            cache_read_tokens: of_calls(self.cache_read, tokens),
+            cache_write_tokens: of_calls(self.cache_write, tokens),
             output_tokens: of_calls(self.output, tokens),
+            reasoning_tokens: of_calls(self.reasoning, tokens),
         }
     }
 }

@@ -23,7 +23,7 @@ pub fn booked() -> [&'static Descriptor; 15] {
         metrics::INFERENCE_CARBON.descriptor(),
         metrics::INFERENCE_COST.descriptor(),
         metrics::INFERENCE_CALLS.descriptor(),
-        metrics::GEN_AI_TOKEN_USAGE.descriptor(),
+        metrics::INFERENCE_TOKENS.descriptor(),
     ]
 }
 

@@ -32,6 +32,10 @@ Examples:
   wattline footprint --cpu 'AMD EPYC 9654' --threads 192 --memory 768 --region DE --hours 24
   wattline footprint --tokens anthropic/claude-sonnet-4-5:1200:300 --calls 10000";
 
+const REPLAY_EXAMPLES: &str = "Examples:
+  wattline replay traces.jsonl --by agent
+  wattline replay AWSLogs/123456789012/BedrockModelInvocationLogs --by day --format csv";
+
 const REPORT_EXAMPLES: &str = "\
 Examples:
   wattline report                                     the last day, by what ran
@@ -114,6 +118,9 @@ pub enum Command {
     /// Tell what the books came to over a time: energy, carbon, cost and tokens by what they were for.
     #[command(after_help = REPORT_EXAMPLES)]
     Report(ReportArgs),
+    /// Read recorded calls of language models, and tell what the books over them come to.
+    #[command(after_help = REPLAY_EXAMPLES)]
+    Replay(ReplayArgs),
     /// Print the metric table: every name that wattline emits.
     #[command(after_help = "Example:\n  wattline metrics --markdown > metrics.md")]
     Metrics {
@@ -222,6 +229,31 @@ pub struct ReportArgs {
     #[arg(long, value_enum, default_value_t = By::Workload)]
     pub by: By,
 
+    /// How it is written.
+    #[command(flatten)]
+    pub shape: Shape,
+}
+
+/// What `wattline replay` is asked.
+#[derive(Clone, Debug, Args)]
+pub struct ReplayArgs {
+    /// Files, and folders of them: OTLP requests (protobuf, JSON, JSON lines), Amazon Bedrock's invocation log and
+    /// AgentCore's usage log (JSON lines), expositions of inference engines; each as it is or compressed by gzip or zstd.
+    #[arg(required = true, value_name = "FILE")]
+    pub files: Vec<PathBuf>,
+
+    /// What the rows stand for: model, provider, service, agent, operation or day.
+    #[arg(long, value_enum, default_value_t = By::Model)]
+    pub by: By,
+
+    /// How it is written.
+    #[command(flatten)]
+    pub shape: Shape,
+}
+
+/// How a report is written.
+#[derive(Clone, Debug, Args)]
+pub struct Shape {
     /// How the report is written.
     #[arg(long, value_enum, default_value_t = Format::Text)]
     pub format: Format,
@@ -256,6 +288,8 @@ pub enum By {
     Agent,
     /// Operations: chat, embeddings.
     Operation,
+    /// Days, in UTC.
+    Day,
 }
 
 /// How a report is written.

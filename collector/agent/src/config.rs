@@ -7,6 +7,7 @@ use std::time::Duration;
 use serde::Deserialize;
 use wattline_probe_llm::otlp::Acknowledge;
 
+use crate::engines;
 use crate::env;
 use crate::role::Role;
 
@@ -147,6 +148,8 @@ pub struct Probes {
     /// Host names and addresses of inference engines of your own: calls of these draw their energy on hosts that are
     /// measured, not at a provider. Private and loopback addresses count without being listed.
     pub local_engines: Vec<String>,
+    /// Inference engines whose metrics are read.
+    pub engines: wattline_probe_llm::engines::Config,
     /// Spans of language model calls.
     pub otlp: wattline_probe_llm::otlp::Config,
     /// AWS's own logs of model calls and of hosted agents.
@@ -330,6 +333,10 @@ impl Config {
         self.machine.validate()?;
         self.carbon.validate()?;
         self.cost.validate()?;
+        engines::check(&self.probes.engines).map_err(|error| ConfigError::Part {
+            key: format!("probes.engines.{}", error.key),
+            message: error.problem,
+        })?;
         check(self.limits.workloads > 0, "limits.workloads", || "0".to_owned(), "at least 1")?;
         let bedrock = &self.probes.bedrock;
         bedrock.check().map_err(|error| ConfigError::Part {

@@ -14,6 +14,7 @@ use wattline_model::grid::live::LiveValue;
 use wattline_probe_host::{HostProbe, inventory};
 use wattline_probe_llm::bedrock;
 use wattline_probe_llm::content::{self, Content, Handling};
+use wattline_probe_llm::engines::{self, Answer, AskError};
 use wattline_probe_llm::otlp;
 
 use crate::config::{ADMIN_DEFAULT, Config};
@@ -103,7 +104,7 @@ pub fn examine(config: &Config) -> anyhow::Result<Findings> {
             version: env!("CARGO_PKG_VERSION"),
             host: inventory.host_name.unwrap_or_else(|| "a machine without a name".to_owned()),
             energy: Vec::new(),
-            sources: cloud.collect(),
+            sources: cloud.chain(inference_engines(&config.probes.engines)).collect(),
             agent: agent(config, &Snapshot::default()),
             tables: [token_prices()].into_iter().chain(factor_tables()).collect(),
             measures: false,
@@ -113,6 +114,7 @@ pub fn examine(config: &Config) -> anyhow::Result<Findings> {
     sources.extend(cloud);
     let live = config.carbon.live.as_ref();
     sources.extend(live.map(|live| live_intensity(live, config.carbon.intensity.is_some())));
+    sources.extend(inference_engines(&config.probes.engines));
     let (report, told) = snapshot::measured(config, std::time::Duration::from_secs(1))?;
     sources.extend(
         report
@@ -210,6 +212,39 @@ fn live_intensity(config: &wattline_probe_intensity::Config, is_overruled: bool)
             Line::failed(name, format!("{error:#}"), "correct it; until then the tables' yearly averages are used")
         }
     }
+}
+
+/// What each inference engine answers now. A port of loopback that nobody listens at is passed over.
+fn inference_engines(config: &engines::Config) -> Vec<Line> {
+    if !config.is_on() {
+        return Vec::new();
+    }
+    let answers = match crate::engines::ask_once(config) {
+        Ok(answers) => answers,
+        Err(error) => return vec![Line::failed(engines::NAME, format!("{error:#}"), "correct the key")],
+    };
+    let mut lines: Vec<Line> = answers.into_iter().filter_map(inference_engine).collect();
+    if lines.is_empty() {
+        let remedy = "start an engine with its metrics on, or name it in probes.engines.target";
+        lines.push(Line::absent(engines::NAME, "no address that was asked is an engine", remedy));
+    }
+    lines
+}
+
+fn inference_engine(answer: Answer) -> Option<Line> {
+    let name = format!("engine {}", answer.place);
+    Some(match answer.outcome {
+        Ok(found) => Line::up(name, found),
+        Err(_) if answer.is_found => return None,
+        Err(AskError::Denied(what)) => {
+            let remedy = Some("set bearer_token_file in probes.engines.target".to_owned());
+            Line { name, state: "denied", detail: what, remedy }
+        }
+        Err(AskError::NotThere(what)) => {
+            Line::failed(name, what, "switch the engine's metrics on (llama.cpp: --metrics, SGLang: --enable-metrics)")
+        }
+        Err(AskError::Failed(what)) => Line::failed(name, what, "start the engine, or correct its url"),
+    })
 }
 
 fn agent(config: &Config, told: &Snapshot) -> Vec<Line> {

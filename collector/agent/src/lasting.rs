@@ -45,6 +45,8 @@ pub struct Lasting {
 struct Counted {
     stale: u64,
     folded: u64,
+    sums: u64,
+    engines: u64,
     logs: u64,
 }
 
@@ -183,6 +185,8 @@ impl Lasting {
             (&mut counted.stale, pipeline.stale(), "stale_reading", Signal::Metrics, "books"),
             // The call is on the books, under `other`: what is lost is whose it was.
             (&mut counted.folded, pipeline.folded(), "key_limit", Signal::Traces, "books"),
+            (&mut counted.sums, pipeline.unfollowed(), "series_limit", Signal::Metrics, "books"),
+            (&mut counted.engines, pipeline.engines_refused(), "engine_limit", Signal::Metrics, "books"),
             (&mut counted.logs, logs.refused(), "log_queue_full", Signal::Logs, "relay"),
         ];
         for (before, now, reason, signal, destination) in sums {

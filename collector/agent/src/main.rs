@@ -9,8 +9,10 @@ use clap::Parser;
 use tokio::sync::watch;
 use wattline::cli::{Cli, Command, Common};
 use wattline::config::{Config, Sampling};
+use wattline::replay::Replayed;
 use wattline::{
-    account, clock, connect, doctor, factors, footprint, identity, log, metric_table, pid_file, run, screen, snapshot,
+    account, clock, connect, doctor, factors, footprint, identity, log, metric_table, pid_file, replay, run, screen,
+    snapshot,
 };
 use wattline_core::{HostRoot, queue};
 use wattline_probe_host::inventory::{self, CloudConfig};
@@ -112,7 +114,15 @@ fn execute(cli: Cli) -> Result<ExitCode, Failure> {
         }
         Command::Report(args) => {
             let period = account::period(&args, clock::wall()).map_err(|error| usage(&error))?;
-            print(&account::account(&config, period, args.by)?.written(&args)?)?;
+            print(&account::account(&config, period, args.by)?.written(&args.shape)?)?;
+            Ok(ExitCode::SUCCESS)
+        }
+        Command::Replay(args) => {
+            let Replayed { account, notes } = replay::replay(&config, &args).map_err(|error| usage(&error))?;
+            print(&account.written(&args.shape)?)?;
+            for note in notes {
+                complain(&note);
+            }
             Ok(ExitCode::SUCCESS)
         }
         Command::Metrics { .. } => Ok(ExitCode::SUCCESS),

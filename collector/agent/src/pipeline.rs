@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 use wattline_core::attribute::{Attribute, key};
 use wattline_core::reading::{Inference, Progress, SourceHealth, SourceState};
 use wattline_core::sample::Period;
+use wattline_core::subject::InferenceKey;
 use wattline_core::{
     Count, Instant, Inventory, Ratio, Reading, Readings, Sample, Seconds, Snapshot, Subject, Tick, Timestamp, metrics,
 };
@@ -18,8 +19,10 @@ use wattline_model::grid::Grid;
 use wattline_model::host::{HostModel, RawCounter, SavedBooks, Settings};
 use wattline_model::inference::agentcore::{HostedBooks, HostingContext, SavedHosted};
 use wattline_model::inference::{
-    self, AgentBooks, Conventions, InferenceBooks, LocalAddresses, SavedAgents, SavedInferences, TokenPrices, Twins,
+    self, AgentBooks, Conventions, EngineBooks, EngineRates, InferenceBooks, LocalAddresses, SavedAgents, SavedEngines,
+    SavedInferences, TokenPrices, TokenSums, Twins,
 };
+use wattline_probe_llm::engines;
 
 use crate::config::{self, Config};
 use crate::meaning::Meaning;
@@ -51,6 +54,7 @@ pub struct Saved {
     /// How far each source has read: its last step that is on these books.
     #[serde(default)]
     progress: BTreeMap<String, u64>,
+    engines: SavedEngines,
 }
 
 /// All state.
@@ -63,6 +67,8 @@ pub struct Pipeline {
     host: HostModel,
     /// Calls that wait for another account of theirs.
     twins: Twins,
+    /// Tokens that only metrics of applications tell of.
+    sums: TokenSums,
     inference: InferenceBooks,
     agents: AgentBooks,
     hosted: HostedBooks,
@@ -72,6 +78,7 @@ pub struct Pipeline {
     /// Steps of sources with calls that still wait, each with the number of the call behind its last.
     waiting_progress: VecDeque<(u64, Progress)>,
     conventions: Conventions,
+    engines: EngineBooks,
     local: LocalAddresses,
     prices: TokenPrices,
     /// What was found of the machine, without what the configuration says of it.
@@ -95,6 +102,7 @@ impl Pipeline {
             own_pid,
             host: HostModel::new(settings(config, own_pid)),
             twins: Twins::default(),
+            sums: TokenSums::default(),
             inference: InferenceBooks::default(),
             agents: AgentBooks::default(),
             hosted: HostedBooks::default(),
@@ -103,6 +111,7 @@ impl Pipeline {
             progress: BTreeMap::new(),
             waiting_progress: VecDeque::new(),
             conventions: config.inference.conventions(),
+            engines: EngineBooks::default(),
             local: LocalAddresses::new(config.probes.local_engines.iter().cloned()),
             prices: TokenPrices::new(config.cost.lists.tokens.clone()),
             found: Arc::default(),
@@ -126,6 +135,7 @@ impl Pipeline {
             inference: self.inference.save(),
             agents: self.agents.save(),
             hosted: self.hosted.save(),
+            engines: self.engines.save(),
             progress: self.progress.clone(),
         }
     }
@@ -133,12 +143,13 @@ impl Pipeline {
     /// Goes on with the books of an earlier agent on this machine, at `now`. Its raw counters are of this boot, or not
     /// here.
     pub fn restore(&mut self, saved: Saved, now: Instant) {
-        let Saved { counters, host, inference, agents, hosted, progress } = saved;
+        let Saved { counters, host, inference, agents, hosted, engines, progress } = saved;
         self.host.restore(host, now);
         self.host.resume(&counters);
         self.inference = InferenceBooks::restored(inference);
         self.agents = AgentBooks::restored(agents);
         self.hosted = HostedBooks::restored(hosted);
+        self.engines = EngineBooks::restored(engines);
         self.progress = progress;
     }
 
@@ -180,12 +191,20 @@ impl Pipeline {
     pub fn ingest(&mut self, readings: &Readings) -> News {
         self.started.get_or_insert(readings.tick.wall);
         let mut about_host = false;
+        // The kinds of tokens of the same calls come together, and only together do they have a price.
+        let mut sums: BTreeMap<&InferenceKey, inference::More> = BTreeMap::new();
         for item in &readings.items {
             match item {
                 Reading::Inventory(inventory) => self.describe(inventory),
                 Reading::Inference(call) => {
+                    self.sums.note(&call.key.service);
                     if let Some(call) = self.twins.take(call.clone(), readings.tick.at) {
                         self.book(&call, readings.tick.wall);
+                    }
+                }
+                Reading::Tokens(sum) => {
+                    if let Some(more) = self.sums.take(sum) {
+                        *sums.entry(&sum.key).or_default() += more;
                     }
                 }
                 Reading::Activity(activity) => self.agents.take(activity.clone(), readings.tick),
@@ -196,12 +215,25 @@ impl Pipeline {
                 Reading::Progress(progress) => {
                     self.waiting_progress.push_back((self.twins.taken(), progress.clone()));
                 }
+                Reading::Engine(engine) => {
+                    let rates = self.meaning.at(readings.tick.wall);
+                    let rates = EngineRates {
+                        intensity: rates.intensity,
+                        pue: rates.pue,
+                        uncertainty: rates.carbon_uncertainty,
+                    };
+                    self.engines.book(engine, readings.tick, &rates);
+                }
                 Reading::Intensity(reading) => {
                     self.meaning.take(reading, readings.tick.wall);
                 }
                 Reading::Health(health) => self.note(health.clone()),
                 _ => about_host = true,
             }
+        }
+        for (key, more) in sums {
+            let context = context(readings.tick.wall, &self.local, &self.prices);
+            self.inference.book_sum(key, &more, &context);
         }
         self.elapse(readings.tick);
         if !about_host {
@@ -266,6 +298,11 @@ impl Pipeline {
         self.stale
     }
 
+    /// Sums of tokens by applications' metrics that were not followed, because there are too many series.
+    pub const fn unfollowed(&self) -> u64 {
+        self.sums.left_out()
+    }
+
     /// Calls of language models that stand under `other`, because there are too many keys.
     pub const fn folded(&self) -> u64 {
         self.inference.folded().saturating_add(self.hosted.folded())
@@ -278,11 +315,17 @@ impl Pipeline {
         books.opened_at().is_none() || (self.role.measures() && books.settled_at().is_some())
     }
 
+    /// Readings of inference engines that are not on the books, because there are too many.
+    pub const fn engines_refused(&self) -> u64 {
+        self.engines.refused()
+    }
+
     /// All figures as they stand, with `own` telling about the agent itself.
     pub fn snapshot(&self, tick: Tick, own: &[Sample]) -> Snapshot {
         let mut samples = self.inference.samples(tick.wall, self.conventions);
         samples.extend(self.agents.samples(tick.wall));
         samples.extend(self.hosted.samples(tick.wall));
+        samples.extend(self.engines.samples(tick));
         if self.role.measures() {
             samples.extend(self.host.samples(tick.wall));
             self.meaning.samples(self.started.unwrap_or(tick.wall), tick.wall, &mut samples);
@@ -306,6 +349,9 @@ impl Pipeline {
         if self.meaning.reconfigure(config) {
             // Another provider of live intensity, or none: what was said of the one before is over.
             self.health.remove(wattline_probe_intensity::NAME);
+        }
+        if !config.probes.engines.is_on() {
+            self.health.remove(engines::NAME);
         }
         self.settle_machine();
         self.host.change_rates(self.meaning.rates().clone());
@@ -367,6 +413,10 @@ impl Pipeline {
             samples.push(metrics::WATTLINE_PROBE_UP.sample(&wattline, part, period, Ratio::new(up)));
         }
     }
+}
+
+fn context<'a>(now: Timestamp, local: &'a LocalAddresses, prices: &'a TokenPrices) -> inference::Context<'a> {
+    inference::Context { now, grid: Grid::builtin(), local, prices }
 }
 
 fn settings(config: &Config, own_pid: Option<u32>) -> Settings {

@@ -10,6 +10,7 @@ use wattline_probe_llm::content::Content;
 
 use crate::config::Config;
 use crate::destinations;
+use crate::engines;
 use crate::listeners::Listeners;
 use crate::live;
 
@@ -31,6 +32,7 @@ pub fn rehearse(path: Option<&Path>, current: &Config, held: &[Place], telemetry
     if let Some(live) = &config.carbon.live {
         live::receiver(live, telemetry).context("carbon.live")?;
     }
+    engines::check(&config.probes.engines)?;
     let exporters = destinations::exporters(&config, telemetry)?;
     let content = Content::new(&config.relay)?;
     Ok(Fresh { config, exporters, content })

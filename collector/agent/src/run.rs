@@ -28,13 +28,14 @@ use wattline_probe_llm::otlp::{self, OtlpReceiver};
 
 use crate::config::Config;
 use crate::destinations::{self, Destinations, exporters_that_open, readings_queue, relay_queue};
+use crate::enrich::Assessor;
 use crate::lasting::Lasting;
 use crate::lease::Lease;
 use crate::listeners::Listeners;
 use crate::pid_file::PidFile;
 use crate::reload::{Fresh, rehearse};
 use crate::report::Report;
-use crate::{admin, clock, cloud, identity, live, scheduler};
+use crate::{admin, clock, cloud, engines, identity, live, scheduler};
 
 /// How many readings the pipeline takes at once.
 const BATCH: usize = 64;
@@ -202,22 +203,14 @@ fn start_sources(
             Err(error) => error!("carbon.live: {error:#}; the yearly averages of the tables are used"),
         }
     }
-    let bedrock = &config.probes.bedrock;
-    if !bedrock.paths.is_empty() {
-        let journal = config.state.directory().join(bedrock::FILES);
-        let kept = lasting.pipeline.progress(bedrock::FILES);
-        let receiver = FileReceiver::new(bedrock, &journal, kept, telemetry.clone(), Arc::new(clock::tick));
-        sources.spawn(Box::new(receiver).run(Outlet { relay: None, ..outlet.clone() }, stop.clone()));
-    }
-    if bedrock.is_account_wide() {
-        let journal = config.state.directory().join(bedrock::LOG_GROUPS);
-        let kept = lasting.pipeline.progress(bedrock::LOG_GROUPS);
-        let tick = Arc::new(clock::tick);
-        match LogGroupReceiver::new(bedrock, &journal, kept, telemetry.clone(), tick, clock::wall) {
+    start_logs(&mut sources, &outlet, lasting, stop);
+    if config.probes.engines.is_on() {
+        match engines::receiver(&config.probes.engines, telemetry) {
             Ok(receiver) => {
-                sources.spawn(Box::new(receiver).run(Outlet { relay: None, ..outlet.clone() }, stop.clone()));
+                sources.spawn(receiver.run(Outlet { relay: None, ..outlet.clone() }, stop.clone()));
             }
-            Err(error) => error!("probes.bedrock.cloudwatch: {error}; no log group is read"),
+            // The configuration was tried before; a certificate may have gone since.
+            Err(error) => error!("{error}; no engine is read"),
         }
     }
     let Listeners { otlp, admin } = listeners;
@@ -226,8 +219,11 @@ fn start_sources(
         info!(grpc = ?addresses.grpc, http = ?addresses.http, "listening for OTLP");
         let mark = identity::own_mark();
         let receiver = OtlpReceiver::new(bound, telemetry.clone(), Arc::new(clock::tick), content, mark);
-        let receiver = Box::new(receiver.with_rules(config.probes.bedrock.rules()));
-        sources.spawn(receiver.run(outlet, stop.clone()));
+        let mut receiver = receiver.with_rules(config.probes.bedrock.rules());
+        if config.relay.enrich {
+            receiver = receiver.enriching(Box::new(Assessor::new(config)));
+        }
+        sources.spawn(Box::new(receiver).run(outlet, stop.clone()));
     }
     if let Some(door) = admin {
         info!(address = ?door.listener.place(), "serving /metrics, /healthz and /readyz");
@@ -236,6 +232,28 @@ fn start_sources(
         sources.spawn(admin::serve(door, telemetry.clone(), watched, settled, config.role, window, stop));
     }
     sources
+}
+
+/// Starts the readers of AWS's own logs where any are configured. How far they have come is on the books.
+fn start_logs(sources: &mut JoinSet<()>, outlet: &Outlet, lasting: &Lasting, stop: &CancellationToken) {
+    let (config, telemetry) = (&lasting.config.probes.bedrock, &lasting.own.telemetry);
+    let place = |source: &str| (lasting.config.state.directory().join(source), lasting.pipeline.progress(source));
+    let outlet = Outlet { relay: None, ..outlet.clone() };
+    if !config.paths.is_empty() {
+        let (journal, kept) = place(bedrock::FILES);
+        let receiver = FileReceiver::new(config, &journal, kept, telemetry.clone(), Arc::new(clock::tick));
+        sources.spawn(Box::new(receiver).run(outlet.clone(), stop.clone()));
+    }
+    if config.is_account_wide() {
+        let (journal, kept) = place(bedrock::LOG_GROUPS);
+        let tick = Arc::new(clock::tick);
+        match LogGroupReceiver::new(config, &journal, kept, telemetry.clone(), tick, clock::wall) {
+            Ok(receiver) => {
+                sources.spawn(Box::new(receiver).run(outlet, stop.clone()));
+            }
+            Err(error) => error!("probes.bedrock.cloudwatch: {error}; no log group is read"),
+        }
+    }
 }
 
 /// The host probe's configuration, with every process read at least once in a window: what a process used in a

@@ -166,6 +166,8 @@ pub mod key {
     pub const PAGING_STATE: &str = "system.paging.state";
     pub const PROCESS_EXECUTABLE_NAME: &str = "process.executable.name";
     pub const PROCESS_STATE: &str = "process.state";
+    pub const SERVER_ADDRESS: &str = "server.address";
+    pub const SERVER_PORT: &str = "server.port";
     pub const SERVICE_INSTANCE_ID: &str = "service.instance.id";
     pub const SERVICE_NAME: &str = "service.name";
     pub const SERVICE_VERSION: &str = "service.version";
@@ -190,6 +192,9 @@ pub mod key {
     pub const AGENT_STATE: &str = "agent.state";
     pub const INFERENCE_FINISH_REASON: &str = "inference.finish_reason";
     pub const INFERENCE_REPEAT: &str = "inference.repeat";
+    pub const ENGINE_CLOCK: &str = "engine.clock";
+    pub const ENGINE_FINISH_REASON: &str = "engine.finish_reason";
+    pub const ENGINE_PHASE: &str = "engine.phase";
     pub const PRESSURE_KIND: &str = "pressure.kind";
     pub const PRESSURE_RESOURCE: &str = "pressure.resource";
     pub const SCI_UNIT: &str = "sci.unit";

@@ -148,6 +148,33 @@ metrics! {
     /// List price of the CPU time and memory of hosted agents.
     AGENTCORE_COST: Counter<Usd> = "agentcore.cost.usd" [HW_TYPE];
 
+    /// Tokens that an inference engine took in and gave out; input includes cached tokens where the engine counts them.
+    ENGINE_TOKENS: Counter<Tokens> = "engine.tokens" [GEN_AI_TOKEN_TYPE];
+    /// Input tokens that an inference engine had in its cache; they are in engine.tokens too.
+    ENGINE_CACHED_TOKENS: Counter<Tokens> = "engine.tokens.cached" [];
+    /// Tokens that an inference engine drafted to decode speculatively.
+    ENGINE_DRAFTED_TOKENS: Counter<Tokens> = "engine.tokens.drafted" [];
+    /// Drafted tokens that the model of an inference engine accepted.
+    ENGINE_ACCEPTED_TOKENS: Counter<Tokens> = "engine.tokens.accepted" [];
+    /// Requests that an inference engine has finished, by why they ended.
+    ENGINE_REQUESTS: Counter<Count> = "engine.requests" in "{request}" [ENGINE_FINISH_REASON];
+    /// Requests that an inference engine works on now: its batch.
+    ENGINE_RUNNING: UpDownCounter<Count> = "engine.requests.running" in "{request}" [];
+    /// Requests that wait for an inference engine.
+    ENGINE_WAITING: UpDownCounter<Count> = "engine.requests.waiting" in "{request}" [];
+    /// Share of an inference engine's cache of keys and values that is in use.
+    ENGINE_CACHE_USAGE: Gauge<Ratio> = "engine.cache.usage" [];
+    /// Times that an inference engine put a running request back because its cache was full.
+    ENGINE_PREEMPTIONS: Counter<Count> = "engine.preemptions" in "{preemption}" [];
+    /// Time that an inference engine spent reading prompts and generating, by its own clock or summed over requests.
+    ENGINE_PHASE_TIME: Counter<Seconds> = "engine.phase.time" [ENGINE_PHASE, ENGINE_CLOCK];
+    /// Duration of each request at the inference engine.
+    GEN_AI_SERVER_DURATION: Histogram<Seconds> = "gen_ai.server.request.duration" [];
+    /// Time to the first token of each request at the inference engine.
+    GEN_AI_SERVER_FIRST_TOKEN: Histogram<Seconds> = "gen_ai.server.time_to_first_token" [];
+    /// Time between two tokens at the inference engine.
+    GEN_AI_SERVER_PER_TOKEN: Histogram<Seconds> = "gen_ai.server.time_per_output_token" [];
+
     /// CPU time by mode; guest time is inside user and nice.
     SYSTEM_CPU_TIME: Counter<Seconds> = "system.cpu.time" [CPU_MODE, CPU_LOGICAL_NUMBER];
     /// Share of the CPUs' time in each mode over the last window.

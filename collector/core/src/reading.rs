@@ -10,6 +10,12 @@ use crate::quantity::{GramsPerKwh, Ratio, Seconds, Watts};
 use crate::subject::{Device, HostedAgent, InferenceKey, Workload};
 use crate::time::{Tick, Timestamp};
 
+mod engine;
+
+pub use engine::{
+    EngineHardware, EngineReading, EngineTask, EngineTokens, Gpu, HistogramReading, PhaseClock, PhaseTimes,
+};
+
 /// What one source saw at one moment.
 #[derive(Clone, Debug)]
 pub struct Readings {
@@ -63,10 +69,14 @@ pub enum Reading {
     Inference(Box<Inference>),
     /// Something that an agent did beside calling a model.
     Activity(Box<AgentActivity>),
+    /// A sum of tokens by an application's own metrics.
+    Tokens(Box<TokenSum>),
     /// What a session of a hosted agent used.
     AgentUsage(Box<AgentUsage>),
     /// How far a source has read that others keep for it.
     Progress(Progress),
+    /// What an inference engine tells of itself.
+    Engine(Box<EngineReading>),
     /// Carbon intensity of a grid, as its publisher gives it.
     Intensity(IntensityReading),
     /// How reading the source went.
@@ -581,6 +591,47 @@ impl Inference {
     }
 }
 
+impl Inference {
+    /// Takes over from another account of the same call what this one does not tell.
+    pub fn complete(&mut self, other: &Self) {
+        fn fill<T: Clone>(own: &mut Option<T>, other: &Option<T>) {
+            if own.is_none() {
+                own.clone_from(other);
+            }
+        }
+        if &*self.key.provider == "unknown" {
+            self.key.provider = other.key.provider.clone();
+        }
+        fill(&mut self.key.agent, &other.key.agent);
+        fill(&mut self.request_model, &other.request_model);
+        fill(&mut self.time_to_first_token, &other.time_to_first_token);
+        fill(&mut self.finish_reason, &other.finish_reason);
+        fill(&mut self.tools, &other.tools);
+        fill(&mut self.region, &other.region);
+        fill(&mut self.server_address, &other.server_address);
+        fill(&mut self.service_tier, &other.service_tier);
+        fill(&mut self.error, &other.error);
+        for (own, other) in
+            [(&mut self.identity.response, other.identity.response), (&mut self.identity.prompt, other.identity.prompt)]
+        {
+            if *own == 0 {
+                *own = other;
+            }
+        }
+        // Parts of equal wholes are known where either account tells them.
+        let (own, usage) = (&mut self.usage, &other.usage);
+        if (own.input, own.output) == (usage.input, usage.output) {
+            if own.cache_read + own.cache_write == 0 {
+                (own.cache_read, own.cache_write) = (usage.cache_read, usage.cache_write);
+                own.cache_write_1h = usage.cache_write_1h;
+            }
+            if own.reasoning == 0 {
+                own.reasoning = usage.reasoning;
+            }
+        }
+    }
+}
+
 /// Definitions of tools that went into a call's input.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct ToolDefinitions {
@@ -630,6 +681,48 @@ pub enum ToldBy {
     Log,
     /// The points of metrics.
     Metric,
+}
+
+/// A sum of tokens that an application's own metrics tell, over calls that nobody tells apart.
+#[derive(Clone, Debug, PartialEq)]
+pub struct TokenSum {
+    /// Tells its series from others.
+    pub series: u64,
+    /// What it is booked under.
+    pub key: InferenceKey,
+    /// Which tokens it counts.
+    pub kind: TokenKind,
+    /// How many.
+    pub tokens: f64,
+    /// Over how many calls, where that is counted.
+    pub calls: Option<u64>,
+    /// Whether it is what came since the point before, rather than since `start`.
+    pub is_delta: bool,
+    /// Since when it counts; the epoch where that is not told.
+    pub start: Timestamp,
+    /// When it was told.
+    pub at: Timestamp,
+}
+
+/// Which tokens a sum counts. Those "beside" are not in the sum that they are part of by the semantic conventions.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum TokenKind {
+    /// Input.
+    Input,
+    /// Output.
+    Output,
+    /// Of the input, read from a cache.
+    CacheRead,
+    /// Read from a cache, not in the input.
+    CacheReadBeside,
+    /// Of the input, written to a cache.
+    CacheWrite,
+    /// Written to a cache, not in the input.
+    CacheWriteBeside,
+    /// Of the output, reasoning.
+    Reasoning,
+    /// Reasoning, not in the output.
+    ReasoningBeside,
 }
 
 /// Something that an agent did beside calling a model.

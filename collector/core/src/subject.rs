@@ -21,6 +21,8 @@ pub enum Subject {
     Agent(AgentKey),
     /// An agent that runs at a host of agents.
     HostedAgent(HostedAgent),
+    /// An inference engine that serves a model.
+    Engine(EngineKey),
     /// The agent itself.
     Wattline,
     /// Subjects that a destination does not tell apart.
@@ -191,6 +193,76 @@ pub struct HostedAgent {
     pub region: Option<Text>,
 }
 
+/// A model on one instance of an inference engine.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct EngineKey {
+    /// The program.
+    pub kind: EngineKind,
+    /// The model, as the engine names it; `unknown` where nothing tells.
+    pub model: Text,
+    /// The host that it is asked at: the value of `server.address`.
+    pub address: Text,
+    /// The port: the value of `server.port`.
+    pub port: u16,
+}
+
+/// Programs that serve language models and tell of it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub enum EngineKind {
+    /// vLLM.
+    #[serde(rename = "vllm")]
+    Vllm,
+    /// `SGLang`.
+    #[serde(rename = "sglang")]
+    Sglang,
+    /// Hugging Face's Text Generation Inference.
+    #[serde(rename = "tgi")]
+    Tgi,
+    /// The server of llama.cpp.
+    #[serde(rename = "llama.cpp")]
+    LlamaCpp,
+    /// NVIDIA `TensorRT-LLM`, by `trtllm-serve`.
+    #[serde(rename = "tensorrt_llm")]
+    TensorRtLlm,
+    /// NVIDIA NIM.
+    #[serde(rename = "nim")]
+    Nim,
+    /// NVIDIA Triton Inference Server.
+    #[serde(rename = "triton")]
+    Triton,
+    /// The proxy of `LiteLLM`, which serves nothing itself.
+    #[serde(rename = "litellm")]
+    LiteLlm,
+}
+
+impl EngineKind {
+    /// All of them.
+    pub const ALL: [Self; 8] = [
+        Self::Vllm,
+        Self::Sglang,
+        Self::Tgi,
+        Self::LlamaCpp,
+        Self::TensorRtLlm,
+        Self::Nim,
+        Self::Triton,
+        Self::LiteLlm,
+    ];
+
+    /// The word in the configuration, and the value of `gen_ai.provider.name`.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Vllm => "vllm",
+            Self::Sglang => "sglang",
+            Self::Tgi => "tgi",
+            Self::LlamaCpp => "llama.cpp",
+            Self::TensorRtLlm => "tensorrt_llm",
+            Self::Nim => "nim",
+            Self::Triton => "triton",
+            Self::LiteLlm => "litellm",
+        }
+    }
+}
+
 impl Subject {
     /// The attributes that tell this subject from any other of the machine. They stand on every point and on the
     /// Resource, so that no store merges two subjects.
@@ -207,6 +279,7 @@ impl Subject {
                 std::iter::once(Attribute::new(key::SERVICE_NAME, service.clone())).chain(agent).collect()
             }
             Self::HostedAgent(agent) => hosted_identity(agent),
+            Self::Engine(engine) => engine_identity(engine),
             Self::Merged(merged) => merged.identity.clone(),
         }
     }
@@ -216,7 +289,12 @@ impl Subject {
     pub const fn is_entity(&self) -> bool {
         match self {
             Self::Device(_) | Self::Workload(_) => true,
-            Self::Host | Self::Inference(_) | Self::Agent(_) | Self::HostedAgent(_) | Self::Wattline => false,
+            Self::Host
+            | Self::Inference(_)
+            | Self::Agent(_)
+            | Self::HostedAgent(_)
+            | Self::Engine(_)
+            | Self::Wattline => false,
             Self::Merged(merged) => merged.is_entity,
         }
     }
@@ -290,4 +368,14 @@ fn hosted_identity(agent: &HostedAgent) -> Vec<Attribute> {
         attributes.push(Attribute::new(key::CLOUD_REGION, region.clone()));
     }
     attributes
+}
+
+fn engine_identity(engine: &EngineKey) -> Vec<Attribute> {
+    let EngineKey { kind, model, address, port } = engine;
+    vec![
+        Attribute::new(key::GEN_AI_PROVIDER_NAME, kind.as_str()),
+        Attribute::new(key::GEN_AI_REQUEST_MODEL, model.clone()),
+        Attribute::new(key::SERVER_ADDRESS, address.clone()),
+        Attribute::new(key::SERVER_PORT, port.to_string()),
+    ]
 }

@@ -3,17 +3,11 @@
 //! Source: opentelemetry-proto 1.x, `collector/logs/v1/logs_service.proto` and `logs/v1/logs.proto`.
 
 use crate::protobuf::{Error, Reader};
-use crate::trace::{AnyValue, last_message};
+use crate::trace::{AnyValue, Attributes, last_message};
 
 /// The log records of an export request.
 pub fn log_records(request: &[u8]) -> impl Iterator<Item = Result<LogRecord<'_>, Error>> {
-    // Resources, scopes, records.
-    inside(Reader::new(request), 1).flat_map(|resource| each(resource, 2)).flat_map(|scope| each(scope, 2)).map(
-        |record| {
-            let (bytes, fields) = record?;
-            Ok(LogRecord { bytes, fields })
-        },
-    )
+    inside(Reader::new(request), 1).flat_map(records_of_resource)
 }
 
 /// One log record.
@@ -21,6 +15,8 @@ pub fn log_records(request: &[u8]) -> impl Iterator<Item = Result<LogRecord<'_>,
 pub struct LogRecord<'a> {
     /// The whole record as it came, so that it can be searched before it is read.
     pub bytes: &'a [u8],
+    resource: Reader<'a>,
+    scope: Reader<'a>,
     fields: Reader<'a>,
 }
 
@@ -29,6 +25,77 @@ impl<'a> LogRecord<'a> {
     pub fn body(&self) -> Result<AnyValue<'a>, Error> {
         AnyValue::read(last_message(self.fields.clone(), 5)?)
     }
+
+    /// Its attributes.
+    pub fn attributes(&self) -> Attributes<'a> {
+        Attributes::new(self.fields.clone(), 6)
+    }
+
+    /// The attributes of its resource.
+    pub fn resource_attributes(&self) -> Attributes<'a> {
+        Attributes::new(self.resource.clone(), 1)
+    }
+
+    /// The name of its scope; empty if it has none.
+    pub fn scope_name(&self) -> Result<&'a str, Error> {
+        last_text(self.scope.clone(), 1)
+    }
+
+    /// The name of the event that it is; empty if it is none, or names it in an attribute.
+    pub fn event_name(&self) -> Result<&'a str, Error> {
+        last_text(self.fields.clone(), 12)
+    }
+
+    /// When it happened, else when it was seen, in nanoseconds since the epoch; 0 where neither is told.
+    pub fn time_unix_nanos(&self) -> Result<u64, Error> {
+        let (mut happened, mut seen) = (0, 0);
+        for field in self.fields.clone() {
+            let field = field?;
+            match field.number {
+                1 => happened = field.fixed64()?,
+                11 => seen = field.fixed64()?,
+                _ => {}
+            }
+        }
+        Ok(if happened > 0 { happened } else { seen })
+    }
+
+    /// The ids of the trace and of the span that it belongs to; empty where there is none.
+    pub fn ids(&self) -> Result<(&'a [u8], &'a [u8]), Error> {
+        let (mut trace, mut span): (&[u8], &[u8]) = (&[], &[]);
+        for field in self.fields.clone() {
+            let field = field?;
+            match field.number {
+                9 => trace = field.bytes()?,
+                10 => span = field.bytes()?,
+                _ => {}
+            }
+        }
+        Ok((trace, span))
+    }
+}
+
+fn records_of_resource<'a>(group: Message<'a>) -> impl Iterator<Item = Result<LogRecord<'a>, Error>> {
+    let resource = group.clone().and_then(|(_, fields)| last_message(fields, 1));
+    each(group, 2).flat_map(move |scope| {
+        let resource = resource.clone();
+        let around = scope.clone().and_then(|(_, fields)| last_message(fields, 1));
+        each(scope, 2).map(move |record| {
+            let (bytes, fields) = record?;
+            Ok(LogRecord { bytes, resource: resource.clone()?, scope: around.clone()?, fields })
+        })
+    })
+}
+
+fn last_text(fields: Reader<'_>, number: u32) -> Result<&str, Error> {
+    let mut text = "";
+    for field in fields {
+        let field = field?;
+        if field.number == number {
+            text = field.text()?;
+        }
+    }
+    Ok(text)
 }
 
 type Message<'a> = Result<(&'a [u8], Reader<'a>), Error>;

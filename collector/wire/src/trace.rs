@@ -169,6 +169,13 @@ pub struct Attributes<'a> {
     number: u32,
 }
 
+impl<'a> Attributes<'a> {
+    /// The attributes in the field `number` of a message.
+    pub(crate) const fn new(fields: Reader<'a>, number: u32) -> Self {
+        Self { fields, number }
+    }
+}
+
 impl<'a> Iterator for Attributes<'a> {
     type Item = Result<Attribute<'a>, Error>;
 

@@ -24,6 +24,8 @@ const SHORTEST_KEY: usize = 16;
 pub struct Config {
     /// What becomes of message content. "keep".
     pub content: Handling,
+    /// Whether relayed spans of calls bear what was made of the call: energy, carbon and cost. false.
+    pub enrich: bool,
     /// A file with the key of the hashes, so that they are the same after a restart and on other machines. By default a
     /// key is drawn at every start.
     pub hash_key_file: Option<PathBuf>,
@@ -87,7 +89,7 @@ impl fmt::Debug for Content {
 impl Content {
     /// Reads or draws the key where one is needed.
     pub fn new(config: &Config) -> Result<Self, ContentError> {
-        let Config { content, hash_key_file } = config;
+        let Config { content, enrich: _, hash_key_file } = config;
         let key = match (content, hash_key_file) {
             (Handling::Keep, _) => return Ok(Self::Keep),
             (Handling::Drop, _) => return Ok(Self::Drop),
@@ -137,7 +139,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("key");
         std::fs::write(&path, key).unwrap();
-        Content::new(&Config { content: Handling::Hash, hash_key_file: Some(path) })
+        Content::new(&Config { content: Handling::Hash, hash_key_file: Some(path), ..Config::default() })
     }
 
     fn hashed(content: &Content, text: &str) -> String {
@@ -156,7 +158,7 @@ mod tests {
 
     #[test]
     fn a_drawn_key_is_another_one_each_time() {
-        let drawn = || Content::new(&Config { content: Handling::Hash, hash_key_file: None }).unwrap();
+        let drawn = || Content::new(&Config { content: Handling::Hash, ..Config::default() }).unwrap();
         assert_ne!(hashed(&drawn(), "hello"), hashed(&drawn(), "hello"));
     }
 

@@ -6,6 +6,7 @@
 
 pub mod bedrock;
 pub mod content;
+pub mod engines;
 pub mod identity;
 mod journal;
 pub mod normalise;

@@ -20,10 +20,12 @@
 //! a key that no other process has.
 
 mod attributes;
+mod events;
 mod leaves;
 mod model;
 mod operation;
 mod sampling;
+mod sums;
 mod usage;
 mod words;
 
@@ -77,13 +79,20 @@ pub struct Calls {
 pub struct Normaliser {
     /// Hashes what was said, so that what is said again is known without being kept.
     prompts: RandomState,
+    /// What is read was recorded, and its times are compared with nothing.
+    is_recorded: bool,
 }
 
 impl Normaliser {
+    /// One for what was recorded, whose times are believed whenever they were.
+    pub fn of_recordings() -> Self {
+        Self { is_recorded: true, ..Self::default() }
+    }
+
     /// Reads the calls out of an export request of spans. A call without an end is taken to have ended at `now`.
     pub fn spans(&self, request: &[u8], now: Timestamp) -> Result<Calls, Error> {
         let mut reader = SpanReader {
-            now,
+            clock: if self.is_recorded { None } else { Some(now) },
             prompts: &self.prompts,
             words: Words::default(),
             leaves: Leaves::default(),
@@ -149,7 +158,8 @@ struct When {
 }
 
 struct SpanReader<'n, 'a> {
-    now: Timestamp,
+    /// What time it is; `None` in a recording.
+    clock: Option<Timestamp>,
     prompts: &'n RandomState,
     words: Words<'a>,
     leaves: Leaves,
@@ -198,7 +208,7 @@ impl<'a> SpanReader<'_, 'a> {
         if span.kind == SpanKind::Server {
             return Err(NotBooked::OfEngine);
         }
-        let When { start, duration, is_doubtful } = when(span, self.now);
+        let When { start, duration, is_doubtful } = when(span, self.clock);
         let mut word = |name: Name, text| self.words.shared(name, text);
         let error = word(Name::Error, call.text(Name::Error));
         let error = error.or_else(|| span.failed.then_some(Text::Static(OTHER_ERROR)));
@@ -256,7 +266,7 @@ impl<'a> SpanReader<'_, 'a> {
     }
 
     fn activity(&mut self, origin: &Origin<'_, 'a>, span: &Span<'a>, call: &Call<'a>, kind: ActivityKind) -> Role {
-        let When { start, duration, is_doubtful: _ } = when(span, self.now);
+        let When { start, duration, is_doubtful: _ } = when(span, self.clock);
         let mut word = |name: Name, text| self.words.shared(name, text);
         let error = word(Name::Error, call.text(Name::Error));
         let activity = AgentActivity {
@@ -284,21 +294,30 @@ impl<'a> SpanReader<'_, 'a> {
         for (activity, agent) in calls.activities.iter_mut().zip(found.agents_of_activities) {
             activity.agent = activity.agent.take().or(agent);
         }
-        let repeated = found.repeated;
-        if !repeated.is_empty() {
-            let mut index = 0;
-            calls.booked.retain(|_| {
-                index += 1;
-                !repeated.get(index - 1).copied().unwrap_or(false)
-            });
-            calls.repeated = repeated.iter().filter(|&&repeated| repeated).count() as u64;
-        }
+        leave_out(&mut calls, &found.repeated);
         calls
     }
 }
 
-/// When a span was, as far as its times can be believed at `now`, its arrival.
-fn when(span: &Span<'_>, now: Timestamp) -> When {
+/// Leaves out the calls that repeat another one, which keeps what only they know of it.
+fn leave_out(calls: &mut Calls, repeated: &[Option<u32>]) {
+    for (call, leaf) in repeated.iter().enumerate() {
+        // A leaf that is itself left out, since its span came twice, has its twin's counts.
+        if let Some(leaf) = leaf
+            && let Ok([call, leaf]) = calls.booked.get_disjoint_mut([call, *leaf as usize])
+            && (call.usage.input, call.usage.output) == (leaf.usage.input, leaf.usage.output)
+        {
+            leaf.complete(call);
+        }
+    }
+    let mut numbers = repeated.iter();
+    calls.booked.retain(|_| !matches!(numbers.next(), Some(Some(_))));
+    calls.repeated = repeated.iter().flatten().count() as u64;
+}
+
+/// When a span was, as far as its times can be believed at `clock`, its arrival.
+fn when(span: &Span<'_>, clock: Option<Timestamp>) -> When {
+    let now = clock.unwrap_or_else(|| Timestamp::from_unix_nanos(span.start_unix_nanos.max(span.end_unix_nanos)));
     let end = if span.end_unix_nanos == 0 { now } else { Timestamp::from_unix_nanos(span.end_unix_nanos) };
     let start = if span.start_unix_nanos == 0 { end } else { Timestamp::from_unix_nanos(span.start_unix_nanos) };
     let duration = end.since(start);

@@ -20,8 +20,10 @@ mod refusal;
 use std::sync::Arc;
 
 use tokio_util::sync::CancellationToken;
-use wattline_core::{Outlet, Receiver, Telemetry, Tick};
+use wattline_core::reading::Inference;
+use wattline_core::{Outlet, Receiver, Telemetry, Tick, Timestamp};
 use wattline_listen::{Connections, Limits};
+use wattline_wire::enrich::Attribute;
 
 pub use bind::{Addresses, BindError, Bound, bind};
 pub use config::{Acknowledge, Config, GrpcConfig, HttpConfig};
@@ -29,11 +31,17 @@ pub use config::{Acknowledge, Config, GrpcConfig, HttpConfig};
 use crate::bedrock::Rules;
 use crate::content::Content;
 use bind::Guarded;
-use intake::Intake;
+use intake::{Intake, Treatment};
 
 /// The header in which an agent names itself to the next one. What bears our own name has come back; what bears another's
 /// is on that agent's books, and is only relayed.
 pub const VIA: &str = "x-wattline-via";
+
+/// Tells what was made of a call, as attributes that its relayed span is to bear.
+pub trait Enrich: Send + Sync {
+    /// The attributes of the span that tells of `call`, which was taken in at `now`.
+    fn attributes(&self, call: &Inference, now: Timestamp) -> Vec<Attribute>;
+}
 
 /// Tells the time on both clocks.
 pub type Clock = Arc<dyn Fn() -> Tick + Send + Sync>;
@@ -44,6 +52,7 @@ pub struct OtlpReceiver {
     telemetry: Telemetry,
     clock: Clock,
     content: Content,
+    enrich: Option<Box<dyn Enrich>>,
     mark: &'static str,
     rules: Rules,
 }
@@ -52,20 +61,27 @@ impl OtlpReceiver {
     /// A receiver on open listeners. Connections wait in the system's backlog until it runs. What it relays it treats as
     /// `content` says; `mark` is what this agent calls itself in [`VIA`].
     pub fn new(bound: Bound, telemetry: Telemetry, clock: Clock, content: Content, mark: &'static str) -> Self {
-        Self { bound, telemetry, clock, content, mark, rules: Rules::default() }
+        Self { bound, telemetry, clock, content, enrich: None, mark, rules: Rules::default() }
     }
 
-    /// Reads AWS's own logs by these rules where they come as log records.
+    /// The same, whose relayed spans of calls bear what `enrich` tells of them.
+    #[must_use]
+    pub fn enriching(self, enrich: Box<dyn Enrich>) -> Self {
+        Self { enrich: Some(enrich), ..self }
+    }
+
+    /// The same, which reads AWS's own logs by these rules where they come as log records.
     #[must_use]
     pub fn with_rules(self, rules: Rules) -> Self {
         Self { rules, ..self }
     }
 
     async fn serve(self, outlet: Outlet, stop: CancellationToken) {
-        let Self { bound: Bound { grpc, http, config }, telemetry, clock, content, mark, rules } = self;
+        let Self { bound: Bound { grpc, http, config }, telemetry, clock, content, enrich, mark, rules } = self;
         let limits = Limits { connections: config.max_connections as usize, patience: config.read_timeout };
         let connections = Connections::new("the OTLP receiver", limits, telemetry.clone(), stop);
-        let intake = Arc::new(Intake::new(&config, outlet, telemetry, clock, content, mark).with_rules(rules));
+        let treatment = Treatment { content, enrich };
+        let intake = Arc::new(Intake::new(&config, outlet, telemetry, clock, treatment, mark).with_rules(rules));
         let grpc = grpc.map(|Guarded { listener, guard }| {
             let (intake, asked) = (Arc::clone(&intake), Arc::clone(&guard));
             connections.serve_http2(listener, guard, move |request| {

@@ -19,13 +19,15 @@ class DriverFailed(RuntimeError):
 def drive(emitter: Emitter, environments: dict[str, Path], provider_port: int, otlp_port: int) -> str:
     """Plays the emitter's script and returns what its driver printed."""
     folder = environments[emitter.environment]
-    with tempfile.TemporaryDirectory(prefix="wattline-dialect-") as home:
+    script = HERE / "drivers" / emitter.words[0]
+    javascript = script.suffix == ".mjs"
+    with tempfile.TemporaryDirectory(prefix="wattline-dialect-") as home, script.open() as source:
         try:
             ran = subprocess.run(
                 _command(emitter, folder),
-                cwd=home,
+                cwd=folder if javascript else home,
                 env=_environment(emitter, home, provider_port, otlp_port),
-                stdin=subprocess.DEVNULL,
+                stdin=source if javascript else subprocess.DEVNULL,
                 stdout=subprocess.PIPE,
                 stderr=subprocess.STDOUT,
                 text=True,
@@ -41,6 +43,9 @@ def drive(emitter: Emitter, environments: dict[str, Path], provider_port: int, o
 
 def _command(emitter: Emitter, folder: Path) -> list[str]:
     script, *words = emitter.words
+    if script.endswith(".mjs"):
+        # A script that comes by standard input finds the packages of the folder that it runs in.
+        return ["node", "--input-type=module", "-", *words]
     return [str(folder / "bin" / "python"), "-B", str(HERE / "drivers" / script), *words]
 
 

@@ -1,7 +1,6 @@
 """Makes what was captured the same on every machine, and nothing else."""
 
 import re
-import tempfile
 from hashlib import sha256
 from pathlib import Path
 
@@ -11,6 +10,8 @@ BEGAN_NANOS = 1_790_000_000 * 10**9
 # What a resource may say; all else would tell of the machine.
 KEPT = re.compile(r"service\.name$|service\.version$|telemetry\.|deployment\.|gen_ai\.|openinference\.")
 IDS = ("traceId", "spanId", "parentSpanId")
+# A traceback tells of packages' files; its last line says what is wrong.
+TRACEBACK = re.compile(r"(Traceback \(most recent call last\):).*\n(?=\S)", re.DOTALL)
 HERE = Path(__file__).resolve().parent
 
 
@@ -69,6 +70,7 @@ class _Cleaner:
         return self._ids[was]
 
     def _text(self, text: str) -> str:
+        text = TRACEBACK.sub(r"\1\n  ...\n", text)
         for path, shown in self._paths.items():
             text = text.replace(path, shown)
         for was, new in self._ids.items():

@@ -13,6 +13,7 @@ from urllib.parse import unquote, urlsplit
 
 import anthropic_api
 import bedrock_api
+import bodies
 import openai_api
 from answers import Answer, Call, Refusal, Usage
 
@@ -93,15 +94,19 @@ def _answer(call: Call, number: int, identity: str) -> Answer | Refusal:
     step = next((step for words, step in STEPS.items() if words in text), "plain")
     if step in ("refused", "throttled"):
         return Refusal(step, 400 if step == "refused" else 429)
+    # Fresh input, cache reads and cache writes are even and lie apart, and output is odd, so that none is taken for another.
+    fresh = 2000 + 36 * number
     if call.embeds:
-        return Answer("embedding", identity, Usage(input=1000 + 37 * number))
+        return Answer("embedding", identity, Usage(fresh))
     calls_tool = step == "tool" and not any(each in text for each in RESULTS)
     if step == "tool" and not calls_tool:
         step = "tool answer"
-    cached = step == "cached"
-    read, write = (3000 + 53 * number, 500 + 29 * number) if cached else (0, 0)
-    reasoning = 90 + 7 * number if step == "reasoning" else 0
-    usage = Usage(1000 + 37 * number + read + write, read, write, 200 + 11 * number + reasoning, reasoning)
+    # More of a stream is fresh than cached, so that comparing the two does not tell whether the one holds the other.
+    read, write = (400 + 2 * number, 600 + 2 * number) if call.streaming else (8000 + 52 * number, 5000 + 28 * number)
+    if step != "cached":
+        read, write = 0, 0
+    reasoning = 90 + 8 * number if step == "reasoning" else 0
+    usage = Usage(fresh + read + write, read, write, 201 + 10 * number + reasoning, reasoning)
     return Answer(step, identity, usage, tool="get_weather" if calls_tool else None, thinks=step == "reasoning")
 
 
@@ -135,7 +140,7 @@ def _handler(provider: Provider) -> type[BaseHTTPRequestHandler]:
 
         def do_POST(self) -> None:
             """Answers a call of any of the APIs."""
-            body = json.loads(self.rfile.read(int(self.headers.get("Content-Length", 0))) or b"{}")
+            body = json.loads(bodies.read(self) or b"{}")
             path = unquote(urlsplit(self.path).path)
             for api in (openai_api, anthropic_api, bedrock_api):
                 call = api.call(path, body)

@@ -6,6 +6,7 @@ import json
 import threading
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
+import bodies
 from google.protobuf.json_format import MessageToDict, Parse
 from google.protobuf.message import Message
 from opentelemetry.proto.collector.logs.v1.logs_service_pb2 import ExportLogsServiceRequest
@@ -79,7 +80,7 @@ def _handler(recorder: Recorder) -> type[BaseHTTPRequestHandler]:
 
         def do_POST(self) -> None:
             """Takes a request."""
-            body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
+            body = bodies.read(self)
             if self.headers.get("Content-Encoding") == "gzip":
                 body = gzip.decompress(body)
             content = self.headers.get("Content-Type", "")

@@ -5,11 +5,11 @@ use std::fmt::Write;
 use anyhow::Result;
 
 use super::{Account, Entry};
-use crate::cli::{Format, ReportArgs};
+use crate::cli::{Format, Shape};
 use crate::units;
 
 /// The names of the columns in CSV and of the members in JSON.
-const COLUMNS: [&str; 9] = [
+const COLUMNS: [&str; 12] = [
     "name",
     "energy_j",
     "carbon_operational_g",
@@ -18,15 +18,18 @@ const COLUMNS: [&str; 9] = [
     "method",
     "calls",
     "input_tokens",
+    "cache_read_tokens",
+    "cache_write_tokens",
     "output_tokens",
+    "reasoning_tokens",
 ];
 
 impl Account {
     /// The report in the format that was asked for.
-    pub fn written(&self, args: &ReportArgs) -> Result<String> {
-        let top = usize::try_from(args.top).unwrap_or(usize::MAX);
-        Ok(match args.format {
-            _ if args.json => serde_json::to_string_pretty(self)? + "\n",
+    pub fn written(&self, shape: &Shape) -> Result<String> {
+        let top = usize::try_from(shape.top).unwrap_or(usize::MAX);
+        Ok(match shape.format {
+            _ if shape.json => serde_json::to_string_pretty(self)? + "\n",
             Format::Json => serde_json::to_string_pretty(self)? + "\n",
             Format::Csv => self.csv(),
             Format::Text => self.text(top),
@@ -46,12 +49,16 @@ impl Account {
             method,
             calls,
             input_tokens,
+            cache_read_tokens,
+            cache_write_tokens,
             output_tokens,
+            reasoning_tokens,
         } in self.rows.iter().chain([&self.total])
         {
             let optional = |value: &Option<f64>| value.map_or_else(String::new, |value| value.to_string());
             let method = method.map_or("", |method| method.as_str());
-            let calls = [calls, input_tokens, output_tokens].map(optional).join(",");
+            let tokens = [input_tokens, cache_read_tokens, cache_write_tokens, output_tokens, reasoning_tokens];
+            let calls = [calls].into_iter().chain(tokens).map(optional).collect::<Vec<_>>().join(",");
             let name = quoted(name);
             writeln!(page, "{name},{energy_j},{carbon_operational_g},{carbon_embodied_g},{cost_usd},{method},{calls}")
                 .ok();
@@ -64,14 +71,17 @@ impl Account {
         let is_of_calls = self.total.calls.is_some();
         let mut heads = vec![self.by.to_uppercase()];
         if is_of_calls {
-            heads.extend(["calls", "tokens in", "tokens out"].map(str::to_owned));
+            heads.extend(["calls", "tokens in", "cached", "tokens out"].map(str::to_owned));
         }
         heads.extend(["energy", "share", "electricity", "embodied", "cost", "method"].map(str::to_owned));
         let cells = |entry: &Entry| {
             let mut cells = vec![entry.name.clone()];
             if is_of_calls {
-                let counts = [entry.calls, entry.input_tokens, entry.output_tokens];
-                cells.extend(counts.map(|count| format!("{:.0}", count.unwrap_or_default())));
+                let count = |count: Option<f64>| format!("{:.0}", count.unwrap_or_default());
+                let cached =
+                    entry.cache_read_tokens.unwrap_or_default() / entry.input_tokens.unwrap_or_default().max(1.0);
+                let cached = format!("{:.1} %", cached * 100.0);
+                cells.extend([count(entry.calls), count(entry.input_tokens), cached, count(entry.output_tokens)]);
             }
             let share = if self.total.energy_j > 0.0 { entry.energy_j / self.total.energy_j * 100.0 } else { 0.0 };
             cells.extend([
@@ -173,7 +183,10 @@ impl Entry {
             method: self.method.max(other.method),
             calls: add(self.calls, other.calls),
             input_tokens: add(self.input_tokens, other.input_tokens),
+            cache_read_tokens: add(self.cache_read_tokens, other.cache_read_tokens),
+            cache_write_tokens: add(self.cache_write_tokens, other.cache_write_tokens),
             output_tokens: add(self.output_tokens, other.output_tokens),
+            reasoning_tokens: add(self.reasoning_tokens, other.reasoning_tokens),
         }
     }
 }

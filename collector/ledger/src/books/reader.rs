@@ -38,6 +38,25 @@ impl Period {
     }
 }
 
+impl Period {
+    /// Its parts by the days of UTC that they are in.
+    pub fn days(self) -> Vec<Self> {
+        let second = |seconds: u64| Timestamp::from_unix_nanos(seconds.saturating_mul(1_000_000_000));
+        let mut parts = Vec::new();
+        let mut since = self.since;
+        while since < self.until {
+            let next = second(Span::Day.begin(since).saturating_add(Span::Day.seconds()));
+            let until = next.min(self.until);
+            parts.push(Self { since, until, ..self });
+            if until <= since {
+                break;
+            }
+            since = until;
+        }
+        parts
+    }
+}
+
 /// What a series came to in a period.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Amount {

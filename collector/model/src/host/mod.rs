@@ -196,8 +196,10 @@ impl HostModel {
             Reading::Inventory(_)
             | Reading::Inference(_)
             | Reading::Activity(_)
+            | Reading::Tokens(_)
             | Reading::AgentUsage(_)
             | Reading::Progress(_)
+            | Reading::Engine(_)
             | Reading::Intensity(_)
             | Reading::Health(_) => {}
         }

@@ -9,8 +9,8 @@ use wattline_core::reading::{Inference, TokenUsage, ToolDefinitions};
 use wattline_core::sample::{Metric, Period};
 use wattline_core::subject::InferenceKey;
 use wattline_core::{
-    Attribute, Count, ExponentialHistogram, Method, MicroJoules, NanoUsd, Nanograms, Ratio, Sample, Subject, Text,
-    Timestamp, Tokens, Uncertainty, metrics,
+    Attribute, Count, ExponentialHistogram, Method, MicroJoules, NanoUsd, Nanograms, Ratio, Sample, Seconds, Subject,
+    Text, Timestamp, Tokens, Uncertainty, metrics,
 };
 
 use super::assess::{Assessment, Context, RemoteEnergy, Unknown, assess};
@@ -18,6 +18,7 @@ use super::ecologits;
 use super::place::Origin;
 use super::provider;
 use super::repeats::{Repeat, Repeats};
+use super::sums::More;
 use crate::sci::{FunctionalUnit, View, sci};
 
 /// Calls are counted in millionths, so that a call seen with probability 0.3 counts as 3.333333.
@@ -165,6 +166,15 @@ impl InferenceBooks {
         assessment
     }
 
+    /// Books tokens of calls that nobody tells apart: their price, energy and carbon as those of one call, without a
+    /// duration, and the calls as far as they are counted.
+    pub fn book_sum(&mut self, key: &InferenceKey, more: &More, context: &Context<'_>) {
+        let call = Inference::new(key.clone(), context.now, Seconds::ZERO, more.usage);
+        let assessment = assess(&call, context);
+        let key = InferenceKey { provider: self.provider(&key.provider), ..key.clone() };
+        self.entry(&key, context.now).book_sum(&call, &assessment, more.calls);
+    }
+
     /// The books for the next agent to go on with.
     pub fn save(&self) -> SavedInferences {
         let entries = self.entries.iter();
@@ -303,6 +313,27 @@ impl Entry {
             Arc::make_mut(&mut outcome.durations).record_many(call.duration.get(), times);
         }
         self.detail.book(call, repeat, millionths, times);
+    }
+
+    fn book_sum(&mut self, call: &Inference, assessment: &Assessment, count: u64) {
+        let calls = count.saturating_mul(MILLION);
+        if let Some(energy) = &assessment.energy {
+            let remote = self.remote.get_or_insert_default();
+            remote.book(energy, 1.0);
+            remote.calls = remote.calls.saturating_add(calls);
+            let tokens = u128::from(call.usage.input) + u128::from(call.usage.output);
+            remote.tokens = remote.tokens.saturating_add(tokens * u128::from(MILLION));
+        }
+        if let Some(cost) = assessment.cost {
+            *self.cost.get_or_insert_default() += NanoUsd::round(cost);
+        }
+        if count > 0 {
+            for reason in &assessment.unknown {
+                add(self.unknown.entry(*reason).or_default(), calls);
+            }
+            add(&mut self.outcome(None).millionths, calls);
+        }
+        self.detail.book(call, None, MILLION, 0);
     }
 
     fn outcome(&mut self, error: Option<Text>) -> &mut Outcome {

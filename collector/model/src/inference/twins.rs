@@ -253,7 +253,7 @@ impl Twins {
             Relation::Twin => (other.identity.told_by, detail(&best)) < (best.identity.told_by, detail(&other)),
         };
         let (mut best, other) = if is_better { (other, best) } else { (best, other) };
-        complete(&mut best, *other);
+        best.complete(&other);
         old.best = Some(best);
     }
 }
@@ -347,50 +347,6 @@ fn detail(call: &Inference) -> usize {
     let TokenUsage { cache_read, cache_write, cache_write_1h, reasoning, .. } = call.usage;
     let counts = [cache_read, cache_write, cache_write_1h, reasoning].iter().filter(|&&count| count > 0).count();
     2 * counts + usize::from(!call.doubts.cached_input) + usize::from(call.request_model.is_some())
-}
-
-/// Fills in what `best` does not tell.
-fn complete(best: &mut Inference, other: Inference) {
-    let Inference {
-        key,
-        request_model,
-        time_to_first_token,
-        usage,
-        finish_reason,
-        tools,
-        region,
-        server_address,
-        service_tier,
-        error,
-        identity,
-        ..
-    } = other;
-    if best.key.provider.as_str() == "unknown" {
-        best.key.provider = key.provider;
-    }
-    best.key.agent = best.key.agent.take().or(key.agent);
-    best.request_model = best.request_model.take().or(request_model);
-    best.time_to_first_token = best.time_to_first_token.or(time_to_first_token);
-    best.finish_reason = best.finish_reason.take().or(finish_reason);
-    best.tools = best.tools.or(tools);
-    best.region = best.region.take().or(region);
-    best.server_address = best.server_address.take().or(server_address);
-    best.service_tier = best.service_tier.take().or(service_tier);
-    best.error = best.error.take().or(error);
-    if best.identity.prompt == 0 {
-        best.identity.prompt = identity.prompt;
-    }
-    // Parts of equal wholes are known where either account tells them.
-    if (best.usage.input, best.usage.output) == (usage.input, usage.output) {
-        if best.usage.cache_read + best.usage.cache_write == 0 {
-            best.usage.cache_read = usage.cache_read;
-            best.usage.cache_write = usage.cache_write;
-            best.usage.cache_write_1h = usage.cache_write_1h;
-        }
-        if best.usage.reasoning == 0 {
-            best.usage.reasoning = usage.reasoning;
-        }
-    }
 }
 
 /// A hash of numbers by multiplication and shifts, which is enough for keys that nobody chooses.

@@ -8,7 +8,7 @@ use serde::de::IgnoredAny;
 use serde_json::{Map, Value as Json};
 use wattline_core::reading::ToolDefinitions;
 use wattline_wire::protobuf::Error;
-use wattline_wire::trace::{AnyValue, Attribute, Span};
+use wattline_wire::trace::{AnyValue, Attribute, Attributes, Span};
 
 /// What an attribute means, whatever it is called.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -33,6 +33,8 @@ pub(super) enum Name {
     ResponseId,
     FirstTokenSeconds,
     FirstTokenMilliseconds,
+    /// Of a log record, which has no begin and end of its own.
+    DurationMilliseconds,
     /// Definitions of tools: a list, or its JSON.
     ToolDefinitions,
     /// Names of tools: a list, or its JSON.
@@ -150,6 +152,7 @@ const NAMES: &[(&str, Name)] = &[
     ("gen_ai.usage.reasoning_tokens", Name::Reasoning),
     ("gen_ai.usage.completion_tokens_details.reasoning_tokens", Name::Reasoning), // OpenLIT
     ("gen_ai.usage.details.reasoning_tokens", Name::Reasoning),
+    ("gen_ai.usage.details.thinking_tokens", Name::Reasoning), // pydantic-ai, of Anthropic
     ("gen_ai.usage.output_token_details.reasoning", Name::Reasoning),
     ("llm.token_count.completion_details.reasoning", Name::Reasoning),
     ("llm.usage.reasoning_tokens", Name::Reasoning),
@@ -157,8 +160,20 @@ const NAMES: &[(&str, Name)] = &[
     ("ai.usage.reasoningTokens", Name::Reasoning),
     ("langfuse.observation.usage_details.output_reasoning_tokens", Name::Reasoning),
     ("langfuse.observation.usage_details.completion_tokens_details.reasoning_tokens", Name::Reasoning),
+    ("langsmith.metadata.usage_metadata.input_token_details.cache_read", Name::CacheRead),
+    ("langsmith.metadata.usage_metadata.input_token_details.cache_creation", Name::CacheWrite),
+    ("langsmith.metadata.usage_metadata.output_token_details.reasoning", Name::Reasoning),
+    ("langsmith.metadata.usage_metadata.input_tokens", Name::Input),
+    ("langsmith.metadata.usage_metadata.output_tokens", Name::Output),
+    ("langsmith.metadata.usage_metadata.total_tokens", Name::Total),
+    ("metadata.usage_object.prompt_tokens_details.cached_tokens", Name::CacheRead), // LiteLLM
+    ("metadata.usage_object.prompt_tokens_details.cache_write_tokens", Name::CacheWrite),
+    ("metadata.usage_object.cache_creation_input_tokens", Name::CacheWrite),
+    ("metadata.usage_object.completion_tokens_details.reasoning_tokens", Name::Reasoning),
     ("gen_ai.usage.input_token_details", Name::Members),
     ("gen_ai.usage.output_token_details", Name::Members),
+    ("langsmith.metadata.usage_metadata", Name::Members),
+    ("metadata.usage_object", Name::Members),
     ("mlflow.chat.tokenUsage", Name::Members),
     ("langfuse.observation.usage_details", Name::Members),
     ("gen_ai.response.finish_reasons", Name::FinishReason),
@@ -187,6 +202,11 @@ const NAMES: &[(&str, Name)] = &[
     ("openai.request.service_tier", Name::ServiceTier),
     ("gen_ai.openai.request.service_tier", Name::ServiceTier),
 ];
+
+/// The JSON of what Python writes for a dictionary of numbers.
+fn of_python(text: &str) -> String {
+    text.replace('\'', "\"").replace("None", "null").replace("True", "true").replace("False", "false")
+}
 
 /// Attributes that come one for each tool, with a number between these: of each tool the one that tells most.
 const OF_ONE_TOOL: [(&str, &str); 3] = [
@@ -278,9 +298,22 @@ pub(crate) struct Call<'a> {
 
 impl<'a> Call<'a> {
     pub(super) fn read(span: &Span<'a>, prompts: &RandomState) -> Result<Self, Error> {
+        Self::of(span.attributes(), &[], prompts)
+    }
+
+    /// Reads attributes of which some have a meaning of their own here.
+    pub(super) fn of(
+        attributes: Attributes<'a>,
+        own: &'static [(&'static str, Name)],
+        prompts: &RandomState,
+    ) -> Result<Self, Error> {
         let mut call = Self { slots: [const { None }; Name::COUNT], tools: None, prompt: None };
-        for attribute in span.attributes() {
-            call.take(&attribute?, prompts)?;
+        for attribute in attributes {
+            let attribute = attribute?;
+            match own.iter().find(|(key, _)| *key == attribute.key) {
+                Some(&(key, name)) => call.put(&Line { key, name, rank: 0 }, attribute.value()?),
+                None => call.take(&attribute, prompts)?,
+            }
         }
         Ok(call)
     }
@@ -298,7 +331,8 @@ impl<'a> Call<'a> {
             None => {}
             Some(line) if line.name == Name::Members => match attribute.value()? {
                 AnyValue::Text(text) => {
-                    if let Ok(members) = serde_json::from_str(text) {
+                    let members = serde_json::from_str(text).or_else(|_| serde_json::from_str(&of_python(text)));
+                    if let Ok(members) = members {
                         self.put_members(line.key, &members);
                     }
                 }

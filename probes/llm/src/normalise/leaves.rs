@@ -38,8 +38,8 @@ pub(super) struct Leaves {
 /// What the forest tells.
 #[derive(Debug, Default)]
 pub(super) struct Found {
-    /// For each booked call, in the order of adding, whether it repeats another; empty if none does.
-    pub(super) repeated: Vec<bool>,
+    /// For each booked call, in the order of adding, the number of another that it repeats; empty if none does.
+    pub(super) repeated: Vec<Option<u32>>,
     /// For each booked call the nearest agent named above it; empty if no span names one.
     pub(super) agents_of_calls: Vec<Option<Text>>,
     /// The same for each activity.
@@ -128,17 +128,17 @@ impl Leaves {
 
     /// Each call tells all spans above it, and stops where another of its class has passed, so that the time is that
     /// of sorting however the spans are chained. A span that came twice is booked once.
-    fn repeated(&mut self) -> Vec<bool> {
-        let mut repeated = vec![false; self.calls];
+    fn repeated(&mut self) -> Vec<Option<u32>> {
+        let mut repeated = vec![None; self.calls];
         for (one, next) in self.nodes.iter().zip(self.nodes.iter().skip(1)) {
-            if let (Some(_), Some((twin, _))) = (one.call, next.call)
+            if let (Some((first, _)), Some((twin, _))) = (one.call, next.call)
                 && (one.trace, one.span) == (next.trace, next.span)
             {
-                mark(&mut repeated, twin);
+                mark(&mut repeated, twin, first);
             }
         }
         for index in 0..self.nodes.len() {
-            let Some(&Node { trace, span, mut parent, call: Some((_, class)), .. }) = self.nodes.get(index) else {
+            let Some(&Node { trace, span, mut parent, call: Some((leaf, class)), .. }) = self.nodes.get(index) else {
                 continue;
             };
             while parent != span
@@ -149,7 +149,7 @@ impl Leaves {
                 if let Some((call, of)) = above.call
                     && of == class
                 {
-                    mark(&mut repeated, call);
+                    mark(&mut repeated, call, leaf);
                 }
                 parent = above.parent;
             }
@@ -163,9 +163,9 @@ impl Leaves {
     }
 }
 
-fn mark(repeated: &mut [bool], call: u32) {
+fn mark(repeated: &mut [Option<u32>], call: u32, of: u32) {
     if let Some(repeated) = repeated.get_mut(call as usize) {
-        *repeated = true;
+        *repeated = Some(of);
     }
 }
 

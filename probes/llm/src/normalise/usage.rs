@@ -36,12 +36,19 @@ const EMITTERS: &[(&str, CachedInput)] = &[
     ("opentelemetry.instrumentation.bedrock", CachedInput::Beside), // OpenLLMetry; its total leaves them out, too
     ("opentelemetry.instrumentation.genai.bedrock", CachedInput::Within),
     ("openinference.instrumentation.", CachedInput::Within),
+    ("openlit.instrumentation.", CachedInput::Within),
+    ("openlit.instrumentation.bedrock", CachedInput::Beside),
     ("com.anthropic.sdk.", CachedInput::Within),
     ("pydantic-ai", CachedInput::Within),
 ];
 
 /// What the counts of a call are, and whether it could not be decided if its input has cached tokens in it.
 pub(super) fn usage(call: &Call<'_>, scope: &str) -> Result<(TokenUsage, bool), NoUsage> {
+    usage_of(call, of_emitter(scope))
+}
+
+/// The same of an emitter that is known.
+pub(super) fn usage_of(call: &Call<'_>, emitter: Option<CachedInput>) -> Result<(TokenUsage, bool), NoUsage> {
     if !call.has(Name::Input) && !call.has(Name::Output) {
         return Err(NoUsage::Unknown);
     }
@@ -60,7 +67,7 @@ pub(super) fn usage(call: &Call<'_>, scope: &str) -> Result<(TokenUsage, bool), 
         reasoning: or_none(Name::Reasoning)?,
         total: tokens(Name::Total)?.filter(|&total| total > 0),
     };
-    counts.normal(of_emitter(scope))
+    counts.normal(emitter)
 }
 
 fn of_emitter(scope: &str) -> Option<CachedInput> {
@@ -85,7 +92,8 @@ impl Counts {
     /// The counts in their normal form, and whether it could not be decided if the input has cached tokens in it.
     ///
     /// Parts that exceed their whole stand beside it, and so do parts that the total has beside it. Else what is known of
-    /// the emitter tells; else a total of input and output; else the semantic conventions are taken to hold.
+    /// the emitter tells; else a total of input and output; else the semantic conventions are taken to hold. A total that
+    /// is more than all its parts hides tokens, and is flagged.
     pub(crate) fn normal(self, emitter: Option<CachedInput>) -> Result<(TokenUsage, bool), NoUsage> {
         let Self { input, output, cache_read, cache_write, cache_write_1h, reasoning, total } = self;
         if total.is_some_and(|total| total < input.max(output)) {
@@ -100,7 +108,7 @@ impl Counts {
                 && (is_total(reasoning) || is_total(reasoning + cached)));
         let more = if reasoning_beside { reasoning } else { 0 };
         let (cached_beside, is_doubtful) = if cached == 0 {
-            (false, false)
+            (false, total.is_some_and(|total| total > input + output + reasoning))
         } else if cached > input || is_total(more + cached) {
             (true, false)
         } else {

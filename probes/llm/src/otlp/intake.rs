@@ -10,11 +10,13 @@ use http::HeaderMap;
 use wattline_core::queue::{Place, Sender};
 use wattline_core::receipt::receipt;
 use wattline_core::{Envelope, Outlet, Reading, Readings, Signal, Telemetry, Timestamp};
+use wattline_wire::enrich::with_attributes;
+use wattline_wire::protobuf::Error;
 use wattline_wire::schema::{Limits, check};
 
 use super::body::Budget;
 use super::refusal::Refusal;
-use super::{Acknowledge, Clock, Config, VIA};
+use super::{Acknowledge, Clock, Config, Enrich, VIA};
 use crate::bedrock::{self, Rules, Told};
 use crate::content::Content;
 use crate::normalise::{Calls, Normaliser};
@@ -23,13 +25,30 @@ use crate::normalise::{Calls, Normaliser};
 /// told otherwise, and would not read a later answer.
 const PATIENCE: Duration = Duration::from_secs(8);
 
+/// What becomes of a request before it is relayed.
+pub(super) struct Treatment {
+    pub(super) content: Content,
+    pub(super) enrich: Option<Box<dyn Enrich>>,
+}
+
+impl Treatment {
+    fn of(&self, signal: Signal, body: Bytes, calls: &Calls, now: Timestamp) -> Result<Bytes, Error> {
+        let body = self.content.treat(signal, body)?;
+        let is_told = signal == Signal::Traces && !calls.booked.is_empty();
+        let Some(enrich) = self.enrich.as_ref().filter(|_| is_told) else { return Ok(body) };
+        let told =
+            calls.booked.iter().map(|call| ((call.identity.trace, call.identity.span), enrich.attributes(call, now)));
+        Ok(with_attributes(&body, &told.collect())?.map_or(body, Bytes::from))
+    }
+}
+
 /// What all requests share.
 pub(super) struct Intake {
     outlet: Outlet,
     telemetry: Telemetry,
     clock: Clock,
     acknowledge: Acknowledge,
-    content: Content,
+    treatment: Treatment,
     normaliser: Normaliser,
     rules: Rules,
     mark: &'static str,
@@ -46,7 +65,7 @@ impl Intake {
         outlet: Outlet,
         telemetry: Telemetry,
         clock: Clock,
-        content: Content,
+        treatment: Treatment,
         mark: &'static str,
     ) -> Self {
         Self {
@@ -54,7 +73,7 @@ impl Intake {
             telemetry,
             clock,
             acknowledge: config.acknowledge,
-            content,
+            treatment,
             normaliser: Normaliser::default(),
             rules: Rules::default(),
             mark,
@@ -97,19 +116,24 @@ impl Intake {
         let tick = (self.clock)();
         let calls = match signal {
             Signal::Traces if !is_booked => self.normaliser.spans(&body, tick.wall)?,
+            Signal::Logs if !is_booked => self.normaliser.logs(&body, tick.wall)?,
             Signal::Traces | Signal::Metrics | Signal::Logs => Calls::default(),
         };
         let told = match signal {
             Signal::Logs if !is_booked => bedrock::calls_of_logs(&body, &self.rules, tick.wall)?,
             Signal::Traces | Signal::Metrics | Signal::Logs => Told::default(),
         };
-        let is_empty = calls.booked.is_empty() && calls.activities.is_empty() && told.is_empty();
+        let sums = match signal {
+            Signal::Metrics if !is_booked => self.normaliser.sums(&body, tick.wall)?,
+            Signal::Traces | Signal::Metrics | Signal::Logs => Vec::new(),
+        };
+        let is_empty = calls.booked.is_empty() && calls.activities.is_empty() && sums.is_empty() && told.is_empty();
         let readings = if is_empty { None } else { Some(self.outlet.readings.reserve()?) };
 
         match relay {
             Some(place) => {
                 // Nothing waits anywhere with content that must not go on.
-                let body = self.content.treat(signal, body)?;
+                let body = self.treatment.of(signal, body, &calls, tick.wall)?;
                 self.relay(place, signal, body, items, tick.wall).await?;
             }
             None if signal == Signal::Traces => {}
@@ -117,13 +141,14 @@ impl Intake {
             None => self.telemetry.dropped(items, "no_destination", signal, "relay"),
         }
         self.telemetry.received(items, signal);
-        self.count_left_out(&calls);
+        self.count_left_out(&calls, signal);
         told.count_left_out(&self.telemetry);
         if let Some(place) = readings {
             let mut readings = Readings::new("otlp", tick);
             let activities = calls.activities.into_iter().map(Reading::Activity);
             let booked = calls.booked.into_iter().map(Reading::Inference).chain(activities);
-            readings.items = booked.chain(told.into_readings()).collect();
+            let sums = sums.into_iter().map(|sum| Reading::Tokens(Box::new(sum)));
+            readings.items = booked.chain(sums).chain(told.into_readings()).collect();
             place.fill(readings);
         }
         Ok(())
@@ -154,7 +179,7 @@ impl Intake {
         }
     }
 
-    fn count_left_out(&self, calls: &Calls) {
+    fn count_left_out(&self, calls: &Calls, signal: Signal) {
         // What repeats another span is no loss.
         let Calls {
             booked: _,
@@ -172,7 +197,7 @@ impl Intake {
             (of_engines, "engine_span"),
         ] {
             if *spans > 0 {
-                self.telemetry.dropped(*spans, reason, Signal::Traces, "books");
+                self.telemetry.dropped(*spans, reason, signal, "books");
             }
         }
     }
@@ -201,7 +226,14 @@ mod tests {
         let (readings, mut inbox) = queue::bounded(9);
         let outlet = Outlet { readings, relay: None };
         let config = Config::default();
-        let intake = Intake::new(&config, outlet, Telemetry::none(), Arc::new(Tick::default), Content::Keep, "us");
+        let intake = Intake::new(
+            &config,
+            outlet,
+            Telemetry::none(),
+            Arc::new(Tick::default),
+            Treatment { content: Content::Keep, enrich: None },
+            "us",
+        );
         for is_booked in [false, true] {
             intake.take(Signal::Logs, Bytes::from(request.clone()), is_booked).await.unwrap();
         }
@@ -218,7 +250,14 @@ mod tests {
         let (relay, mut relayed) = queue::bounded(1);
         let config = Config { acknowledge: Acknowledge::Disk, ..Config::default() };
         let outlet = Outlet { readings, relay: Some(relay) };
-        let intake = Intake::new(&config, outlet, Telemetry::none(), Arc::new(Tick::default), Content::Keep, "us");
+        let intake = Intake::new(
+            &config,
+            outlet,
+            Telemetry::none(),
+            Arc::new(Tick::default),
+            Treatment { content: Content::Keep, enrich: None },
+            "us",
+        );
         // Resource logs of one scope with one empty record.
         let request = Bytes::from_static(&[10, 4, 18, 2, 18, 0]);
         let began = tokio::time::Instant::now();

@@ -18,7 +18,7 @@ async fn content_is_treated_before_it_is_relayed_and_calls_are_booked_all_the_sa
     for (handling, wanted) in
         [(Handling::Keep, Some(sent.clone())), (Handling::Drop, Some(with(None))), (Handling::Hash, None)]
     {
-        let content = Content::new(&content::Config { content: handling, hash_key_file: None }).unwrap();
+        let content = Content::new(&content::Config { content: handling, ..Default::default() }).unwrap();
         let mut running = Setup { content, ..Setup::default() }.start();
         let reply = send(running.http, post("/v1/traces", &[PROTOBUF], sent.encode_to_vec())).await;
         assert_eq!(reply.status, StatusCode::OK);

@@ -5,6 +5,8 @@ mod acknowledge;
 #[cfg(test)]
 mod content;
 #[cfg(test)]
+mod engines;
+#[cfg(test)]
 mod grpc;
 #[cfg(test)]
 mod guard;

@@ -5,9 +5,11 @@ from langchain.agents import create_agent
 from langchain_anthropic import ChatAnthropic
 from langchain_aws import ChatBedrockConverse
 from langchain_core.tools import tool
+from langchain_core.tracers.langchain import wait_for_all_tracers
 from langchain_openai import ChatOpenAI, OpenAIEmbeddings
 
-from telemetry import PROVIDER, fails, flush
+import telemetry
+from telemetry import PROVIDER, fails
 
 BEDROCK = "us.anthropic.claude-sonnet-4-5-20250929-v1:0"
 OPENAI = {"base_url": f"{PROVIDER}/v1", "api_key": "test", "max_retries": 0}
@@ -58,3 +60,9 @@ def _agent(model: object) -> None:
     agent = create_agent(model, tools=[get_weather], name="forecaster")
     agent.invoke({"messages": [{"role": "user", "content": "What is the weather in Paris?"}]})
     flush()
+
+
+def flush() -> None:
+    """Sends what waits. LangSmith makes its spans in a thread of its own."""
+    wait_for_all_tracers()
+    telemetry.flush()

@@ -1,6 +1,7 @@
 """The script by LiteLLM's SDK, which traces itself where its callback is named."""
 
 import litellm
+from litellm.litellm_core_utils.thread_pool_executor import executor
 
 from telemetry import PROVIDER, fails, flush
 
@@ -23,6 +24,8 @@ def play() -> None:
     litellm.completion(messages=_user("Think about prime numbers."), **OPENAI, model="openai/gpt-5-mini", num_retries=0)
     flush()
     litellm.embedding(model="openai/text-embedding-3-small", input=["A line."], **OPENAI)
+    # Its spans are made in threads of its own.
+    executor.shutdown(wait=True)
     flush()
 
 

@@ -1,0 +1,424 @@
+//! Books over inference engines: what grew between two looks at each, and what that took.
+//!
+//! An engine tells counters since its start. The first look at one tells nothing; every further one books what was added,
+//! and one after the engine has started again books nothing. Sums begin with the first look.
+//!
+//! The energy of a window is that of its generated tokens, at the batch that was at work. It is booked only where the
+//! configuration names the GPUs and the table of models knows the model: nobody's GPU is guessed. Spans of calls of one's
+//! own engines have no energy on the books, so that nothing stands there twice.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use serde::{Deserialize, Serialize};
+use wattline_core::attribute::{Attribute, key};
+use wattline_core::reading::{EngineReading, HistogramReading, PhaseClock};
+use wattline_core::sample::Period;
+use wattline_core::subject::{EngineKey, EngineKind, InferenceKey};
+use wattline_core::{
+    Count, Counter, ExponentialHistogram, GramsPerKwh, Instant, Method, Metric, MicroJoules, Nanograms, Ratio, Sample,
+    Seconds, Subject, Text, Tick, Timestamp, Tokens, Uncertainty, metrics,
+};
+
+use super::place::Origin;
+use super::{engine_energy, models};
+
+/// The operation that an engine's energy is booked under: it serves whatever is asked of it.
+const OPERATION: &str = "serve";
+
+/// What an engine was at work on is told for this long after it was last seen.
+const FRESH: Seconds = Seconds::new(150.0);
+
+/// An engine that was not seen for this long has no series any more.
+const GONE: Seconds = Seconds::new(3600.0);
+
+/// A window longer than this has no batch that stands for it, and no energy.
+const LONGEST_WINDOW: Seconds = Seconds::new(300.0);
+
+/// Uncertainties are summed in millionths.
+const MILLION: f64 = 1e6;
+
+/// What a joule at the engine means.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct EngineRates {
+    /// Carbon intensity of the grid,
+    pub intensity: GramsPerKwh,
+    /// power usage effectiveness of the facility,
+    pub pue: Ratio,
+    /// and how wrong both together may be.
+    pub uncertainty: Uncertainty,
+}
+
+/// The books over engines.
+#[derive(Debug, Default)]
+pub struct EngineBooks {
+    engines: BTreeMap<EngineKey, Engine>,
+    energy: BTreeMap<InferenceKey, Drawn>,
+    refused: u64,
+}
+
+impl EngineBooks {
+    /// Models on engines that are kept apart. Readings of further ones are not booked, and counted.
+    pub const MAX_ENGINES: usize = 1000;
+
+    /// Books what was added since the last look.
+    pub fn book(&mut self, reading: &EngineReading, tick: Tick, rates: &EngineRates) {
+        let is_known = self.engines.contains_key(&reading.engine);
+        if !is_known && self.engines.len() >= Self::MAX_ENGINES {
+            self.forget(tick.at);
+            if self.engines.len() >= Self::MAX_ENGINES {
+                self.refused = self.refused.saturating_add(1);
+                return;
+            }
+        }
+        let engine = self.engines.entry(reading.engine.clone()).or_insert_with(|| Engine::new(&reading.engine, tick));
+        let Some(window) = engine.book(reading, tick) else { return };
+        let Some(taken) = taken(reading, &window) else { return };
+        let key = InferenceKey {
+            model: reading.engine.model.clone(),
+            provider: Text::Static(reading.engine.kind.as_str()),
+            service: reading.service.clone(),
+            agent: None,
+            operation: Text::Static(OPERATION),
+        };
+        let full = self.energy.len() >= Self::MAX_ENGINES && !self.energy.contains_key(&key);
+        if full {
+            self.refused = self.refused.saturating_add(1);
+            return;
+        }
+        self.energy.entry(key).or_insert_with(|| Drawn { start: engine.start, ..Drawn::default() }).book(taken, rates);
+    }
+
+    /// Ends the series of engines that are gone. What they took stays.
+    fn forget(&mut self, now: Instant) {
+        self.engines.retain(|_, engine| now.since(engine.seen.at) <= GONE);
+    }
+
+    /// Readings that were not booked, because there are too many engines.
+    pub const fn refused(&self) -> u64 {
+        self.refused
+    }
+
+    /// The energy on the books, for the next agent to go on with. What engines count goes on by itself.
+    pub fn save(&self) -> SavedEngines {
+        SavedEngines { energy: self.energy.iter().map(|(key, energy)| (key.clone(), *energy)).collect() }
+    }
+
+    /// Books that go on with what an earlier agent saved.
+    pub fn restored(saved: SavedEngines) -> Self {
+        Self { energy: saved.energy.into_iter().collect(), ..Self::default() }
+    }
+
+    /// All figures as they stand at `now`.
+    pub fn samples(&self, now: Tick) -> Vec<Sample> {
+        let mut samples = Vec::new();
+        for engine in self.engines.values().filter(|engine| now.at.since(engine.seen.at) <= GONE) {
+            engine.samples(now, &mut samples);
+        }
+        for (key, energy) in &self.energy {
+            energy.samples(&Arc::new(Subject::Inference(key.clone())), now.wall, &mut samples);
+        }
+        samples
+    }
+}
+
+/// The books over engines as they are kept over a restart.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+pub struct SavedEngines {
+    energy: Vec<(InferenceKey, Drawn)>,
+}
+
+/// A counter of an engine and what was added to it since the first look.
+#[derive(Clone, Copy, Debug, Default)]
+struct Sum {
+    counter: Counter,
+    /// `None` as long as the engine has no such counter.
+    total: Option<u64>,
+}
+
+impl Sum {
+    /// Takes the counter, and tells what was added; `None` where that is not known.
+    fn step(&mut self, raw: Option<u64>, at: Instant) -> Option<u64> {
+        let added = self.counter.step(raw?, at, None).delta().map(|(added, _)| added);
+        let total = self.total.get_or_insert(0);
+        *total = total.saturating_add(added.unwrap_or(0));
+        added
+    }
+}
+
+/// A distribution of an engine: what it showed last, and what was added since the first look.
+#[derive(Clone, Debug, Default)]
+struct Distribution {
+    last: Option<HistogramReading>,
+    total: Arc<ExponentialHistogram>,
+}
+
+impl Distribution {
+    fn step(&mut self, shown: Option<&HistogramReading>) {
+        let Some(shown) = shown else { return };
+        if let Some(added) = self.last.replace(shown.clone()).and_then(|last| added(&last, shown)) {
+            Arc::make_mut(&mut self.total).merge(&added);
+        }
+    }
+}
+
+/// One model on one engine.
+#[derive(Debug)]
+struct Engine {
+    subject: Arc<Subject>,
+    start: Timestamp,
+    /// It was looked at before.
+    is_known: bool,
+    seen: Tick,
+    input: Sum,
+    cached: Sum,
+    output: Sum,
+    drafted: Sum,
+    accepted: Sum,
+    preemptions: Sum,
+    requests: BTreeMap<Text, Sum>,
+    prefill: (PhaseClock, Sum),
+    decode: (PhaseClock, Sum),
+    first_token: Distribution,
+    per_token: Distribution,
+    duration: Distribution,
+    running: Option<f64>,
+    waiting: Option<f64>,
+    cache_usage: Option<Ratio>,
+}
+
+/// What happened between two looks.
+#[derive(Clone, Copy, Debug, PartialEq)]
+struct Window {
+    /// Tokens generated.
+    output: u64,
+    /// Requests at work on each replica, in the mean of both ends.
+    batch: f64,
+}
+
+impl Engine {
+    /// Reasons that have a series of one engine.
+    const MAX_REASONS: usize = 20;
+
+    fn new(key: &EngineKey, tick: Tick) -> Self {
+        Self {
+            subject: Arc::new(Subject::Engine(key.clone())),
+            start: tick.wall,
+            is_known: false,
+            seen: tick,
+            input: Sum::default(),
+            cached: Sum::default(),
+            output: Sum::default(),
+            drafted: Sum::default(),
+            accepted: Sum::default(),
+            preemptions: Sum::default(),
+            requests: BTreeMap::new(),
+            prefill: (PhaseClock::Requests, Sum::default()),
+            decode: (PhaseClock::Requests, Sum::default()),
+            first_token: Distribution::default(),
+            per_token: Distribution::default(),
+            duration: Distribution::default(),
+            running: None,
+            waiting: None,
+            cache_usage: None,
+        }
+    }
+
+    /// What happened since the last look, where it can be told for the whole of a short window.
+    fn book(&mut self, reading: &EngineReading, tick: Tick) -> Option<Window> {
+        let elapsed = tick.at.since(self.seen.at);
+        let at = tick.at;
+        self.seen = tick;
+        let is_known = std::mem::replace(&mut self.is_known, true);
+        self.input.step(reading.tokens.input, at);
+        self.cached.step(reading.tokens.cached, at);
+        self.drafted.step(reading.tokens.drafted, at);
+        self.accepted.step(reading.tokens.accepted, at);
+        self.preemptions.step(reading.preemptions, at);
+        for (reason, count) in &reading.requests {
+            if self.requests.len() < Self::MAX_REASONS || self.requests.contains_key(reason) {
+                let is_new = !self.requests.contains_key(reason) && is_known;
+                let sum = self.requests.entry(reason.clone()).or_default();
+                if is_new {
+                    // A reason that no request had before the last look: its counter stood at nothing.
+                    sum.step(Some(0), at);
+                }
+                sum.step(Some(*count), at);
+            }
+        }
+        if let Some(phases) = reading.phases {
+            (self.prefill.0, self.decode.0) = (phases.prefill_clock, phases.decode_clock);
+            self.prefill.1.step(Some(phases.prefill_ns), at);
+            self.decode.1.step(Some(phases.decode_ns), at);
+        }
+        self.first_token.step(reading.first_token.as_ref());
+        self.per_token.step(reading.per_token.as_ref());
+        self.duration.step(reading.duration.as_ref());
+        let before = std::mem::replace(&mut self.running, reading.running);
+        self.waiting = reading.waiting;
+        self.cache_usage = reading.cache_usage;
+        let output = self.output.step(reading.tokens.output, at)?;
+        let running = match (before, reading.running) {
+            (Some(before), Some(now)) => f64::midpoint(before, now),
+            (one, other) => one.or(other)?,
+        };
+        let batch = running / f64::from(reading.replicas.max(1));
+        (elapsed <= LONGEST_WINDOW).then_some(Window { output, batch })
+    }
+
+    fn samples(&self, now: Tick, samples: &mut Vec<Sample>) {
+        let subject = &self.subject;
+        let period = Period { start: self.start, at: now.wall.max(self.start) };
+        let label = |key, value: &'static str| vec![Attribute::new(key, value)];
+        for (kind, sum) in [("input", &self.input), ("output", &self.output)] {
+            let tokens = sum.total.map(|total| Tokens::new(total as f64));
+            let kind = label(key::GEN_AI_TOKEN_TYPE, kind);
+            samples.extend(tokens.map(|tokens| metrics::ENGINE_TOKENS.sample(subject, kind, period, tokens)));
+        }
+        for (metric, sum) in [
+            (&metrics::ENGINE_CACHED_TOKENS, &self.cached),
+            (&metrics::ENGINE_DRAFTED_TOKENS, &self.drafted),
+            (&metrics::ENGINE_ACCEPTED_TOKENS, &self.accepted),
+        ] {
+            let tokens = sum.total.map(|total| Tokens::new(total as f64));
+            samples.extend(tokens.map(|tokens| metric.sample(subject, Vec::new(), period, tokens)));
+        }
+        for (reason, sum) in &self.requests {
+            let reason = vec![Attribute::new(key::ENGINE_FINISH_REASON, reason.clone())];
+            let count = Count::new(sum.total.unwrap_or(0) as f64);
+            samples.push(metrics::ENGINE_REQUESTS.sample(subject, reason, period, count));
+        }
+        let preemptions = self.preemptions.total.map(|total| Count::new(total as f64));
+        samples.extend(preemptions.map(|count| metrics::ENGINE_PREEMPTIONS.sample(subject, Vec::new(), period, count)));
+        for (phase, (clock, sum)) in [("prefill", &self.prefill), ("decode", &self.decode)] {
+            let Some(total) = sum.total else { continue };
+            let mut labels = label(key::ENGINE_PHASE, phase);
+            labels.push(Attribute::new(key::ENGINE_CLOCK, clock.as_str()));
+            samples.push(metrics::ENGINE_PHASE_TIME.sample(subject, labels, period, Seconds::new(total as f64 / 1e9)));
+        }
+        for (metric, distribution) in self.distributions() {
+            if distribution.total.count() > 0 {
+                let total = Arc::clone(&distribution.total);
+                samples.push(metric.distribution(subject, Vec::new(), period, total));
+            }
+        }
+        if now.at.since(self.seen.at) <= FRESH {
+            let of_now = Period { start: self.seen.wall, at: now.wall.max(self.seen.wall) };
+            let counts = [(&metrics::ENGINE_RUNNING, self.running), (&metrics::ENGINE_WAITING, self.waiting)];
+            let counts = counts.into_iter().filter_map(|(metric, count)| Some((metric, Count::new(count?))));
+            samples.extend(counts.map(|(metric, count)| metric.sample(subject, Vec::new(), of_now, count)));
+            let usage = self.cache_usage;
+            samples.extend(usage.map(|usage| metrics::ENGINE_CACHE_USAGE.sample(subject, Vec::new(), of_now, usage)));
+        }
+    }
+
+    fn distributions(&self) -> [(&'static Metric<Seconds>, &Distribution); 3] {
+        [
+            (&metrics::GEN_AI_SERVER_DURATION, &self.duration),
+            (&metrics::GEN_AI_SERVER_FIRST_TOKEN, &self.first_token),
+            (&metrics::GEN_AI_SERVER_PER_TOKEN, &self.per_token),
+        ]
+    }
+}
+
+/// What was added between two showings of a distribution; `None` where it was begun anew, or has other bounds now.
+///
+/// Values are counted at the middle of their bucket by its factor, and the sum is the source's own: counts are exact,
+/// and quantiles as exact as the source's buckets.
+fn added(last: &HistogramReading, shown: &HistogramReading) -> Option<ExponentialHistogram> {
+    if last.buckets.len() != shown.buckets.len() || shown.sum < last.sum {
+        return None;
+    }
+    let mut count_left = shown.count.checked_sub(last.count)?;
+    let mut histogram = ExponentialHistogram::new();
+    let (mut below, mut at_or_below) = (0.0, 0);
+    for ((bound, before), (same_bound, now)) in last.buckets.iter().zip(&shown.buckets) {
+        if bound.to_bits() != same_bound.to_bits() {
+            return None;
+        }
+        let upto = now.checked_sub(*before)?;
+        let inside = upto.checked_sub(at_or_below)?;
+        let middle = if below > 0.0 { f64::sqrt(below * bound) } else { bound / 2.0 };
+        histogram.record_many(middle, inside);
+        count_left = count_left.checked_sub(inside)?;
+        (below, at_or_below) = (*bound, upto);
+    }
+    // What is above all bounds, or all of it where there are none, is counted at its mean as far as that can be told.
+    if count_left > 0 {
+        let rest = (shown.sum - last.sum - histogram.sum()).max(0.0) / count_left as f64;
+        histogram.record_many(rest.max(below), count_left);
+    }
+    let (scale, offset, counts, zeros) =
+        (histogram.scale(), histogram.offset(), histogram.counts().to_vec(), histogram.zero_count());
+    ExponentialHistogram::from_counts(scale, offset, counts, zeros, shown.sum - last.sum)
+}
+
+/// What a window took.
+#[derive(Clone, Copy, Debug, PartialEq)]
+struct Taken {
+    energy: MicroJoules,
+    uncertainty: Uncertainty,
+}
+
+fn taken(reading: &EngineReading, window: &Window) -> Option<Taken> {
+    // A proxy draws nothing that anybody has fitted.
+    if window.output == 0 || reading.engine.kind == EngineKind::LiteLlm {
+        return None;
+    }
+    let hardware = reading.hardware?;
+    let model = models::find(&reading.engine.model)?;
+    let per_token = engine_energy::per_token(&model.parameters, &hardware, window.batch);
+    let energy = MicroJoules::round(per_token.energy * window.output as f64);
+    Some(Taken { energy, uncertainty: per_token.uncertainty })
+}
+
+/// Modelled energy and carbon of one model of one service. Errors are sums of amount times uncertainty.
+#[derive(Clone, Copy, Debug, Default, Serialize, Deserialize)]
+struct Drawn {
+    start: Timestamp,
+    energy: MicroJoules,
+    operational: Nanograms,
+    energy_error: u128,
+    carbon_error: u128,
+}
+
+impl Drawn {
+    fn book(&mut self, taken: Taken, rates: &EngineRates) {
+        let Taken { energy, uncertainty } = taken;
+        let operational = Nanograms::round(energy.quantity() * rates.pue.get() * rates.intensity);
+        self.energy += energy;
+        self.operational += operational;
+        self.energy_error = self.energy_error.saturating_add(weighted(energy.get(), uncertainty));
+        let carbon_error = weighted(operational.get(), uncertainty.times(rates.uncertainty));
+        self.carbon_error = self.carbon_error.saturating_add(carbon_error);
+    }
+
+    fn samples(&self, subject: &Arc<Subject>, at: Timestamp, samples: &mut Vec<Sample>) {
+        let period = Period { start: self.start, at: at.max(self.start) };
+        let origin = || Attribute::new(key::ENERGY_ORIGIN, Origin::Local.as_str());
+        let method = || Attribute::new(key::ENERGY_METHOD, Method::Modelled.as_str());
+        let energy = vec![origin(), method(), Attribute::new(key::ENERGY_MODEL, engine_energy::NAME)];
+        samples.push(metrics::INFERENCE_ENERGY.sample(subject, energy, period, self.energy.quantity()));
+        let carbon = vec![origin(), method(), Attribute::new(key::CARBON_KIND, "operational")];
+        samples.push(metrics::INFERENCE_CARBON.sample(subject, carbon, period, self.operational.quantity()));
+        for (quantity, error, amount) in [
+            (metrics::INFERENCE_ENERGY.descriptor().name, self.energy_error, self.energy.get()),
+            (metrics::INFERENCE_CARBON.descriptor().name, self.carbon_error, self.operational.get()),
+        ] {
+            if amount > 0 {
+                let sigma = error as f64 / amount as f64 / MILLION;
+                let factor = Ratio::new(Uncertainty::from_sigma(sigma).factor());
+                let label = vec![Attribute::new(key::UNCERTAINTY_QUANTITY, quantity)];
+                samples.push(metrics::UNCERTAINTY.sample(subject, label, period, factor));
+            }
+        }
+    }
+}
+
+#[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "`as` saturates, and sigmas are positive")]
+fn weighted(amount: u64, uncertainty: Uncertainty) -> u128 {
+    u128::from(amount).saturating_mul(u128::from((uncertainty.sigma() * MILLION).round() as u64))
+}
+
+#[cfg(test)]
+mod tests;
