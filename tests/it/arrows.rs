@@ -7,14 +7,15 @@ use cargo_metadata::{DependencyKind, MetadataCommand};
 /// What each crate of the workspace may know of the others. A new crate is named here or the test fails.
 const KNOWS: &[(&str, &[&str])] = &[
     ("wattline-core", &[]),
+    ("wattline-aws", &["wattline-core"]),
     ("wattline-ledger", &["wattline-core"]),
     ("wattline-model", &["wattline-core"]),
     ("wattline-wire", &["wattline-core"]),
     ("wattline-listen", &["wattline-core"]),
     ("wattline-probe-host", &["wattline-core", "wattline-wire"]),
     ("wattline-probe-intensity", &["wattline-core", "wattline-wire"]),
-    ("wattline-probe-llm", &["wattline-core", "wattline-wire", "wattline-listen"]),
-    ("wattline-export-delivery", &["wattline-core", "wattline-ledger", "wattline-wire"]),
+    ("wattline-probe-llm", &["wattline-aws", "wattline-core", "wattline-wire", "wattline-listen"]),
+    ("wattline-export-delivery", &["wattline-aws", "wattline-core", "wattline-ledger", "wattline-wire"]),
     ("wattline-export-cloudwatch", DESTINATION),
     ("wattline-export-otlp", DESTINATION),
     ("wattline-export-prometheus", DESTINATION),

@@ -444,6 +444,21 @@ mod tests {
     }
 
     #[test]
+    fn what_concerns_a_whole_account_is_read_by_a_gateway_only() {
+        let config = |role: &str| {
+            let text = format!("role = \"{role}\"\n[probes.bedrock.cloudwatch]\nlog_groups = [\"/bedrock\"]\n");
+            Config::parse(&text).unwrap().validate()
+        };
+        for role in ["node", "sidecar"] {
+            let error = config(role).unwrap_err().to_string();
+            assert!(error.contains(&format!("role = {role}")) && error.contains("whole account"), "{error}");
+        }
+        assert!(config("gateway").is_ok());
+        let wrong = Config::parse("[probes.bedrock.agent_vcpus]\na = 0.0\n").unwrap().validate().unwrap_err();
+        assert!(wrong.to_string().starts_with("probes.bedrock.agent_vcpus: has 0"), "{wrong}");
+    }
+
+    #[test]
     fn values_out_of_range_name_their_key() {
         let mut config = Config::default();
         config.carbon.pue = Some(0.5);

@@ -145,12 +145,38 @@ pub fn examine(config: &Config) -> anyhow::Result<Findings> {
 }
 
 /// AWS's own logs of calls and of hosted agents, where any are read.
-fn logs(config: &bedrock::Config) -> Option<Line> {
-    let health = || SourceHealth { part: bedrock::FILES, state: bedrock::found(config) };
-    let line = (!config.paths.is_empty()).then(health).map(Line::from)?;
-    let remedy =
-        (line.state == "failed").then(|| "correct probes.bedrock.paths, or let the agent read them".to_owned());
-    Some(Line { remedy, ..line })
+fn logs(config: &bedrock::Config) -> Vec<Line> {
+    let files = || {
+        let line = Line::from(SourceHealth { part: bedrock::FILES, state: bedrock::found(config) });
+        let remedy = "correct probes.bedrock.paths, or let the agent read it".to_owned();
+        Line { remedy: (line.state == "failed").then_some(remedy), ..line }
+    };
+    let files = (!config.paths.is_empty()).then(files);
+    files.into_iter().chain(log_groups(config)).collect()
+}
+
+/// Whether each log group can be read now.
+fn log_groups(config: &bedrock::Config) -> Vec<Line> {
+    if !config.is_account_wide() {
+        return Vec::new();
+    }
+    let name = bedrock::LOG_GROUPS;
+    let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
+        Ok(runtime) => runtime,
+        Err(error) => return vec![Line::failed(name, error.to_string(), "let the agent start threads")],
+    };
+    let answers = runtime.block_on(bedrock::once(config, clock::wall));
+    runtime.shutdown_background();
+    let interval = humantime::format_duration(config.cloudwatch.interval);
+    let line = |(group, answer): (String, Result<(), String>)| match answer {
+        Ok(()) => Line::up(name, format!("{group}, every {interval}")),
+        Err(error) => Line::failed(
+            name,
+            format!("{group}: {error}"),
+            "correct probes.bedrock.cloudwatch, or allow the agent logs:FilterLogEvents",
+        ),
+    };
+    answers.into_iter().map(line).collect()
 }
 
 fn read_once(config: &Config, root: &HostRoot) -> Vec<SourceHealth> {

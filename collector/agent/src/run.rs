@@ -22,7 +22,7 @@ use wattline_core::{
 };
 use wattline_listen::Place;
 use wattline_probe_host::HostProbe;
-use wattline_probe_llm::bedrock::{self, FileReceiver};
+use wattline_probe_llm::bedrock::{self, FileReceiver, LogGroupReceiver};
 use wattline_probe_llm::content::Content;
 use wattline_probe_llm::otlp::{self, OtlpReceiver};
 
@@ -203,13 +203,7 @@ fn start_sources(
             Err(error) => error!("carbon.live: {error:#}; the yearly averages of the tables are used"),
         }
     }
-    let bedrock = &config.probes.bedrock;
-    if !bedrock.paths.is_empty() {
-        let journal = config.state.directory().join(bedrock::FILES);
-        let kept = lasting.pipeline.progress(bedrock::FILES);
-        let receiver = FileReceiver::new(bedrock, journal, kept, telemetry.clone(), Arc::new(clock::tick));
-        sources.spawn(Box::new(receiver).run(Outlet { relay: None, ..outlet.clone() }, stop.clone()));
-    }
+    start_logs(&mut sources, &outlet, lasting, stop);
     if config.probes.engines.is_on() {
         match engines::receiver(&config.probes.engines, telemetry) {
             Ok(receiver) => {
@@ -238,6 +232,28 @@ fn start_sources(
         sources.spawn(admin::serve(door, telemetry.clone(), watched, settled, config.role, window, stop));
     }
     sources
+}
+
+/// Starts the readers of AWS's own logs where any are configured. How far they have come is on the books.
+fn start_logs(sources: &mut JoinSet<()>, outlet: &Outlet, lasting: &Lasting, stop: &CancellationToken) {
+    let (config, telemetry) = (&lasting.config.probes.bedrock, &lasting.own.telemetry);
+    let place = |source: &str| (lasting.config.state.directory().join(source), lasting.pipeline.progress(source));
+    let outlet = Outlet { relay: None, ..outlet.clone() };
+    if !config.paths.is_empty() {
+        let (journal, kept) = place(bedrock::FILES);
+        let receiver = FileReceiver::new(config, &journal, kept, telemetry.clone(), Arc::new(clock::tick));
+        sources.spawn(Box::new(receiver).run(outlet.clone(), stop.clone()));
+    }
+    if config.is_account_wide() {
+        let (journal, kept) = place(bedrock::LOG_GROUPS);
+        let tick = Arc::new(clock::tick);
+        match LogGroupReceiver::new(config, &journal, kept, telemetry.clone(), tick, clock::wall) {
+            Ok(receiver) => {
+                sources.spawn(Box::new(receiver).run(outlet, stop.clone()));
+            }
+            Err(error) => error!("probes.bedrock.cloudwatch: {error}; no log group is read"),
+        }
+    }
 }
 
 /// The host probe's configuration, with every process read at least once in a window: what a process used in a

@@ -16,10 +16,12 @@ pub mod queue;
 pub mod reading;
 pub mod receipt;
 pub mod sample;
+pub mod secret;
 pub mod subject;
 pub mod telemetry;
 pub mod time;
 pub mod usage;
+pub mod words;
 
 pub use attribute::{Attribute, Text};
 pub use books::{MicroJoules, Microliters, NanoUsd, Nanograms, apportion};

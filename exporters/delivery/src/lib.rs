@@ -12,7 +12,6 @@ pub mod courier;
 pub mod ends;
 pub mod pack;
 pub mod reason;
-pub mod secret;
 pub mod series;
 pub mod split;
 pub mod spool;
@@ -20,15 +19,15 @@ pub mod telling;
 pub mod temporality;
 pub mod verdict;
 pub mod view;
-pub mod words;
 
 pub use backoff::{Backoff, Chance};
 pub use courier::{Context, Destination, Encode, Encoding, Retry, Route, Sending, Transport};
 pub use ends::Ends;
 pub use pack::Compression;
 pub use reason::DropReason;
-pub use secret::{Redaction, Secret};
 pub use spool::{Keeping, Limits, Lost, Order, Pending, Pushed, SnapshotNumber, Spool, Taken, Tally};
+pub use wattline_core::secret::{self, Redaction, Secret};
+pub use wattline_core::words;
 pub use wattline_ledger::{Durability, Place};
 
 pub use telling::{Telling, Temporality};

@@ -6,6 +6,7 @@
 mod body;
 mod config;
 mod files;
+mod log_groups;
 mod name;
 mod otlp;
 mod record;
@@ -17,11 +18,15 @@ use std::collections::BTreeMap;
 
 use serde_json::{Map, Value};
 use wattline_core::reading::{AgentUsage, Inference};
-use wattline_core::{Reading, Signal, Telemetry, Timestamp};
+use wattline_core::{Reading, Signal, Telemetry, Tick, Timestamp};
 
 pub use config::{CloudWatchConfig, Config, ConfigError};
+pub use log_groups::{LOG_GROUPS, LogGroupReceiver, once};
 pub use otlp::calls_of_logs;
 pub use source::{FILES, FileReceiver, found};
+
+/// Tells the time on both clocks.
+type Clock = std::sync::Arc<dyn Fn() -> Tick + Send + Sync>;
 
 /// The value of `schemaType` in a model invocation log.
 const INVOCATION_LOG: &str = "ModelInvocationLog";

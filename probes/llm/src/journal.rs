@@ -27,8 +27,8 @@ pub(crate) trait Fold: Default {
     fn changes(&self) -> impl Iterator<Item = Self::Change>;
 }
 
-/// So many lines are appended before the file is written anew.
-const LINES_MAX: u64 = 50_000;
+/// So many bytes are appended before the file is written anew, or as many as it has then.
+const BYTES_MAX: u64 = 4 << 20;
 /// Steps this old are on the books: they are kept every few seconds.
 const SETTLED_NS: u64 = 600_000_000_000;
 /// How often it is noted which steps are how old.
@@ -40,7 +40,8 @@ pub(crate) struct Journal {
     path: PathBuf,
     file: Option<File>,
     step: u64,
-    lines: u64,
+    /// Bytes at which it is written anew.
+    limit: u64,
     /// Steps with their times, so that it is known which are settled.
     noted: Vec<(Instant, u64)>,
 }
@@ -50,19 +51,12 @@ impl Journal {
     pub(crate) fn open<F: Fold>(path: PathBuf, kept: u64) -> io::Result<(Self, F)> {
         let state = rewrite::<F>(&path, kept, false)?;
         let file = Some(append_to(&path)?);
-        Ok((Self { path, file, step: kept, lines: 0, noted: Vec::new() }, state))
+        Ok((Self { path, file, step: kept, limit: BYTES_MAX, noted: Vec::new() }, state))
     }
 
     /// Writes the next step down and returns its number. After an error the step has not been taken.
     pub(crate) fn append<F: Fold>(&mut self, change: &F::Change, now: Instant) -> io::Result<u64> {
         self.note(now);
-        if self.lines >= LINES_MAX
-            && let Some(settled) = self.settled(now)
-        {
-            self.file = None;
-            rewrite::<F>(&self.path, settled, true)?;
-            self.lines = 0;
-        }
         let step = self.step + 1;
         let mut line = serde_json::to_vec(&(step, change)).map_err(io::Error::other)?;
         line.push(b'\n');
@@ -70,14 +64,22 @@ impl Journal {
             Some(file) => file,
             None => append_to(&self.path)?,
         };
-        let length = file.metadata()?.len();
+        let mut length = file.metadata()?.len();
+        if length >= self.limit
+            && let Some(settled) = self.settled(now)
+        {
+            rewrite::<F>(&self.path, settled, true)?;
+            file = append_to(&self.path)?;
+            length = file.metadata()?.len();
+            self.limit = BYTES_MAX.max(2 * length);
+        }
         if let Err(error) = file.write_all(&line) {
             // Half a line would spoil the next one.
             file.set_len(length).ok();
             return Err(error);
         }
         self.file = Some(file);
-        (self.step, self.lines) = (step, self.lines + 1);
+        self.step = step;
         Ok(step)
     }
 
@@ -144,6 +146,7 @@ fn open(path: &Path) -> io::Result<File> {
 #[cfg(test)]
 mod tests {
     use std::collections::BTreeMap;
+    use std::io::Read as _;
 
     use proptest::prelude::*;
 
@@ -176,7 +179,9 @@ mod tests {
         let (mut journal, state) = Journal::open::<Last>(path.clone(), 3).unwrap();
         assert_eq!(state.0, [(7, 2)].into());
         assert_eq!(journal.append::<Last>(&(7, 9), at(1)).unwrap(), 4);
-        assert_eq!(fs::read_to_string(&path).unwrap(), "[3,[7,2]]\n[4,[7,9]]\n");
+        let mut text = String::new();
+        open(&path).unwrap().read_to_string(&mut text).unwrap();
+        assert_eq!(text, "[3,[7,2]]\n[4,[7,9]]\n");
     }
 
     #[test]
@@ -184,12 +189,14 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("journal");
         let (mut journal, _) = Journal::open::<Last>(path.clone(), 0).unwrap();
-        for step in 1..=LINES_MAX + 10 {
-            journal.append::<Last>(&(1, step), at(step / 40)).unwrap();
+        // Twenty bytes a line, ten lines a second.
+        let last = BYTES_MAX / 18;
+        for step in 1..=last {
+            journal.append::<Last>(&(1, step), at(step / 10)).unwrap();
         }
-        assert!(fs::symlink_metadata(&path).unwrap().len() < 12 * LINES_MAX, "it was not written anew");
+        assert!(fs::symlink_metadata(&path).unwrap().len() < BYTES_MAX / 2, "it was not written anew");
         // What was taken in the last ten minutes can still be taken back.
-        let kept = LINES_MAX - 20_000;
+        let kept = last - 5000;
         let (_, state) = Journal::open::<Last>(path, kept).unwrap();
         assert_eq!(state.0, [(1, kept)].into());
     }

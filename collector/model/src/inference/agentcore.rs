@@ -35,7 +35,7 @@ const HOUR: u128 = 3600 * SECOND;
 const IDLE_BELOW_MILLI: u128 = 10;
 /// Shorter intervals say little about how many vCPUs there are.
 const SHORTEST_FOR_PEAK_NS: u64 = 100_000_000;
-/// A session lasts eight hours at most, and its rows come up to an hour late (Amazon Bedrock AgentCore developer guide).
+/// A session lasts eight hours at most, and its rows come up to an hour late (Amazon Bedrock `AgentCore` developer guide).
 const SESSION_ENDS: Seconds = Seconds::new(9.0 * 3600.0);
 
 /// What must be known beside the row itself.
@@ -309,11 +309,16 @@ mod tests {
         books
     }
 
-    /// `metric{label}` and value of each figure.
-    fn figures(books: &HostedBooks) -> BTreeMap<String, f64> {
+    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "small and positive")]
+    fn billionths(number: f64) -> u64 {
+        (number * 1e9).round() as u64
+    }
+
+    /// `metric{label}` and value of each figure, in billionths.
+    fn figures(books: &HostedBooks) -> BTreeMap<String, u64> {
         let told = |sample: &Sample| {
             let label = sample.attributes.first().map_or(String::new(), |label| format!("{{{}}}", label.value));
-            (format!("{}{label}", sample.metric.name), sample.number().unwrap())
+            (format!("{}{label}", sample.metric.name), billionths(sample.number().unwrap()))
         };
         books.samples(NOW).iter().map(told).collect()
     }
@@ -334,8 +339,8 @@ mod tests {
             ("agentcore.session.time{working}", 20.0),
             ("agentcore.sessions", 1.0),
         ];
-        let expected: BTreeMap<String, f64> =
-            expected.into_iter().map(|(name, value)| (name.to_owned(), value)).collect();
+        let expected: BTreeMap<String, u64> =
+            expected.into_iter().map(|(name, value)| (name.to_owned(), billionths(value))).collect();
         assert_eq!(figures, expected);
     }
 
@@ -347,12 +352,12 @@ mod tests {
             figures.into_iter().find(|(name, _)| name.starts_with("agentcore.cpu.limit")).unwrap()
         };
         let configured = |name: &str| BTreeMap::from([(name.to_owned(), 2.0)]);
-        assert_eq!(limit(&booked(half(), &BTreeMap::new())), ("agentcore.cpu.limit{seen}".to_owned(), 1.0));
-        assert_eq!(limit(&booked([row(1, 1, 1.2, 1.0)], &BTreeMap::new())).1, 2.0);
+        assert_eq!(limit(&booked(half(), &BTreeMap::new())), ("agentcore.cpu.limit{seen}".to_owned(), billionths(1.0)));
+        assert_eq!(limit(&booked([row(1, 1, 1.2, 1.0)], &BTreeMap::new())).1, billionths(2.0));
         for name in ["support", "*"] {
             let books = booked(half(), &configured(name));
-            assert_eq!(limit(&books), ("agentcore.cpu.limit{configured}".to_owned(), 2.0));
-            assert_eq!(figures(&books)["agentcore.session.time{waiting}"], 0.75);
+            assert_eq!(limit(&books), ("agentcore.cpu.limit{configured}".to_owned(), billionths(2.0)));
+            assert_eq!(figures(&books)["agentcore.session.time{waiting}"], billionths(0.75));
         }
     }
 
@@ -369,11 +374,11 @@ mod tests {
     fn a_session_counts_once_and_another_once_more() {
         let rows = [row(1, 1, 0.1, 1.0), row(2, 2, 0.1, 1.0), row(1, 3, 0.1, 1.0), row(0, 4, 0.1, 1.0)];
         let books = booked(rows, &BTreeMap::new());
-        assert_eq!(figures(&books)["agentcore.sessions"], 2.0);
+        assert_eq!(figures(&books)["agentcore.sessions"], billionths(2.0));
         let context = HostingContext { now: NOW, prices: UnitPrices::published(), vcpus: &BTreeMap::new() };
         let mut restored = HostedBooks::restored(books.save());
         restored.book(&row(2, 5, 0.1, 1.0), &context);
-        assert_eq!(figures(&restored)["agentcore.sessions"], 2.0, "also over a restart");
+        assert_eq!(figures(&restored)["agentcore.sessions"], billionths(2.0), "also over a restart");
     }
 
     #[test]

@@ -27,7 +27,7 @@ pub(super) struct Counts {
     pub(super) cache_write_1h: Option<u64>,
     pub(super) reasoning: Option<u64>,
     pub(super) total: Option<u64>,
-    /// `input` counts what was read from caches, as in the forms that follow OpenAI's.
+    /// `input` counts what was read from caches, as in the forms that follow that of `OpenAI`.
     pub(super) is_inclusive: bool,
 }
 

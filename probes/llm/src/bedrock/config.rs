@@ -6,7 +6,9 @@ use std::time::Duration;
 
 use serde::Deserialize;
 
-use super::Rules;
+use wattline_core::secret::Secret;
+
+use super::{Rules, log_groups};
 
 /// Where AWS's own logs of calls and of hosted agents are read, and how. By default nowhere.
 #[derive(Clone, Debug, PartialEq, Deserialize)]
@@ -54,6 +56,8 @@ pub struct CloudWatchConfig {
     pub profile: Option<String>,
     /// The address of CloudWatch Logs in place of the region's own.
     pub endpoint: Option<String>,
+    /// An HTTP proxy.
+    pub proxy: Option<Secret>,
     /// The time between two looks, from 10s to 1h. 5 min.
     #[serde(with = "humantime_serde")]
     pub interval: Duration,
@@ -75,6 +79,7 @@ impl Default for CloudWatchConfig {
             region: None,
             profile: None,
             endpoint: None,
+            proxy: None,
             interval: Duration::from_mins(5),
             late: Duration::from_mins(65),
             lookback: Duration::from_hours(1),
@@ -131,7 +136,9 @@ impl Config {
             let problem = format!("has {count}; a session has 0.1 to 256 vCPUs");
             return Err(ConfigError { key: "agent_vcpus", problem });
         }
-        Ok(())
+        log_groups::settings(&self.cloudwatch)
+            .map(|_settings| ())
+            .map_err(|problem| ConfigError { key: "cloudwatch.region", problem: format!("cannot be used: {problem}") })
     }
 }
 

@@ -188,12 +188,10 @@ fn walk(folder: &Path, depth: u32, found: &mut Vec<Candidate>, faults: &mut Vec<
         let path = entry.path();
         // Links are followed to files only: to folders they may go in a circle.
         match entry.file_type() {
-            Ok(kind) if kind.is_dir() => {
-                if depth < DEPTH_MAX && entry.file_name() != BODIES {
-                    walk(&path, depth + 1, found, faults);
-                }
+            Ok(kind) if kind.is_dir() && depth < DEPTH_MAX && entry.file_name() != BODIES => {
+                walk(&path, depth + 1, found, faults);
             }
-            Ok(_) if found.len() < 2 * FILES_MAX && is_read(&path) => match metadata(&path) {
+            Ok(kind) if !kind.is_dir() && found.len() < 2 * FILES_MAX && is_read(&path) => match metadata(&path) {
                 Ok(metadata) if metadata.is_file() => found.push(Candidate::new(path, &metadata)),
                 // It went between two looks, or is no file.
                 _ => {}

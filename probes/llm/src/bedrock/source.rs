@@ -1,8 +1,7 @@
 //! The task that reads files of records, and tells the pipeline.
 
 use std::collections::BTreeSet;
-use std::path::PathBuf;
-use std::sync::Arc;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use tokio::sync::oneshot;
@@ -12,9 +11,9 @@ use wattline_core::flow::{Outlet, Task};
 use wattline_core::reading::{Progress, SourceHealth, SourceState};
 use wattline_core::{Reading, Readings, Receiver, Signal, Telemetry, Text, Tick, queue};
 
-use super::Rules;
 use super::config::Config;
 use super::files::{self, FILES_MAX, Fault, Known, Seen, Step};
+use super::{Clock, Rules};
 use crate::journal::{Fold as _, Journal};
 
 /// The name in logs, in `doctor`, in `wattline.probe.up` and in `wattline.probe.errors`.
@@ -22,9 +21,6 @@ pub const FILES: &str = "bedrock.files";
 
 /// Faults that are remembered, so that each is told once.
 const TOLD_MAX: usize = 1000;
-
-/// Tells the time on both clocks.
-type Clock = Arc<dyn Fn() -> Tick + Send + Sync>;
 
 /// Reads files of Bedrock's and `AgentCore`'s logs as they come and grow.
 pub struct FileReceiver {
@@ -48,8 +44,8 @@ struct Scanner {
 
 impl FileReceiver {
     /// A reader of what `config` names. Where it has come to it keeps in `journal`; the steps up to `kept` are on the books.
-    pub fn new(config: &Config, journal: PathBuf, kept: u64, telemetry: Telemetry, clock: Clock) -> Self {
-        let (journal, known) = match Journal::open(journal.clone(), kept) {
+    pub fn new(config: &Config, journal: &Path, kept: u64, telemetry: Telemetry, clock: Clock) -> Self {
+        let (journal, known) = match Journal::open(journal.to_owned(), kept) {
             Ok((journal, known)) => (Some(journal), known),
             Err(error) => {
                 let path = journal.display();

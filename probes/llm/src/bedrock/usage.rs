@@ -1,6 +1,6 @@
 //! One row of the usage log of Bedrock `AgentCore`, read into [`AgentUsage`].
 //!
-//! A row is what one session used in about a second. Source: Amazon Bedrock AgentCore developer guide, "Usage logs"
+//! A row is what one session used in about a second. Source: Amazon Bedrock `AgentCore` developer guide, "Usage logs"
 //! (`USAGE_LOGS`), which names the length of the interval in two ways; rows may come an hour late.
 
 use serde_json::{Map, Value};

@@ -215,6 +215,35 @@ mod tests {
 
     use super::*;
 
+    #[tokio::test]
+    async fn calls_in_log_records_are_booked_once_of_all_agents() {
+        const RECORD: &str =
+            r#"{"schemaType":"ModelInvocationLog","modelId":"m","input":{"inputTokenCount":3},"output":{}}"#;
+        let wrapped =
+            |number: u8, inside: &[u8]| [&[number << 3 | 2, u8::try_from(inside.len()).unwrap()], inside].concat();
+        // Resource logs of one scope with one record, whose body is a text.
+        let request = wrapped(1, &wrapped(2, &wrapped(2, &wrapped(5, &wrapped(1, RECORD.as_bytes())))));
+        let (readings, mut inbox) = queue::bounded(9);
+        let outlet = Outlet { readings, relay: None };
+        let config = Config::default();
+        let intake = Intake::new(
+            &config,
+            outlet,
+            Telemetry::none(),
+            Arc::new(Tick::default),
+            Treatment { content: Content::Keep, enrich: None },
+            "us",
+        );
+        for is_booked in [false, true] {
+            intake.take(Signal::Logs, Bytes::from(request.clone()), is_booked).await.unwrap();
+        }
+        let taken: Vec<Readings> = std::iter::from_fn(|| inbox.try_next()).collect();
+        assert!(
+            matches!(taken.as_slice(), [one] if matches!(one.items.as_slice(), [Reading::Inference(_)])),
+            "{taken:?}"
+        );
+    }
+
     #[tokio::test(start_paused = true)]
     async fn a_destination_that_says_nothing_has_not_kept_it() {
         let (readings, _inbox) = queue::bounded(1);

@@ -1,6 +1,7 @@
 //! The source over restarts, clean and not.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use wattline_core::Timestamp;
 
@@ -53,7 +54,7 @@ impl Bench {
     /// One life of the agent: it looks once, and the books take the first `taken` readings.
     fn live(&self, books: &mut Books, taken: usize) -> SourceState {
         let journal = self.folder.path().join("bedrock.files");
-        let mut receiver = FileReceiver::new(&self.config, journal, books.step, Telemetry::none(), clock());
+        let mut receiver = FileReceiver::new(&self.config, &journal, books.step, Telemetry::none(), clock());
         let (out, mut inbox) = queue::bounded(10_000);
         let state = receiver.scanner.scan(&out, &CancellationToken::new());
         std::iter::from_fn(|| inbox.try_next()).take(taken).for_each(|readings| books.take(readings));
@@ -105,7 +106,7 @@ async fn it_runs_until_it_is_stopped() {
     let bench = Bench::new();
     bench.write("a.jsonl", 1..4);
     let journal = bench.folder.path().join("bedrock.files");
-    let receiver = Box::new(FileReceiver::new(&bench.config, journal, 0, Telemetry::none(), clock()));
+    let receiver = Box::new(FileReceiver::new(&bench.config, &journal, 0, Telemetry::none(), clock()));
     let (readings, mut inbox) = queue::bounded(10);
     let stop = CancellationToken::new();
     let running = tokio::spawn(receiver.run(Outlet { readings, relay: None }, stop.clone()));

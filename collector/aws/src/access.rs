@@ -14,11 +14,11 @@ use aws_smithy_http_client::{Connector, tls};
 use aws_smithy_runtime_api::client::http::{SharedHttpConnector, http_client_fn};
 use tokio::sync::Mutex;
 use tracing::{debug, warn};
+use wattline_core::secret::{Redaction, Secret};
+use wattline_core::words::chain;
 use wattline_core::{Seconds, Timestamp};
 
-use super::{Region, RegionError};
-use crate::secret::{Redaction, Secret};
-use crate::words::chain;
+use crate::{Region, RegionError};
 
 /// What a user may say about whom to be.
 #[derive(Clone, Debug, Default, PartialEq)]

@@ -8,7 +8,7 @@ use http::uri::InvalidUri;
 use http::{HeaderMap, HeaderName, HeaderValue, Uri};
 use wattline_core::Timestamp;
 
-use super::{Grant, Service};
+use crate::{Grant, Service};
 
 /// A POST request before it is signed.
 #[derive(Clone, Copy, Debug)]
@@ -58,8 +58,8 @@ impl Grant {
             return Err(SignError("the address has no host".to_owned()));
         }
         let signable = SignableRequest::new("POST", url, headers.iter().copied(), SignableBody::Bytes(body))
-            .map_err(|error| SignError(crate::words::chain(&error)))?;
-        let signed = sign(signable, &parameters).map_err(|error| SignError(crate::words::chain(&error)))?;
+            .map_err(|error| SignError(wattline_core::words::chain(&error)))?;
+        let signed = sign(signable, &parameters).map_err(|error| SignError(wattline_core::words::chain(&error)))?;
         let mut signature = HeaderMap::new();
         for (name, value) in signed.output().headers() {
             let name: HeaderName = name.parse().map_err(|_invalid| SignError("a header has no name".to_owned()))?;
@@ -77,7 +77,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::Secret;
+    use wattline_core::secret::Secret;
 
     fn grant(token: Option<&str>) -> Grant {
         let secret = Secret::new("wJalrXUtnFEMI/K7MDENG+bPxRfiCYEXAMPLEKEY");
