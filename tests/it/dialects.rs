@@ -25,29 +25,32 @@ const UNTOLD: &[(&str, [i64; 6], &str)] = &[
         [-1, -2828, 0, -5280, 0, 0],
         "no embeddings, and no cache write of a streamed Anthropic call",
     ),
-    ("openinference-bedrock", [0, 0, -8676, -5364, 0, -154], "no cache of a streamed InvokeModel"),
+    ("openinference-bedrock", [0, 0, -426, -626, 0, -154], "no cache of a streamed InvokeModel"),
     ("openinference-langchain", [-1, -2828, 0, -5084, 0, 0], "no embeddings, and no cache write of OpenAI"),
     ("openlit-anthropic", [0, 0, 0, 0, 0, -162], "no reasoning"),
-    ("openlit-bedrock", [-8, -60224, -25664, -15896, -2007, -154], "no streamed calls, no InvokeModel"),
+    ("openlit-bedrock", [-8, -34704, -9464, -6576, -2007, -154], "no streamed calls, no InvokeModel"),
     ("openlit-openai", [0, 0, 0, 0, 0, -154], "no reasoning of chat completions"),
     ("otel-bedrock", [0, 0, 0, 0, 0, -154], "Converse counts no reasoning"),
-    ("otel-botocore", [0, -28000, -17300, -10700, 0, -154], "no cache of InvokeModel, whose input leaves it out"),
+    ("otel-botocore", [0, -15012, -9050, -5962, 0, -154], "no cache of InvokeModel, whose input leaves it out"),
     ("otel-langchain", [-1, -2828, 0, 0, 0, 0], "no embeddings"),
-    ("otel-openai-v2", [-6, -28820, -25404, -15756, -2166, -364], "no responses API, no cache, no reasoning"),
+    ("otel-openai-v2", [-6, -28820, -17454, -11174, -2166, -364], "no responses API, no cache, no reasoning"),
     ("strands", [0, 0, 0, 0, 0, -808], "no reasoning"),
-    ("strands-1-10", [0, -14280, -17976, -11064, 0, -808], "no cache, which Bedrock's input leaves out; no reasoning"),
+    ("strands-1-10", [0, -1064, -876, -1276, 0, -808], "no cache, which Bedrock's input leaves out; no reasoning"),
     ("traceloop-anthropic", [0, 0, 0, 0, 4, -162], "a streamed answer has a token too many; no reasoning"),
-    ("traceloop-bedrock", [0, -14040, -8676, -5364, 0, -154], "no cache of a streamed InvokeModel"),
+    ("traceloop-bedrock", [0, -1052, -426, -626, 0, -154], "no cache of a streamed InvokeModel"),
     (
         "traceloop-langchain",
         [-1, -2828, 0, -5280, 0, -266],
         "no embeddings, no cache write when streamed, no reasoning",
     ),
-    ("traceloop-openai", [0, 0, 0, -15756, 0, 0], "no cache write"),
+    ("traceloop-openai", [0, 0, 0, -11174, 0, 0], "no cache write"),
     ("pydantic-ai", [0, 0, 0, 0, 0, -306], "no reasoning of a streamed answer of Anthropic"),
     ("twin-pydantic-ai-anthropic", [0, 0, 0, 0, 0, -306], "neither tells reasoning"),
     ("twin-strands-botocore", [0, 0, 0, 0, 0, -808], "neither tells reasoning"),
     ("twin-traceloop-sdk", [0, 0, 0, -5280, 0, 0], "neither tells the cache write of a streamed answer"),
+    ("vercel-ai-6", [0, 0, 0, 0, 0, -338], "no reasoning of Anthropic"),
+    ("vercel-ai-7", [0, 0, 0, 0, 0, -968], "no reasoning"),
+    ("vercel-ai-7-legacy", [0, 0, 0, 0, 0, -338], "no reasoning of Anthropic"),
 ];
 
 fn folder() -> PathBuf {
@@ -87,6 +90,31 @@ fn served(emitter: &str) -> Vec<Json> {
 fn counts(usage: &TokenUsage) -> [i64; 5] {
     let TokenUsage { input, output, cache_read, cache_write, cache_write_1h: _, reasoning } = *usage;
     [input, cache_read, cache_write, output, reasoning].map(|count| count.try_into().unwrap())
+}
+
+#[test]
+fn what_only_some_emitters_tell_is_read_where_it_is_told() {
+    let of = |emitter: &str, tells: fn(&Inference) -> bool| told(emitter).iter().filter(|call| tells(call)).count();
+    // Whole milliseconds of Strands, fractions of them of Vercel, seconds of others.
+    for emitter in ["strands", "vercel-ai-6", "otel-openai", "openlit-openai", "pydantic-ai"] {
+        assert!(of(emitter, |call| call.time_to_first_token.is_some()) > 0, "{emitter}: time to the first token");
+        assert!(told(emitter).iter().all(|call| call.time_to_first_token.is_none_or(|time| time <= call.duration)));
+    }
+    for emitter in ["pydantic-ai", "openinference-openai", "traceloop-openai", "vercel-ai-6"] {
+        assert!(
+            of(emitter, |call| call.tools.is_some_and(|tools| tools.bytes > 0)) > 0,
+            "{emitter}: definitions of tools"
+        );
+    }
+    for emitter in ["otel-openai", "openlit-openai", "vercel-ai-6", "otel-bedrock", "pydantic-ai", "litellm"] {
+        assert!(of(emitter, |call| call.finish_reason.is_some()) > 0, "{emitter}: why it ended");
+    }
+    for emitter in ["vercel-ai-6", "openinference-openai", "pydantic-ai", "langsmith-langchain"] {
+        assert!(of(emitter, |call| call.identity.prompt != 0) > 0, "{emitter}: a hash of what was said");
+    }
+    for emitter in ["pydantic-ai", "otel-langchain"] {
+        assert!(of(emitter, |call| call.key.agent.is_some()) > 0, "{emitter}: the agent");
+    }
 }
 
 #[test]

@@ -49,7 +49,7 @@ TIMES = 2
 # The calls after the last kill. Not one of them is lost in a kill, so that what they come to is known.
 LAST, LAST_REQUESTS = "last", 5
 
-TOKENS = "gen_ai.client.token.usage"
+TOKENS = "inference.tokens"
 INPUT, OUTPUT = ("gen_ai.token.type", "input"), ("gen_ai.token.type", "output")
 OPERATIONAL, EMBODIED = ("carbon.kind", "operational"), ("carbon.kind", "embodied")
 

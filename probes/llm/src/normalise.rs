@@ -219,8 +219,9 @@ impl<'a> SpanReader<'_, 'a> {
         };
         let asked = call.text(Name::RequestModel).map(model::named);
         let answered = call.text(Name::ResponseModel).map(model::named);
-        let provider = call.text(Name::Provider).filter(|name| !model::is_framework(name));
-        let provider = provider.or_else(|| asked.as_ref().and_then(model::Named::provider));
+        // Some name who made the model where they should name who serves it.
+        let provider = asked.as_ref().and_then(model::Named::provider);
+        let provider = provider.or_else(|| call.text(Name::Provider).filter(|name| !model::is_framework(name)));
         let region = region(call, origin.resource, provider);
         let region = region.or_else(|| answered.as_ref().or(asked.as_ref()).and_then(|model| model.region));
         let request_model = word(Name::RequestModel, asked.map(|model| model.name));
@@ -236,8 +237,7 @@ impl<'a> SpanReader<'_, 'a> {
                 Operation::Unknown(name) => word(Name::Operation, Some(name)).unwrap_or(Text::Static(UNKNOWN)),
             },
         };
-        let first_token = call.number(Name::FirstTokenSeconds);
-        let first_token = first_token.or_else(|| Some(call.number(Name::FirstTokenMilliseconds)? / 1000.0));
+        let first_token = call.first_token();
         Ok(Inference {
             request_model,
             time_to_first_token: first_token.map(Seconds::new).filter(|&time| time <= duration || is_doubtful),

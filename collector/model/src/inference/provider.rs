@@ -48,9 +48,12 @@ pub fn is_provider(name: &str) -> bool {
     Provider::find(name).is_some()
 }
 
-/// The provider's name as the table has it, for any of its names; else the name in lower case.
+/// The provider's name as the table has it, for any of its names, which may have a part of its service behind a dot
+/// (`openai.chat`); else the name in lower case.
 pub(super) fn canonical(name: &str) -> String {
-    Provider::find(name).map_or_else(|| name.trim().to_ascii_lowercase(), |provider| provider.name.to_owned())
+    let of_service = || name.split_once('.').and_then(|(provider, _)| Provider::find(provider));
+    let found = Provider::find(name).or_else(of_service);
+    found.map_or_else(|| name.trim().to_ascii_lowercase(), |provider| provider.name.to_owned())
 }
 
 impl Provider {
@@ -135,6 +138,8 @@ mod tests {
             ("mistral", "mistral_ai"),
             ("mistralai", "mistral_ai"),
             ("openai", "openai"),
+            ("amazon-bedrock", "aws.bedrock"),
+            ("google.generative-ai", "gcp.gemini"),
         ] {
             assert_eq!((canonical(alias).as_str(), is_provider(alias)), (name, true), "{alias}");
         }
@@ -142,5 +147,10 @@ mod tests {
             assert!(!is_provider(nobody), "{nobody}");
         }
         assert_eq!(canonical("Groq"), "groq");
+        assert_eq!(
+            (canonical("openai.responses"), canonical("anthropic.messages")),
+            ("openai".into(), "anthropic".into())
+        );
+        assert_eq!(canonical("groq.chat"), "groq.chat", "nobody knows what it names");
     }
 }

@@ -33,6 +33,8 @@ pub(super) enum Name {
     ResponseId,
     FirstTokenSeconds,
     FirstTokenMilliseconds,
+    /// In whole milliseconds, as Strands tells it, or in seconds with a fraction, as OpenLIT does.
+    FirstToken,
     /// Of a log record, which has no begin and end of its own.
     DurationMilliseconds,
     /// Definitions of tools: a list, or its JSON.
@@ -188,8 +190,9 @@ const NAMES: &[(&str, Name)] = &[
     ("gen_ai.response.time_to_first_chunk", Name::FirstTokenSeconds),
     ("gen_ai.response.time_to_first_token", Name::FirstTokenSeconds),
     ("gen_ai.latency.time_to_first_token", Name::FirstTokenSeconds), // vLLM, SGLang
+    ("gen_ai.client.operation.time_to_first_chunk", Name::FirstTokenSeconds), // pydantic-ai, Vercel 7
     ("ai.response.msToFirstChunk", Name::FirstTokenMilliseconds),
-    ("gen_ai.server.time_to_first_token", Name::FirstTokenMilliseconds), // Strands
+    ("gen_ai.server.time_to_first_token", Name::FirstToken),
     ("gen_ai.tool.definitions", Name::ToolDefinitions),
     ("ai.prompt.tools", Name::ToolDefinitions),
     ("gen_ai.agent.tools", Name::ToolNames), // Strands
@@ -428,6 +431,17 @@ impl<'a> Call<'a> {
             _ => return None,
         };
         Some(number).filter(|number| number.is_finite() && *number >= 0.0)
+    }
+
+    /// The time to the first token in seconds, if it is told.
+    pub(super) fn first_token(&self) -> Option<f64> {
+        let in_seconds = self.number(Name::FirstTokenSeconds);
+        let in_milliseconds = || Some(self.number(Name::FirstTokenMilliseconds)? / 1000.0);
+        let either = || match self.value(Name::FirstToken)? {
+            AnyValue::Int(_) => Some(self.number(Name::FirstToken)? / 1000.0),
+            _ => self.number(Name::FirstToken),
+        };
+        in_seconds.or_else(in_milliseconds).or_else(either)
     }
 
     /// A hash of what was said to the model, in the order in which it is told; `None` where it is not told.

@@ -28,18 +28,25 @@ pub(crate) enum CachedInput {
     Beside,
 }
 
-/// Emitters whose counts do not tell whether their input has cached tokens in it, by the beginning of the scope's name.
-/// The longest that fits counts. Each line was seen in what the emitter sent (`docs/dialects.md`); emitters change
-/// between versions, so that what the counts themselves say comes first.
+/// Emitters whose counts do not tell whether their input has cached tokens in it, by the name of their scope, or by how it
+/// begins, up to a dot. The longest that fits counts. Each was seen in what it sent (`docs/dialects.md`); emitters change
+/// between versions, so that what the counts themselves say comes first. Strands is not here: it says the one in one
+/// version and the other in another.
 const EMITTERS: &[(&str, CachedInput)] = &[
     ("opentelemetry.instrumentation.", CachedInput::Within),
     ("opentelemetry.instrumentation.bedrock", CachedInput::Beside), // OpenLLMetry; its total leaves them out, too
-    ("opentelemetry.instrumentation.genai.bedrock", CachedInput::Within),
+    ("opentelemetry.instrumentation.genai.bedrock", CachedInput::Beside),
+    ("opentelemetry.instrumentation.botocore.bedrock-runtime", CachedInput::Beside),
     ("openinference.instrumentation.", CachedInput::Within),
     ("openlit.instrumentation.", CachedInput::Within),
+    ("openlit.instrumentation.anthropic", CachedInput::Beside),
     ("openlit.instrumentation.bedrock", CachedInput::Beside),
     ("com.anthropic.sdk.", CachedInput::Within),
+    ("langsmith", CachedInput::Within),
+    ("litellm", CachedInput::Within),
     ("pydantic-ai", CachedInput::Within),
+    ("ai", CachedInput::Within),     // Vercel
+    ("gen_ai", CachedInput::Within), // Vercel
 ];
 
 /// What the counts of a call are, and whether it could not be decided if its input has cached tokens in it.
@@ -71,7 +78,8 @@ pub(super) fn usage_of(call: &Call<'_>, emitter: Option<CachedInput>) -> Result<
 }
 
 fn of_emitter(scope: &str) -> Option<CachedInput> {
-    let known = EMITTERS.iter().filter(|(beginning, _)| scope.starts_with(beginning));
+    let fits = |name: &str| scope == name || (name.ends_with('.') && scope.starts_with(name));
+    let known = EMITTERS.iter().filter(|(name, _)| fits(name));
     known.max_by_key(|(beginning, _)| beginning.len()).map(|(_, rule)| *rule)
 }
 
@@ -191,6 +199,26 @@ mod tests {
             assert_eq!(input(counts, None), (100, 20, true));
         }
         assert_eq!(input(Counts { cache_read: 0, cache_write: 0, ..ONE }, None), (100, 20, false));
+    }
+
+    #[test]
+    fn emitters_are_told_apart_by_their_scope() {
+        for (scope, expected) in [
+            ("opentelemetry.instrumentation.openai.v1", Some(CachedInput::Within)),
+            ("opentelemetry.instrumentation.anthropic", Some(CachedInput::Within)),
+            ("opentelemetry.instrumentation.bedrock", Some(CachedInput::Beside)),
+            ("opentelemetry.instrumentation.genai.anthropic", Some(CachedInput::Within)),
+            ("opentelemetry.instrumentation.genai.bedrock", Some(CachedInput::Beside)),
+            ("opentelemetry.instrumentation.botocore.bedrock-runtime", Some(CachedInput::Beside)),
+            ("openlit.instrumentation.openai", Some(CachedInput::Within)),
+            ("openlit.instrumentation.anthropic", Some(CachedInput::Beside)),
+            ("ai", Some(CachedInput::Within)),
+            ("ai-of-mine", None),
+            ("strands.telemetry.tracer", None),
+            ("", None),
+        ] {
+            assert_eq!(of_emitter(scope), expected, "{scope}");
+        }
     }
 
     #[test]
