@@ -54,6 +54,7 @@ pub struct Saved {
     /// How far each source has read: its last step that is on these books.
     #[serde(default)]
     progress: BTreeMap<String, u64>,
+    #[serde(default)]
     engines: SavedEngines,
 }
 
