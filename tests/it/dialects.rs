@@ -76,7 +76,7 @@ fn told(emitter: &str) -> Vec<Inference> {
             calls.extend(twins.take(call, Instant::default()));
         }
     }
-    calls.extend(std::iter::from_fn(|| twins.next()));
+    calls.extend(std::iter::from_fn(|| twins.release()));
     calls.into_iter().map(|call| *call).collect()
 }
 

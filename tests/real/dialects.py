@@ -33,10 +33,12 @@ PROVIDERS = {"openai": "openai", "anthropic": "anthropic", "bedrock": "aws"}
 
 @dataclass(frozen=True)
 class Figures:
-    """What the calls of one emitter come to. A call that failed has no tokens, so that there is nothing to book."""
+    """What the calls of one emitter come to, but for those that failed: not every emitter tells of these."""
 
     calls: int = 0
     input_tokens: int = 0
+    cache_read_tokens: int = 0
+    cache_write_tokens: int = 0
     output_tokens: int = 0
     nano_dollars: int = 0
 
@@ -96,6 +98,8 @@ def _figures(emitter: Emitter, served: list[Served], at: datetime) -> Figures:
         sums = Figures(
             calls=sums.calls + 1,
             input_tokens=sums.input_tokens + told.input,
+            cache_read_tokens=sums.cache_read_tokens + told.cache_read,
+            cache_write_tokens=sums.cache_write_tokens + told.cache_write,
             output_tokens=sums.output_tokens + told.output,
             nano_dollars=sums.nano_dollars + _nano_dollars(told, at),
         )
@@ -143,11 +147,11 @@ def _booked(agent: Wattline) -> dict[str, Figures]:
 
 def _key(name: str, labels: dict[str, str]) -> str | None:
     match name, labels.get("gen_ai_token_type"):
-        case "inference_calls_total", _:
+        case "inference_calls_total", _ if "error_type" not in labels:
             return "calls"
         case "inference_cost_usd_total", _:
             return "nano_dollars"
-        case "gen_ai_client_token_usage_sum", ("input" | "output") as kind:
+        case "inference_tokens_total", ("input" | "cache_read" | "cache_write" | "output") as kind:
             return f"{kind}_tokens"
     return None
 

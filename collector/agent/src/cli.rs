@@ -238,7 +238,7 @@ pub struct ReportArgs {
 #[derive(Clone, Debug, Args)]
 pub struct ReplayArgs {
     /// Files, and folders of them: OTLP requests (protobuf, JSON, JSON lines), Amazon Bedrock's invocation log and
-    /// AgentCore's usage log (JSON lines), expositions of inference engines; each as it is or compressed by gzip or zstd.
+    /// `AgentCore`'s usage log (JSON lines), expositions of inference engines; each as it is or compressed by gzip or zstd.
     #[arg(required = true, value_name = "FILE")]
     pub files: Vec<PathBuf>,
 

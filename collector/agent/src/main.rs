@@ -168,7 +168,7 @@ fn start(common: &Common, mut config: Config) -> Result<ExitCode, Failure> {
     let outcome = runtime.block_on(async move {
         let (reports, shown) = watch::channel(None);
         let drawn = screen.then(|| tokio::spawn(screen::draw(shown, warnings, SCREEN_WORKLOADS)));
-        run::run(path, config, inventory, logs, screen.then_some(reports)).await?;
+        Box::pin(run::run(path, config, inventory, logs, screen.then_some(reports))).await?;
         if let Some(drawn) = drawn {
             drawn.await.context("the screen failed")?;
         }

@@ -284,7 +284,7 @@ impl Pipeline {
 
     /// Closes the open window, however short, and books what waits. False when there was no window.
     pub fn settle_now(&mut self, now: Timestamp) -> bool {
-        while let Some(call) = self.twins.next() {
+        while let Some(call) = self.twins.release() {
             self.book(&call, now);
         }
         self.advance();

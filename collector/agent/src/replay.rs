@@ -52,14 +52,9 @@ pub fn replay(config: &Config, args: &ReplayArgs) -> Result<Replayed> {
 }
 
 fn in_vain(left_out: &BTreeMap<&'static str, u64>, notes: &[String]) -> String {
-    let mut message = "no call of a language model is in these files".to_owned();
-    for (reason, count) in left_out {
-        message.push_str(&format!("; {count} left out: {reason}"));
-    }
-    for note in notes {
-        message.push_str(&format!("; {note}"));
-    }
-    message
+    let left_out = left_out.iter().map(|(reason, count)| format!("{count} left out: {reason}"));
+    let why: Vec<String> = left_out.chain(notes.iter().cloned()).collect();
+    format!("no call of a language model is in these files; {}", why.join("; "))
 }
 
 /// The books of a replay, told by the day.

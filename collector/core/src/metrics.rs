@@ -85,7 +85,7 @@ metrics! {
     INFERENCE_CALLS: Counter<Count> = "inference.calls" in "{call}" [ERROR_TYPE];
     /// Calls of which something is not known, by what: a figure that no table has, or what their senders leave open.
     INFERENCE_UNKNOWN: Counter<Count> = "inference.unknown" in "{call}" [WATTLINE_REASON];
-    /// Tokens of calls. Input includes cache_read and cache_write, output includes reasoning.
+    /// Tokens of calls by type. Input includes what was read from and written to caches, output includes reasoning.
     INFERENCE_TOKENS: Counter<Tokens> = "inference.tokens" [GEN_AI_TOKEN_TYPE];
     /// Calls by why they ended, in the provider's words.
     INFERENCE_FINISHES: Counter<Count> = "inference.finishes" in "{call}" [INFERENCE_FINISH_REASON];

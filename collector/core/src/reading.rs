@@ -594,23 +594,23 @@ impl Inference {
 impl Inference {
     /// Takes over from another account of the same call what this one does not tell.
     pub fn complete(&mut self, other: &Self) {
-        fn fill<T: Clone>(own: &mut Option<T>, other: &Option<T>) {
+        fn fill<T: Clone>(own: &mut Option<T>, other: Option<&T>) {
             if own.is_none() {
-                own.clone_from(other);
+                *own = other.cloned();
             }
         }
         if &*self.key.provider == "unknown" {
             self.key.provider = other.key.provider.clone();
         }
-        fill(&mut self.key.agent, &other.key.agent);
-        fill(&mut self.request_model, &other.request_model);
-        fill(&mut self.time_to_first_token, &other.time_to_first_token);
-        fill(&mut self.finish_reason, &other.finish_reason);
-        fill(&mut self.tools, &other.tools);
-        fill(&mut self.region, &other.region);
-        fill(&mut self.server_address, &other.server_address);
-        fill(&mut self.service_tier, &other.service_tier);
-        fill(&mut self.error, &other.error);
+        fill(&mut self.key.agent, other.key.agent.as_ref());
+        fill(&mut self.request_model, other.request_model.as_ref());
+        fill(&mut self.time_to_first_token, other.time_to_first_token.as_ref());
+        fill(&mut self.finish_reason, other.finish_reason.as_ref());
+        fill(&mut self.tools, other.tools.as_ref());
+        fill(&mut self.region, other.region.as_ref());
+        fill(&mut self.server_address, other.server_address.as_ref());
+        fill(&mut self.service_tier, other.service_tier.as_ref());
+        fill(&mut self.error, other.error.as_ref());
         for (own, other) in
             [(&mut self.identity.response, other.identity.response), (&mut self.identity.prompt, other.identity.prompt)]
         {

@@ -1,7 +1,7 @@
 //! Adds attributes to relayed spans. Everything else stays byte for byte; only the lengths of the messages around are
 //! written anew.
 
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 use std::convert::Infallible;
 
 use crate::protobuf::{Error, Reader, put_bytes, put_key, put_message};
@@ -29,7 +29,10 @@ const ATTRIBUTES: u32 = 9;
 
 /// An export request of spans with attributes added behind those that its spans bear; `None` where none of them is
 /// named. `request` is one that [`check`](crate::schema::check) has passed.
-pub fn with_attributes(request: &[u8], attributes: &HashMap<SpanId, Vec<Attribute>>) -> Result<Option<Vec<u8>>, Error> {
+pub fn with_attributes(
+    request: &[u8],
+    attributes: &BTreeMap<SpanId, Vec<Attribute>>,
+) -> Result<Option<Vec<u8>>, Error> {
     let mut out = Vec::with_capacity(request.len() + 256 * attributes.len());
     Ok(rewrite(Reader::new(request), &TO_SPANS, attributes, &mut out)?.then_some(out))
 }
@@ -38,7 +41,7 @@ pub fn with_attributes(request: &[u8], attributes: &HashMap<SpanId, Vec<Attribut
 fn rewrite(
     mut reader: Reader<'_>,
     path: &[u32],
-    attributes: &HashMap<SpanId, Vec<Attribute>>,
+    attributes: &BTreeMap<SpanId, Vec<Attribute>>,
     out: &mut Vec<u8>,
 ) -> Result<bool, Error> {
     let Some((inner, path)) = path.split_first() else {
@@ -147,7 +150,7 @@ mod tests {
             named in prop::collection::btree_set(1u8..20, 0..6),
         ) {
             let added = vec![("energy", Value::Number(1.5)), ("method", Value::Text("modelled".to_owned()))];
-            let attributes: HashMap<_, _> = named.iter().map(|name| (id(*name), added.clone())).collect();
+            let attributes: BTreeMap<_, _> = named.iter().map(|name| (id(*name), added.clone())).collect();
             let mut expected = request(&groups);
             let bytes = expected.encode_to_vec();
             let told = with_attributes(&bytes, &attributes).unwrap();
@@ -172,7 +175,7 @@ mod tests {
 
         #[test]
         fn any_bytes_are_read_or_refused(bytes in prop::collection::vec(any::<u8>(), 0..200)) {
-            let attributes = HashMap::from([((0, 0), vec![("energy", Value::Number(1.0))])]);
+            let attributes = BTreeMap::from([((0, 0), vec![("energy", Value::Number(1.0))])]);
             let _told = with_attributes(&bytes, &attributes);
         }
     }

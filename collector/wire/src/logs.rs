@@ -75,7 +75,7 @@ impl<'a> LogRecord<'a> {
     }
 }
 
-fn records_of_resource<'a>(group: Message<'a>) -> impl Iterator<Item = Result<LogRecord<'a>, Error>> {
+fn records_of_resource(group: Message<'_>) -> impl Iterator<Item = Result<LogRecord<'_>, Error>> {
     let resource = group.clone().and_then(|(_, fields)| last_message(fields, 1));
     each(group, 2).flat_map(move |scope| {
         let resource = resource.clone();

@@ -146,21 +146,23 @@ mod tests {
 
     use super::*;
 
-    #[test]
-    fn counters_and_histograms_are_read_with_their_sums_and_attributes() {
-        let label = || {
-            let value = Some(AnyValue { value: Some(any_value::Value::StringValue("input".to_owned())) });
-            vec![KeyValue { key: "type".to_owned(), value, ..Default::default() }]
-        };
-        let number = |value| NumberDataPoint {
+    fn label() -> Vec<KeyValue> {
+        let value = Some(AnyValue { value: Some(any_value::Value::StringValue("input".to_owned())) });
+        vec![KeyValue { key: "type".to_owned(), value, ..Default::default() }]
+    }
+
+    fn number(value: number_data_point::Value) -> NumberDataPoint {
+        NumberDataPoint {
             attributes: label(),
             start_time_unix_nano: 1,
             time_unix_nano: 2,
             value: Some(value),
             ..Default::default()
-        };
+        }
+    }
+
+    fn metrics() -> Vec<Metric> {
         let metric = |name: &str, data| Metric { name: name.to_owned(), data: Some(data), ..Default::default() };
-        let numbers = vec![number(number_data_point::Value::AsInt(5)), number(number_data_point::Value::AsDouble(1.5))];
         let plain = HistogramDataPoint {
             attributes: label(),
             count: 3,
@@ -177,29 +179,24 @@ mod tests {
             time_unix_nano: 2,
             ..Default::default()
         };
-        let metrics = vec![
-            metric(
-                "sum",
-                metric::Data::Sum(Sum { data_points: numbers, aggregation_temporality: 1, is_monotonic: true }),
-            ),
-            metric(
-                "plain",
-                metric::Data::Histogram(Histogram { data_points: vec![plain], aggregation_temporality: 2 }),
-            ),
-            metric(
-                "exponential",
-                metric::Data::ExponentialHistogram(ExponentialHistogram {
-                    data_points: vec![exponential],
-                    aggregation_temporality: 1,
-                }),
-            ),
-            metric(
-                "gauge",
-                metric::Data::Gauge(Gauge { data_points: vec![number(number_data_point::Value::AsInt(9))] }),
-            ),
+        let data_points =
+            vec![number(number_data_point::Value::AsInt(5)), number(number_data_point::Value::AsDouble(1.5))];
+        let sum = Sum { data_points, aggregation_temporality: 1, is_monotonic: true };
+        let histogram = Histogram { data_points: vec![plain], aggregation_temporality: 2 };
+        let exponential = ExponentialHistogram { data_points: vec![exponential], aggregation_temporality: 1 };
+        let gauge = Gauge { data_points: vec![number(number_data_point::Value::AsInt(9))] };
+        vec![
+            metric("sum", metric::Data::Sum(sum)),
+            metric("plain", metric::Data::Histogram(histogram)),
+            metric("exponential", metric::Data::ExponentialHistogram(exponential)),
+            metric("gauge", metric::Data::Gauge(gauge)),
             metric("unwanted", metric::Data::Sum(Sum::default())),
-        ];
-        let scope_metrics = vec![ScopeMetrics { metrics, ..Default::default() }];
+        ]
+    }
+
+    #[test]
+    fn counters_and_histograms_are_read_with_their_sums_and_attributes() {
+        let scope_metrics = vec![ScopeMetrics { metrics: metrics(), ..Default::default() }];
         let resource_metrics = vec![ResourceMetrics { scope_metrics, ..Default::default() }];
         let request = ExportMetricsServiceRequest { resource_metrics }.encode_to_vec();
         let mut told = Vec::new();

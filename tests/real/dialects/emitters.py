@@ -74,7 +74,6 @@ GAPS = {
     "openinference-langchain": (EMBEDDING, Gap(Fault.NO_CACHE_WRITE, "openai", "cached", False)),
     "langsmith-langchain": (EMBEDDING,),
     "strands-1-10": (Gap(Fault.NO_CACHED_INPUT, "anthropic", "cached"), Gap(Fault.NO_CACHE, "openai", "cached")),
-    "litellm": (Gap(Fault.NO_CACHE, step="cached"),),
 }
 
 

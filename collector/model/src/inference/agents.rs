@@ -4,7 +4,7 @@
 //! tool, for the tool; in the rest it works itself. What is below it is what has its trace. Calls and tools are told
 //! before the run that they belong to, and a run waits a little for those that come late.
 
-use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
@@ -36,7 +36,7 @@ const MAX_TOOLS: usize = 64;
 pub struct AgentBooks {
     entries: BTreeMap<AgentKey, Entry>,
     waiting: VecDeque<(Tick, Box<AgentActivity>)>,
-    traces: HashMap<u128, Vec<Part>>,
+    traces: BTreeMap<u128, Vec<Part>>,
     /// The traces in the order in which they were first heard of.
     order: VecDeque<u128>,
 }

@@ -27,7 +27,7 @@ pub(super) const MILLION: u64 = 1_000_000;
 /// A call seen stands for no more than this many.
 const MOST_CALLS: f64 = 1e6;
 
-/// Bytes of JSON that make one token: the rule of thumb of OpenAI's and Anthropic's documentation for English.
+/// Bytes of JSON that make one token: the rule of thumb of `OpenAI`'s and Anthropic's documentation for English.
 const BYTES_OF_A_TOKEN: f64 = 4.0;
 
 /// The word for what is beyond a limit, as the semantic conventions have it for `error.type`.

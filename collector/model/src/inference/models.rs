@@ -26,6 +26,11 @@ const ONLY_SOLD: &[&str] = &[
     "gemini-",
     "nova-",
     "titan-",
+    "text-embedding-",
+    "embed-english-",
+    "embed-multilingual-",
+    "embed-v",
+    "voyage-",
 ];
 
 /// The same for names so short that only the whole first word counts.

@@ -118,7 +118,11 @@ impl TokenPrices {
             return (Ok(Rates::own(own)), true);
         }
         let mut answer = (Err(NoPrice::UnknownModel), true);
-        for model in names() {
+        // An instrumentation cuts off who made a model of Amazon Bedrock. Amazon's own are listed with it only.
+        let is_cut =
+            |model: &&str| list::seller(sale.provider) == AWS && AMAZONS.iter().any(|own| model.starts_with(own));
+        let whole = names().find(is_cut).map(|model| format!("amazon.{model}"));
+        for model in names().chain(whole.as_deref()) {
             answer = match Listed::find(sale.provider, model, tier, sale.at) {
                 Ok(listed) if listed.lasts(half_hour) => (listed.rates(), true),
                 Ok(listed) => (listed.rates(), false),
@@ -131,6 +135,11 @@ impl TokenPrices {
         answer
     }
 }
+
+/// What the price list calls Amazon Bedrock.
+const AWS: &str = "aws";
+/// How the names of Amazon's own models begin.
+const AMAZONS: [&str; 2] = ["nova-", "titan-"];
 
 /// Decodes the published table now, which takes tens of milliseconds, and not with the first call. The agent leaves it to
 /// the first call: most machines see none, and the table takes memory. Benchmarks must not measure it.

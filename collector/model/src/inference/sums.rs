@@ -3,7 +3,7 @@
 //! A call is booked by its span, else by its log record; an application that sends neither is booked by its metrics. So a
 //! service of which a span or a record was seen is never booked by metrics: they would tell the same again.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet};
 
 use wattline_core::reading::{TokenKind, TokenSum, TokenUsage};
 use wattline_core::{Text, Timestamp};
@@ -16,7 +16,7 @@ const MOST_SERVICES: usize = 8_192;
 /// The series of applications' metrics, and who needs none.
 #[derive(Debug, Default)]
 pub struct TokenSums {
-    series: HashMap<u64, Seen>,
+    series: BTreeMap<u64, Seen>,
     /// Services of which spans or log records tell.
     told_of: BTreeSet<Text>,
     left_out: u64,

@@ -33,7 +33,7 @@ pub(super) enum Name {
     ResponseId,
     FirstTokenSeconds,
     FirstTokenMilliseconds,
-    /// In whole milliseconds, as Strands tells it, or in seconds with a fraction, as OpenLIT does.
+    /// In whole milliseconds, as Strands tells it, or in seconds with a fraction, as `OpenLIT` does.
     FirstToken,
     /// Of a log record, which has no begin and end of its own.
     DurationMilliseconds,

@@ -75,7 +75,6 @@ const MARKS: [&[u8]; 4] = [b"gen_ai.client.", b"claude_code.token", b"codex.turn
 impl Normaliser {
     /// Reads the sums of tokens out of an export request of metrics. Most requests have none, and are searched for a few
     /// words only.
-    #[expect(clippy::unused_self, reason = "what reads spans and records reads points, too")]
     pub fn sums(&self, request: &[u8], now: Timestamp) -> Result<Vec<TokenSum>, Error> {
         let mut sums = Vec::new();
         if MARKS.iter().any(|mark| memmem::find(request, mark).is_some()) {
@@ -211,7 +210,7 @@ mod tests {
     fn the_types_of_tokens_are_told_apart() {
         let kinds = |name, label: &'static str, words: &[&'static str]| -> Vec<TokenKind> {
             let labels: Vec<_> = words.iter().map(|word| [(label, *word), ("model", "m")]).collect();
-            let labels: Vec<&[(&str, &str)]> = labels.iter().map(|labels| labels.as_slice()).collect();
+            let labels: Vec<&[(&str, &str)]> = labels.iter().map(<[_; 2]>::as_slice).collect();
             read(name, &labels).iter().map(|sum| sum.kind).collect()
         };
         assert_eq!(

@@ -244,6 +244,22 @@ fn any_time() -> impl Strategy<Value = Timestamp> {
     })
 }
 
+#[test]
+fn amazons_own_models_are_found_without_their_maker() {
+    let prices = TokenPrices::default();
+    let of = |provider, model| {
+        let sale = Sale { provider, model, asked: None, tier: None, at: AUTUMN_2026 };
+        prices.price(&sale, &tokens(1_000_000, 0, 0, 0))
+    };
+    for (cut, whole) in
+        [("titan-embed-text-v2:0", "amazon.titan-embed-text-v2:0"), ("nova-lite-v1:0", "amazon.nova-lite-v1:0")]
+    {
+        assert!(of("aws.bedrock", whole).is_ok());
+        assert_eq!(of("aws.bedrock", cut), of("aws.bedrock", whole));
+    }
+    assert_eq!(of("openai", "titan-embed-text-v2:0"), Err(NoPrice::UnknownModel));
+}
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(500))]
 

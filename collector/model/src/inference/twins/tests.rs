@@ -28,7 +28,7 @@ fn decided(accounts: impl IntoIterator<Item = Inference>) -> Vec<Inference> {
     for account in accounts {
         calls.extend(twins.take(Box::new(account), Instant::default()));
     }
-    calls.extend(std::iter::from_fn(|| twins.next()));
+    calls.extend(std::iter::from_fn(|| twins.release()));
     calls.into_iter().map(|call| *call).collect()
 }
 
