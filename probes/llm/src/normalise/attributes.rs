@@ -6,6 +6,7 @@ use std::hash::{BuildHasher, Hasher, RandomState};
 
 use serde::de::IgnoredAny;
 use serde_json::{Map, Value as Json};
+use wattline_core::metrics;
 use wattline_core::reading::ToolDefinitions;
 use wattline_wire::protobuf::Error;
 use wattline_wire::trace::{AnyValue, Attribute, Attributes, Span};
@@ -190,7 +191,7 @@ const NAMES: &[(&str, Name)] = &[
     ("gen_ai.response.time_to_first_chunk", Name::FirstTokenSeconds),
     ("gen_ai.response.time_to_first_token", Name::FirstTokenSeconds),
     ("gen_ai.latency.time_to_first_token", Name::FirstTokenSeconds), // vLLM, SGLang
-    ("gen_ai.client.operation.time_to_first_chunk", Name::FirstTokenSeconds), // pydantic-ai, Vercel 7
+    (metrics::GEN_AI_FIRST_CHUNK.descriptor().name, Name::FirstTokenSeconds), // pydantic-ai, Vercel 7
     ("ai.response.msToFirstChunk", Name::FirstTokenMilliseconds),
     ("gen_ai.server.time_to_first_token", Name::FirstToken),
     ("gen_ai.tool.definitions", Name::ToolDefinitions),

@@ -5,7 +5,7 @@
 use memchr::memmem;
 use wattline_core::reading::{TokenKind, TokenSum};
 use wattline_core::subject::InferenceKey;
-use wattline_core::{Text, Timestamp};
+use wattline_core::{Text, Timestamp, metrics};
 use wattline_wire::points::{Point, points};
 use wattline_wire::protobuf::Error;
 use wattline_wire::trace::{AnyValue, Attributes};
@@ -32,21 +32,21 @@ enum Kind {
 /// Sources: the semantic conventions for generative AI up to 1.41 and their working copy; Anthropic, "Monitoring usage" of
 /// Claude Code; openai/codex, `codex-rs/otel`; google-gemini/gemini-cli, `docs/telemetry.md`.
 static SUMS: &[Sum] = &[
-    Sum { name: "gen_ai.client.token.usage", provider: None, kind: Kind::Label("gen_ai.token.type") },
-    Sum { name: "gen_ai.client.inference.usage.input_tokens", provider: None, kind: Kind::Of(TokenKind::Input) },
-    Sum { name: "gen_ai.client.inference.usage.output_tokens", provider: None, kind: Kind::Of(TokenKind::Output) },
+    Sum { name: metrics::GEN_AI_TOKEN_USAGE.descriptor().name, provider: None, kind: Kind::Label("gen_ai.token.type") },
+    Sum { name: metrics::GEN_AI_USAGE_INPUT.descriptor().name, provider: None, kind: Kind::Of(TokenKind::Input) },
+    Sum { name: metrics::GEN_AI_USAGE_OUTPUT.descriptor().name, provider: None, kind: Kind::Of(TokenKind::Output) },
     Sum {
-        name: "gen_ai.client.inference.usage.cache_read.input_tokens",
+        name: metrics::GEN_AI_USAGE_CACHE_READ.descriptor().name,
         provider: None,
         kind: Kind::Of(TokenKind::CacheRead),
     },
     Sum {
-        name: "gen_ai.client.inference.usage.cache_write.input_tokens",
+        name: metrics::GEN_AI_USAGE_CACHE_WRITE.descriptor().name,
         provider: None,
         kind: Kind::Of(TokenKind::CacheWrite),
     },
     Sum {
-        name: "gen_ai.client.inference.usage.reasoning.output_tokens",
+        name: metrics::GEN_AI_USAGE_REASONING.descriptor().name,
         provider: None,
         kind: Kind::Of(TokenKind::Reasoning),
     },
