@@ -193,7 +193,7 @@ const NAMES: &[(&str, Name)] = &[
     ("gen_ai.latency.time_to_first_token", Name::FirstTokenSeconds), // vLLM, SGLang
     (metrics::GEN_AI_FIRST_CHUNK.descriptor().name, Name::FirstTokenSeconds), // pydantic-ai, Vercel 7
     ("ai.response.msToFirstChunk", Name::FirstTokenMilliseconds),
-    ("gen_ai.server.time_to_first_token", Name::FirstToken),
+    (metrics::GEN_AI_SERVER_FIRST_TOKEN.descriptor().name, Name::FirstToken),
     ("gen_ai.tool.definitions", Name::ToolDefinitions),
     ("ai.prompt.tools", Name::ToolDefinitions),
     ("gen_ai.agent.tools", Name::ToolNames), // Strands
