@@ -20,9 +20,27 @@ ONLY_AFTER_AN_EVENT = {
     "wattline.workloads.folded": "there are more workloads than are told apart",
     "wattline.destination.cost.usd": "a destination has a price",
     "inference.unknown": "a call's model is in no table",
+    "inference.finishes": "a call told why it ended",
+    "inference.repeats": "something was said twice",
+    "inference.tools.defined": "a call told of tools",
+    "inference.tools.tokens": "a call told of tools",
+    "inference.twins": "a call was told of twice",
+    "inference.twins.unawaited": "too many calls waited",
+    "gen_ai.client.operation.time_to_first_chunk": "a call was streamed",
     "carbon.intensity.marginal": "a provider tells of marginal electricity",
     "host.carbon.market": "a contract's factor is configured",
     "host.water": "water is configured",
+}
+
+# The same by how names begin.
+ONLY_WITH = {
+    "agent.": "an agent ran",
+    "agentcore.": "a usage log was read",
+    "engine.": "an engine was asked",
+    "gen_ai.client.inference.": "the names of the next conventions are asked for",
+    "gen_ai.execute_tool.": "an agent ran a tool",
+    "gen_ai.invoke_agent.": "an agent ran",
+    "gen_ai.server.": "an engine was asked",
 }
 
 # Metrics about calls of language models, which come when there were calls.
@@ -36,6 +54,7 @@ def metrics(table: set[str], calls: bool) -> set[str]:
         name
         for name in table
         if name not in ONLY_AFTER_AN_EVENT
+        and not name.startswith(tuple(ONLY_WITH))
         and not any(name.startswith(prefix) for prefix in absent)
         and (calls or not name.startswith(ONLY_WITH_CALLS))
     }

@@ -92,7 +92,7 @@ def _botocores(request: dict) -> dict[str, str]:
 
 def _misplaced() -> list[str]:
     """Regions whose domain is another than that of the table in place.rs."""
-    source = (wattline.ROOT / "exporters" / "delivery" / "src" / "aws" / "place.rs").read_text()
+    source = (wattline.ROOT / "collector" / "aws" / "src" / "place.rs").read_text()
     rows = source.split("const PARTITIONS", 1)[1].split("= [", 1)[1].split("];", 1)[0]
     prefixes: list[tuple[str, str]] = re.findall(r'\("([a-z-]+)", "([a-z0-9.-]+)"\)', rows)
     partitions = botocore.loaders.Loader().load_data("partitions")["partitions"]

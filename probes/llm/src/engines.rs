@@ -75,13 +75,6 @@ pub struct EngineReceiver {
     context: Context,
 }
 
-/// What a recorded exposition tells; `None` where it is no engine's.
-pub fn recorded(text: &[u8]) -> Option<Vec<EngineReading>> {
-    let (address, service) = (Text::Static("replay"), Text::Static("replay"));
-    let origin = Origin { kind: None, model: None, address: &address, port: 0, service: &service };
-    read::read(text, &origin).map(|told| told.readings)
-}
-
 impl EngineReceiver {
     /// Checks the configuration and reads the certificates. Nobody is asked yet.
     pub fn new(config: &Config, context: Context) -> Result<Self, OpenError> {
@@ -133,6 +126,13 @@ pub async fn once(config: &Config) -> Result<Vec<Answer>, OpenError> {
         answers.push(Answer { place, is_found: target.is_found, outcome });
     }
     Ok(answers)
+}
+
+/// What the text of an engine tells that is nowhere; `None` where it is no engine's. For who has a text and no engine.
+pub fn readings(text: &[u8]) -> Option<Vec<EngineReading>> {
+    let nowhere = Text::Static("");
+    let origin = Origin { kind: None, model: None, address: &nowhere, port: 0, service: &nowhere };
+    read::read(text, &origin).map(|told| told.readings)
 }
 
 /// All targets whose addresses are known beforehand, those by name first.

@@ -72,7 +72,7 @@ GAPS = {
     "traceloop-langchain": (EMBEDDING, Gap(Fault.NO_CACHE_WRITE, "anthropic", "cached", False)),
     "twin-traceloop-sdk": (Gap(Fault.NO_CACHE_WRITE, "anthropic", "cached", False),),
     "openinference-langchain": (EMBEDDING, Gap(Fault.NO_CACHE_WRITE, "openai", "cached", False)),
-    "langsmith-langchain": (EMBEDDING,),
+    "langsmith-langchain": (EMBEDDING, Gap(Fault.NO_CACHE_WRITE, "anthropic", "cached", False)),
     "strands-1-10": (Gap(Fault.NO_CACHED_INPUT, "anthropic", "cached"), Gap(Fault.NO_CACHE, "openai", "cached")),
 }
 

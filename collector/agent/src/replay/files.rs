@@ -85,7 +85,7 @@ impl Recording {
     /// Lines of a log, with or without a time in front; else the exposition of an engine, as of when it was written.
     fn take_text(&mut self, file: &Path, bytes: &[u8], rules: &Rules) -> bool {
         let name = file.file_name().map_or_else(String::new, |name| name.to_string_lossy().into_owned());
-        if let Some(readings) = engines::recorded(bytes) {
+        if let Some(readings) = engines::readings(bytes) {
             #[expect(clippy::disallowed_methods, reason = "the recording is the user's file")]
             let written = fs::metadata(file).and_then(|about| about.modified()).ok();
             let since = written.and_then(|at| at.duration_since(std::time::UNIX_EPOCH).ok()).unwrap_or_default();

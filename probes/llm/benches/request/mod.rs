@@ -22,13 +22,25 @@ fn text(text: &str) -> Value {
     Value::StringValue(text.to_owned())
 }
 
-fn span(index: u64) -> Span {
+/// Of whom a call is.
+#[derive(Clone, Copy)]
+pub(crate) struct Kind {
+    pub(crate) provider: &'static str,
+    /// The model that is asked for, and the one that answers.
+    pub(crate) model: [&'static str; 2],
+    pub(crate) address: &'static str,
+}
+
+const OPENAI: Kind =
+    Kind { provider: "openai", model: ["gpt-5-mini", "gpt-5-mini-2025-08-07"], address: "api.openai.com" };
+
+fn span(index: u64, Kind { provider, model: [asked, answered], address }: Kind) -> Span {
     let count = i64::try_from(index).unwrap_or_default();
     let attributes = vec![
         attribute("gen_ai.operation.name", text("chat")),
-        attribute("gen_ai.provider.name", text("openai")),
-        attribute("gen_ai.request.model", text("gpt-5-mini")),
-        attribute("gen_ai.response.model", text("gpt-5-mini-2025-08-07")),
+        attribute("gen_ai.provider.name", text(provider)),
+        attribute("gen_ai.request.model", text(asked)),
+        attribute("gen_ai.response.model", text(answered)),
         attribute("gen_ai.response.id", Value::StringValue(format!("chatcmpl-{index:024}"))),
         attribute("gen_ai.response.finish_reasons", Value::ArrayValue(ArrayValue { values: vec![any(text("stop"))] })),
         attribute("gen_ai.usage.input_tokens", Value::IntValue(1000 + count)),
@@ -37,14 +49,14 @@ fn span(index: u64) -> Span {
         attribute("gen_ai.request.max_tokens", Value::IntValue(4096)),
         attribute("gen_ai.request.temperature", Value::DoubleValue(0.7)),
         attribute("gen_ai.conversation.id", text("conv_5j66UpCpwteGg4YSxUnt7lPY")),
-        attribute("server.address", text("api.openai.com")),
+        attribute("server.address", text(address)),
         attribute("server.port", Value::IntValue(443)),
     ];
     Span {
         trace_id: u128::from(index / 4 + 1).to_be_bytes().to_vec(),
         span_id: (index + 1).to_be_bytes().to_vec(),
         parent_span_id: (u64::MAX - index).to_be_bytes().to_vec(),
-        name: "chat gpt-5-mini".to_owned(),
+        name: format!("chat {asked}"),
         kind: 3,
         start_time_unix_nano: 1_760_000_000_000_000_000 + index,
         end_time_unix_nano: 1_760_000_002_000_000_000 + index,
@@ -57,9 +69,14 @@ fn span(index: u64) -> Span {
 
 /// The request, encoded.
 pub(crate) fn request() -> Vec<u8> {
+    request_of("shop", |_index| OPENAI)
+}
+
+/// A request of a service, whose calls are of the kinds given.
+pub(crate) fn request_of(service: &str, kind: impl Fn(u64) -> Kind) -> Vec<u8> {
     let resource = Resource {
         attributes: vec![
-            attribute("service.name", text("shop")),
+            attribute("service.name", text(service)),
             attribute("service.version", text("1.2.3")),
             attribute("telemetry.sdk.name", text("opentelemetry")),
             attribute("telemetry.sdk.language", text("python")),
@@ -67,8 +84,8 @@ pub(crate) fn request() -> Vec<u8> {
         ..Default::default()
     };
     let scope = InstrumentationScope { name: "opentelemetry.instrumentation.openai".to_owned(), ..Default::default() };
-    let scope_spans =
-        vec![ScopeSpans { scope: Some(scope), spans: (0..SPANS).map(span).collect(), ..Default::default() }];
+    let spans = (0..SPANS).map(|index| span(index, kind(index))).collect();
+    let scope_spans = vec![ScopeSpans { scope: Some(scope), spans, ..Default::default() }];
     let resource_spans = vec![ResourceSpans { resource: Some(resource), scope_spans, ..Default::default() }];
     ExportTraceServiceRequest { resource_spans }.encode_to_vec()
 }
