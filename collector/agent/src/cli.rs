@@ -237,8 +237,8 @@ pub struct ReportArgs {
 /// What `wattline replay` is asked.
 #[derive(Clone, Debug, Args)]
 pub struct ReplayArgs {
-    /// Files, and folders of them: OTLP requests (protobuf, JSON, JSON lines), Amazon Bedrock's invocation log and
-    /// `AgentCore`'s usage log (JSON lines), expositions of inference engines; each as it is or compressed by gzip or zstd.
+    /// Files, and folders of them: OTLP requests (protobuf, JSON, JSON lines), Amazon Bedrock's invocation log and the usage
+    /// log of its hosted agents (JSON lines), expositions of inference engines; each as it is or compressed by gzip or zstd.
     #[arg(required = true, value_name = "FILE")]
     pub files: Vec<PathBuf>,
 

@@ -2,6 +2,8 @@
 #![expect(clippy::disallowed_methods, reason = "the files here are the test's own, and the command is what is tested")]
 
 #[cfg(test)]
+mod calls;
+#[cfg(test)]
 mod guard;
 #[cfg(test)]
 mod lifecycle;
