@@ -222,6 +222,7 @@ impl<'a> SpanReader<'_, 'a> {
         // Some name who made the model where they should name who serves it.
         let provider = asked.as_ref().and_then(model::Named::provider);
         let provider = provider.or_else(|| call.text(Name::Provider).filter(|name| !model::is_framework(name)));
+        let provider = provider.or_else(|| Some(call.text(Name::RoutedModel)?.split_once('/')?.0));
         let region = region(call, origin.resource, provider);
         let region = region.or_else(|| answered.as_ref().or(asked.as_ref()).and_then(|model| model.region));
         let request_model = word(Name::RequestModel, asked.map(|model| model.name));

@@ -19,6 +19,8 @@ pub(super) enum Name {
     /// What is done, in the words of others.
     Kind,
     Provider,
+    /// A model with its provider in front, as a router writes it.
+    RoutedModel,
     RequestModel,
     ResponseModel,
     Agent,
@@ -76,6 +78,7 @@ const NAMES: &[(&str, Name)] = &[
     ("llm.provider", Name::Provider), // OpenInference: who serves it
     ("llm.system", Name::Provider),   // OpenInference: who made it
     ("ai.model.provider", Name::Provider),
+    ("litellm.provider.model", Name::RoutedModel),
     ("gen_ai.request.model", Name::RequestModel),
     ("llm.request.model_name", Name::RequestModel), // OpenInference
     ("llm.model_name", Name::RequestModel),
