@@ -55,6 +55,9 @@ pub struct Twins {
     first_waiting: u64,
     /// The newest call with each trait; older ones are chained behind it.
     newest: HashMap<u64, u64, BuildHasherDefault<Mixed>>,
+    /// The first scope that told of a call, and whether another one has since.
+    scope: Option<u64>,
+    has_other_scopes: bool,
     found: u64,
     overflowed: u64,
 }
@@ -92,7 +95,16 @@ impl Default for Twins {
 impl Twins {
     /// Nothing was told yet.
     pub fn new() -> Self {
-        Self { calls: VecDeque::new(), first: 0, first_waiting: 0, newest: HashMap::default(), found: 0, overflowed: 0 }
+        Self {
+            calls: VecDeque::new(),
+            first: 0,
+            first_waiting: 0,
+            newest: HashMap::default(),
+            scope: None,
+            has_other_scopes: false,
+            found: 0,
+            overflowed: 0,
+        }
     }
 
     /// Accounts that told of a call which another one had told of.
@@ -108,6 +120,8 @@ impl Twins {
     /// Takes an account of a call at `at`. Gives a call that had to make room.
     pub fn take(&mut self, account: Box<Inference>, at: Instant) -> Option<Box<Inference>> {
         let told = Told::new(account, at);
+        let scope = told.identity.scope;
+        self.has_other_scopes |= *self.scope.get_or_insert(scope) != scope;
         if let Some((number, relation)) = self.find(&told) {
             self.found += 1;
             self.join(number, told, relation);
@@ -239,6 +253,8 @@ impl Twins {
         if let Some((number, _)) = above {
             return Some((number, Relation::Below));
         }
+        // One instrumentation is not paired with itself: a flood of its equal calls need not be looked through.
+        let counts = counts.filter(|_| self.has_other_scopes);
         let equal = self.with(3, counts).find(|(_, old)| old.is_told_again_by(new));
         equal.map(|(number, _)| (number, Relation::Twin))
     }
