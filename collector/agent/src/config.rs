@@ -330,6 +330,7 @@ impl Config {
         check(cold <= Duration::from_secs(10), "probes.host.cold_period", || humane(cold), "at most 10s")?;
         check(window >= interval, "sampling.window", || humane(window), "at least sampling.interval")?;
         check(window <= Duration::from_hours(1), "sampling.window", || humane(window), "at most 1h")?;
+        self.inference.validate()?;
         self.machine.validate()?;
         self.carbon.validate()?;
         self.cost.validate()?;

@@ -4,7 +4,8 @@ use wattline_core::attribute::key;
 use wattline_core::reading::Inference;
 use wattline_core::{Method, Timestamp, metrics};
 use wattline_model::grid::Grid;
-use wattline_model::inference::{self, LocalAddresses, TokenPrices, ecologits};
+use wattline_model::inference::ecologits::InputWeights;
+use wattline_model::inference::{self, LocalAddresses, TokenPrices};
 use wattline_probe_llm::otlp::Enrich;
 use wattline_wire::enrich::{Attribute, Value};
 
@@ -14,6 +15,7 @@ use crate::config::Config;
 pub struct Assessor {
     local: LocalAddresses,
     prices: TokenPrices,
+    weights: InputWeights,
 }
 
 impl Assessor {
@@ -22,13 +24,15 @@ impl Assessor {
         Self {
             local: LocalAddresses::new(config.probes.local_engines.iter().cloned()),
             prices: TokenPrices::new(config.cost.lists.tokens.clone()),
+            weights: config.inference.weights(),
         }
     }
 }
 
 impl Enrich for Assessor {
     fn attributes(&self, call: &Inference, now: Timestamp) -> Vec<Attribute> {
-        let context = inference::Context { now, grid: Grid::builtin(), local: &self.local, prices: &self.prices };
+        let Self { local, prices, weights } = self;
+        let context = inference::Context { now, grid: Grid::builtin(), local, prices, weights: *weights };
         let assessment = inference::assess(call, &context);
         let text = |text: &str| Value::Text(text.to_owned());
         let mut attributes = vec![(key::ENERGY_ORIGIN, text(assessment.origin.as_str()))];
@@ -40,7 +44,7 @@ impl Enrich for Assessor {
                 (metrics::INFERENCE_CARBON.descriptor().name, Value::Number(carbon.get())),
                 ("inference.carbon.factor", Value::Number(drawn.carbon_uncertainty.factor())),
                 (key::ENERGY_METHOD, text(Method::Modelled.as_str())),
-                (key::ENERGY_MODEL, text(ecologits::NAME)),
+                (key::ENERGY_MODEL, text(drawn.model)),
             ]);
         }
         if let Some(cost) = assessment.cost {

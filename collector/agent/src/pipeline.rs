@@ -18,6 +18,7 @@ use wattline_model::cost::UnitPrices;
 use wattline_model::grid::Grid;
 use wattline_model::host::{HostModel, RawCounter, SavedBooks, Settings};
 use wattline_model::inference::agentcore::{HostedBooks, HostingContext, SavedHosted};
+use wattline_model::inference::ecologits::InputWeights;
 use wattline_model::inference::{
     self, AgentBooks, Conventions, EngineBooks, EngineRates, InferenceBooks, LocalAddresses, SavedAgents, SavedEngines,
     SavedInferences, TokenPrices, TokenSums, Twins,
@@ -82,6 +83,8 @@ pub struct Pipeline {
     engines: EngineBooks,
     local: LocalAddresses,
     prices: TokenPrices,
+    /// What tokens of input count for in the energy of remote calls.
+    weights: InputWeights,
     /// What was found of the machine, without what the configuration says of it.
     found: Arc<Inventory>,
     /// What the configuration says of the machine itself.
@@ -115,6 +118,7 @@ impl Pipeline {
             engines: EngineBooks::default(),
             local: LocalAddresses::new(config.probes.local_engines.iter().cloned()),
             prices: TokenPrices::new(config.cost.lists.tokens.clone()),
+            weights: config.inference.weights(),
             found: Arc::default(),
             machine: config.machine.clone(),
             meaning: Meaning::new(config),
@@ -233,7 +237,9 @@ impl Pipeline {
             }
         }
         for (key, more) in sums {
-            let context = context(readings.tick.wall, &self.local, &self.prices);
+            let (local, prices, weights) = (&self.local, &self.prices, self.weights);
+            let now = readings.tick.wall;
+            let context = inference::Context { now, grid: Grid::builtin(), local, prices, weights };
             self.inference.book_sum(key, &more, &context);
         }
         self.elapse(readings.tick);
@@ -277,7 +283,8 @@ impl Pipeline {
     }
 
     fn book(&mut self, call: &Inference, now: Timestamp) {
-        let context = inference::Context { now, grid: Grid::builtin(), local: &self.local, prices: &self.prices };
+        let (local, prices, weights) = (&self.local, &self.prices, self.weights);
+        let context = inference::Context { now, grid: Grid::builtin(), local, prices, weights };
         self.inference.book(call, &context);
         self.agents.note(call);
     }
@@ -343,6 +350,7 @@ impl Pipeline {
         self.host.reconfigure(settings(config, self.own_pid));
         self.local = LocalAddresses::new(config.probes.local_engines.iter().cloned());
         self.prices = TokenPrices::new(config.cost.lists.tokens.clone());
+        self.weights = config.inference.weights();
         self.conventions = config.inference.conventions();
         self.agent_vcpus = config.probes.bedrock.agent_vcpus.clone();
         self.unit_prices = config.cost.lists.units.clone();
@@ -414,10 +422,6 @@ impl Pipeline {
             samples.push(metrics::WATTLINE_PROBE_UP.sample(&wattline, part, period, Ratio::new(up)));
         }
     }
-}
-
-fn context<'a>(now: Timestamp, local: &'a LocalAddresses, prices: &'a TokenPrices) -> inference::Context<'a> {
-    inference::Context { now, grid: Grid::builtin(), local, prices }
 }
 
 fn settings(config: &Config, own_pid: Option<u32>) -> Settings {

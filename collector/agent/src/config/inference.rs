@@ -2,7 +2,9 @@
 
 use serde::Deserialize;
 use wattline_model::inference::Conventions;
+use wattline_model::inference::ecologits::InputWeights;
 
+use super::{ConfigError, check};
 use crate::env;
 
 /// How calls of language models are told.
@@ -11,6 +13,10 @@ use crate::env;
 pub struct Inference {
     /// The names of the figures; by default as `$OTEL_SEMCONV_STABILITY_OPT_IN` says.
     pub conventions: Option<Names>,
+    /// What a token of input that is read anew counts for in the energy of a remote call, in tokens of output: 0 to 1.
+    pub input_weight: f64,
+    /// The same of a token that is read from a cache: 0 to 1.
+    pub cached_weight: f64,
 }
 
 /// A generation of the semantic conventions for generative AI.
@@ -26,6 +32,20 @@ pub enum Names {
 }
 
 impl Inference {
+    pub(super) fn validate(&self) -> Result<(), ConfigError> {
+        for (key, weight) in
+            [("inference.input_weight", self.input_weight), ("inference.cached_weight", self.cached_weight)]
+        {
+            check((0.0..=1.0).contains(&weight), key, || weight.to_string(), "tokens of output, 0 to 1")?;
+        }
+        Ok(())
+    }
+
+    /// What tokens of input count for.
+    pub const fn weights(&self) -> InputWeights {
+        InputWeights { new: self.input_weight, cached: self.cached_weight }
+    }
+
     /// The names in force. The conventions' own variable is a list of what an instrumentation is to move to.
     pub fn conventions(&self) -> Conventions {
         let named = self.conventions.or_else(|| {

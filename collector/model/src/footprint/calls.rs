@@ -6,6 +6,7 @@ use wattline_core::{GramsCo2e, Joules, Seconds, Text, Timestamp, Usd};
 
 use super::{Question, Range};
 use crate::grid::Grid;
+use crate::inference::ecologits::InputWeights;
 use crate::inference::{self, LocalAddresses, RemotePlace, Unknown, models};
 
 /// Tokens of one kind of call.
@@ -65,8 +66,9 @@ impl CallFootprint {
             None => known.map_or(Text::Static("unknown"), |model| maker(model.owner)),
         };
         let call = inference_of(tokens, &provider, question.place.region, question.at);
-        let context =
-            inference::Context { now: question.at, grid: Grid::builtin(), local: &local, prices: &question.own.tokens };
+        // By EcoLogits' own rule, so that its answers can be compared.
+        let (prices, weights) = (&question.own.tokens, InputWeights::default());
+        let context = inference::Context { now: question.at, grid: Grid::builtin(), local: &local, prices, weights };
         let found = inference::assess(&call, &context);
         let energy = found.energy.map(|energy| Range::of(energy.energy * tokens.calls, energy.energy_uncertainty));
         let carbon = found.energy.map(|energy| {

@@ -3,9 +3,10 @@
 use wattline_core::reading::{Doubts, Inference, TokenUsage};
 use wattline_core::{GramsCo2e, Joules, Timestamp, Uncertainty, Usd};
 
+use super::ecologits::{self, InputWeights};
+use super::models;
 use super::place::{LocalAddresses, Origin, RemotePlace, origin};
 use super::price::{NoPrice, TokenPrices};
-use super::{ecologits, models};
 use crate::grid::{Grid, civil_year};
 
 /// Published figures for making servers and GPUs differ this much: the logarithm's standard deviation.
@@ -23,6 +24,8 @@ pub struct Context<'a> {
     pub local: &'a LocalAddresses,
     /// What tokens cost.
     pub prices: &'a TokenPrices,
+    /// What tokens of input count for in a remote call's energy.
+    pub weights: InputWeights,
 }
 
 /// What no table knows of a call: the value of `wattline.reason` on `inference.unknown`.
@@ -56,9 +59,11 @@ impl Unknown {
     }
 }
 
-/// What a remote call drew and emitted, by the model named [`ecologits::NAME`].
+/// What a remote call drew and emitted.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct RemoteEnergy {
+    /// By which model: [`ecologits::NAME`] or [`ecologits::NAME_WITH_INPUT`].
+    pub model: &'static str,
     /// Energy of the machines, without the facility's overhead.
     pub energy: Joules,
     /// Carbon of the electricity of machines and facility.
@@ -110,7 +115,7 @@ pub fn assess(call: &Inference, context: &Context<'_>) -> Assessment {
         assessment.unknown.push(Unknown::TokenCounts);
         return assessment;
     }
-    assessment.energy = remote_energy(call, context.grid);
+    assessment.energy = remote_energy(call, context.grid, context.weights);
     if assessment.energy.is_none() {
         assessment.unknown.push(Unknown::ModelParameters);
     }
@@ -123,20 +128,23 @@ pub fn assess(call: &Inference, context: &Context<'_>) -> Assessment {
 }
 
 /// The model that answered decides; one asked for under another name helps where the answer's name says nothing.
-fn remote_energy(call: &Inference, grid: &Grid) -> Option<RemoteEnergy> {
+fn remote_energy(call: &Inference, grid: &Grid, weights: InputWeights) -> Option<RemoteEnergy> {
     let model = models::find(&call.key.model).or_else(|| call.request_model.as_deref().and_then(models::find))?;
-    let estimate = ecologits::estimate(&model.parameters, call.usage.output, call.duration);
+    let tokens = call.usage.output as f64 + weights.tokens(&call.usage);
+    let estimate = ecologits::estimate(&model.parameters, tokens, call.duration);
     // A call that began at no known time is taken for one of now.
     let year = (call.start > Timestamp::default()).then(|| civil_year(call.start));
     let names = std::iter::once(call.key.model.as_str()).chain(call.request_model.as_deref());
     let place = RemotePlace::of_models(grid, &call.key.provider, names, call.region.as_deref(), year);
     let (energy, embodied) = (estimate.energy(), estimate.embodied());
     let operational = energy * place.pue.ratio.get() * place.intensity.grams;
-    let energy_uncertainty = estimate.uncertainty.times(ecologits::unreckoned_input(&model.parameters, &call.usage));
+    let unreckoned = ecologits::unreckoned_input(&model.parameters, &call.usage, weights);
+    let energy_uncertainty = estimate.uncertainty.times(unreckoned);
     let operational_uncertainty = energy_uncertainty.times(place.pue.uncertainty).times(place.intensity.uncertainty);
     // Reading input holds the machines too, in proportion to the energy that it needs.
     let embodied_uncertainty = energy_uncertainty.times(Uncertainty::from_sigma(EMBODIED_SIGMA));
     Some(RemoteEnergy {
+        model: weights.model(),
         energy,
         operational,
         embodied,

@@ -126,7 +126,11 @@ impl TokenType {
 /// depend on the order of the calls.
 #[derive(Clone, Copy, Debug, Default, Serialize, Deserialize)]
 struct Remote {
+    /// All of it.
     energy: MicroJoules,
+    /// What of it was made with tokens of input reckoned.
+    #[serde(default)]
+    energy_with_input: MicroJoules,
     operational: Nanograms,
     embodied: Nanograms,
     energy_error: u128,
@@ -461,6 +465,9 @@ impl Remote {
         let embodied = Nanograms::round(call.embodied * scale);
         let carbon = u128::from(operational.get()) + u128::from(embodied.get());
         self.energy += energy;
+        if call.model == ecologits::NAME_WITH_INPUT {
+            self.energy_with_input += energy;
+        }
         self.operational += operational;
         self.embodied += embodied;
         let weighted = |amount: u128, error: Uncertainty| amount.saturating_mul(u128::from(millionths(error.sigma())));
@@ -478,8 +485,18 @@ impl Remote {
 
     fn samples(&self, subject: &Arc<Subject>, period: Period, samples: &mut Vec<Sample>) {
         let method = || Attribute::new(key::ENERGY_METHOD, Method::Modelled.as_str());
-        let energy = vec![remote_origin(), method(), Attribute::new(key::ENERGY_MODEL, ecologits::NAME)];
-        samples.push(metrics::INFERENCE_ENERGY.sample(subject, energy, period, self.energy.quantity()));
+        let with_input = self.energy_with_input;
+        let without = MicroJoules::new(self.energy.get().saturating_sub(with_input.get()));
+        let is_zero = |energy: MicroJoules| energy.get() == 0;
+        for (model, energy, is_told) in [
+            (ecologits::NAME, without, !is_zero(without) || is_zero(with_input)),
+            (ecologits::NAME_WITH_INPUT, with_input, !is_zero(with_input)),
+        ] {
+            if is_told {
+                let labels = vec![remote_origin(), method(), Attribute::new(key::ENERGY_MODEL, model)];
+                samples.push(metrics::INFERENCE_ENERGY.sample(subject, labels, period, energy.quantity()));
+            }
+        }
         for (kind, carbon) in [("operational", self.operational), ("embodied", self.embodied)] {
             let labels = vec![remote_origin(), method(), Attribute::new(key::CARBON_KIND, kind)];
             samples.push(metrics::INFERENCE_CARBON.sample(subject, labels, period, carbon.quantity()));

@@ -5,8 +5,8 @@
 //! batch: against measured configurations the result was within a factor of three in eight cases of ten, and it is
 //! published with at least that band.
 //!
-//! Input has no term. The figure stays comparable with theirs, so none is added; what input may need at most widens the
-//! range instead: see [`unreckoned_input`].
+//! Input has no term. The figure stays comparable with theirs, so none is added unless [`InputWeights`] ask for it; what
+//! input may need at most beyond them widens the range: see [`unreckoned_input`].
 //!
 //! Source: Rincé and Banse, "`EcoLogits`: Evaluating the Environmental Impacts of Generative AI", JOSS 2025,
 //! doi 10.21105/joss.07471, and the coefficients of the Python package's version 0.11.3.
@@ -16,6 +16,8 @@ use wattline_core::{GramsCo2e, Joules, Seconds, Uncertainty};
 
 /// The name and version of the model: the value of `energy.model`.
 pub const NAME: &str = "ecologits/0.11";
+/// The same with tokens of input reckoned by [`InputWeights`].
+pub const NAME_WITH_INPUT: &str = "ecologits/0.11+input";
 
 /// Requests that share a batch, for every provider.
 const BATCH: f64 = 64.0;
@@ -73,6 +75,28 @@ const INPUT_THAT_DOUBLES_READING: f64 = 107_000.0;
 /// what the formulas above give for a token at 31,000. Source: Llama 3 model card, NVIDIA H100 data sheet, ML.ENERGY
 /// Benchmark 3.0 (500 W for each of four GPUs).
 const INPUT_THAT_DOUBLES_GENERATING: f64 = 30_000.0;
+
+/// What a token of input counts for, in tokens of output; each from 0, as `EcoLogits` has it, to 1.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct InputWeights {
+    /// A token that is read anew.
+    pub new: f64,
+    /// A token that is read from a cache.
+    pub cached: f64,
+}
+
+impl InputWeights {
+    /// What the input of a call counts for, in tokens of output.
+    pub fn tokens(self, usage: &TokenUsage) -> f64 {
+        let cached = usage.cache_read.min(usage.input);
+        (usage.input - cached) as f64 * self.new + cached as f64 * self.cached
+    }
+
+    /// The name of the model with these weights.
+    pub const fn model(self) -> &'static str {
+        if self.new > 0.0 || self.cached > 0.0 { NAME_WITH_INPUT } else { NAME }
+    }
+}
 
 /// A figure of which only the range is known. `low` equals `high` where it is published.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -136,10 +160,10 @@ impl Estimate {
     }
 }
 
-/// Estimates a call with `output` tokens that took `latency`, which bounds the time of generation. A latency that
+/// Estimates a call with `tokens` of output that took `latency`, which bounds the time of generation. A latency that
 /// is not above zero is not known, and bounds nothing.
-pub fn estimate(model: &Parameters, output: u64, latency: Seconds) -> Estimate {
-    let at = |active, total| impact(active, total, model, output, latency);
+pub fn estimate(model: &Parameters, tokens: f64, latency: Seconds) -> Estimate {
+    let at = |active, total| impact(active, total, model, tokens, latency);
     let low = at(model.active_billions.low, model.total_billions.low);
     let high = at(model.active_billions.high, model.total_billions.high);
     let half_range = (high.energy.get() / low.energy.get()).ln() / 2.0 / NINETY_PERCENT;
@@ -147,25 +171,26 @@ pub fn estimate(model: &Parameters, output: u64, latency: Seconds) -> Estimate {
     Estimate { low, high, uncertainty: Uncertainty::from_sigma(LEAST_SIGMA.hypot(half_range)) }
 }
 
-/// How wrong a figure may be because input has no term in it.
+/// How wrong a figure may be because input has no term in it, or none but its `weights`.
 ///
 /// The most that input may add, as a share of what the output is reckoned to need, is taken for the end of the 90 %
 /// range. It is nothing for a short question and a long answer, and a factor of thousands for a book that is answered
 /// with a word. The range is symmetric in the logarithm, so its lower end widens too, though input never makes a call
 /// cheaper.
-pub fn unreckoned_input(model: &Parameters, usage: &TokenUsage) -> Uncertainty {
+pub fn unreckoned_input(model: &Parameters, usage: &TokenUsage, weights: InputWeights) -> Uncertainty {
     let TokenUsage { input, output, cache_read, .. } = *usage;
     let cached = cache_read.min(input);
     let as_new = (input - cached) as f64 + cached as f64 * CACHED_AT_MOST;
     let reading = as_new * model.active_billions.high * READING_JOULES_PER_BILLION;
     let reading = reading * (1.0 + input as f64 / INPUT_THAT_DOUBLES_READING);
-    let generating = estimate(model, output.max(1), Seconds::ZERO).energy().get();
+    let output = output.max(1) as f64;
+    let generating = estimate(model, output, Seconds::ZERO).energy().get();
     let added = reading / generating + input as f64 / INPUT_THAT_DOUBLES_GENERATING;
-    Uncertainty::from_sigma(added.ln_1p() / NINETY_PERCENT)
+    let reckoned = weights.tokens(usage) / output;
+    Uncertainty::from_sigma((added.max(reckoned).ln_1p() - reckoned.ln_1p()) / NINETY_PERCENT)
 }
 
-fn impact(active: f64, total: f64, model: &Parameters, output: u64, latency: Seconds) -> Impact {
-    let tokens = output as f64;
+fn impact(active: f64, total: f64, model: &Parameters, tokens: f64, latency: Seconds) -> Impact {
     let gpu_kwh = tokens * ((ENERGY_ALPHA * (ENERGY_BETA * BATCH).exp() * active + ENERGY_GAMMA) / 1000.0);
     let per_token = match model.tokens_per_second {
         Some(rate) if rate > 0.0 => 1.0 / rate,
@@ -228,7 +253,7 @@ mod tests {
                 first_token: ttft.parse().ok().map(Seconds::new),
                 ..fixed(active.parse().unwrap(), total.parse().unwrap())
             };
-            let estimate = estimate(&model, output.parse().unwrap(), Seconds::new(latency.parse().unwrap()));
+            let estimate = estimate(&model, output.parse::<f64>().unwrap(), Seconds::new(latency.parse().unwrap()));
             let found = estimate.low;
             assert_eq!(estimate.low, estimate.high, "no range for published parameters");
             assert!(same(found.gpus, gpus), "{found:?}");
@@ -250,7 +275,7 @@ mod tests {
             (7.3, 7.3, 5.0, 1.219_240_890_2e-5, 0.813_802_083_3e-3),
             (12.9, 46.7, 10.0, 3.169_938_491_5e-5, 3.137_374_167_7e-3),
         ] {
-            let found = estimate(&fixed(active, total), 200, Seconds::new(seconds)).low;
+            let found = estimate(&fixed(active, total), 200.0, Seconds::new(seconds)).low;
             assert!((found.energy.kwh() / it_kwh - 1.0).abs() < 1e-9, "{found:?}");
             assert!((found.embodied.get() / embodied_g - 1.0).abs() < 1e-9, "{found:?}");
         }
@@ -263,7 +288,9 @@ mod tests {
     #[test]
     fn long_input_widens_the_range_to_what_reading_it_may_need() {
         let dense = fixed(70.55, 70.55);
-        let factor = |input, cached, output| unreckoned_input(&dense, &tokens(input, cached, output)).factor();
+        let factor = |input, cached, output| {
+            unreckoned_input(&dense, &tokens(input, cached, output), InputWeights::default()).factor()
+        };
         assert!(factor(1, 0, 500) < 1.001);
         assert!(factor(1000, 0, 400) < 1.4, "an ordinary call hardly changes");
         let book = factor(1_000_000, 0, 500);
@@ -275,6 +302,20 @@ mod tests {
     }
 
     #[test]
+    fn input_that_is_reckoned_leaves_less_of_the_range() {
+        let dense = fixed(70.55, 70.55);
+        let usage = tokens(20_000, 12_000, 400);
+        let weights = InputWeights { new: 0.2, cached: 0.01 };
+        assert!((weights.tokens(&usage) - (8_000.0 * 0.2 + 12_000.0 * 0.01)).abs() < 1e-9);
+        let factor = |weights| unreckoned_input(&dense, &usage, weights).factor();
+        assert!(factor(weights) < factor(InputWeights::default()) / 1.5);
+        // More is reckoned than input can need: nothing is left over.
+        assert!((factor(InputWeights { new: 1.0, cached: 1.0 }) - 1.0).abs() < 1e-9);
+        let all_cached = weights.tokens(&tokens(5, u64::MAX, 0));
+        assert!((all_cached - 5.0 * 0.01).abs() < 1e-12, "no more than the input was cached");
+    }
+
+    #[test]
     fn reading_a_token_takes_a_small_part_of_generating_one() {
         for (active, total, share) in [
             (8.03, 8.03, 0.10),
@@ -283,7 +324,7 @@ mod tests {
             (41.0, 675.0, 0.011),
             (5.1, 117.0, 0.017),
         ] {
-            let generated = estimate(&fixed(active, total), 1000, Seconds::ZERO).energy().get() / 1000.0;
+            let generated = estimate(&fixed(active, total), 1000.0, Seconds::ZERO).energy().get() / 1000.0;
             let found = active * READING_JOULES_PER_BILLION / generated;
             assert!((found / share - 1.0).abs() < 0.1, "{active} of {total}: {found}");
         }
@@ -291,18 +332,18 @@ mod tests {
 
     #[test]
     fn the_band_is_a_factor_of_three_at_least() {
-        let published = estimate(&fixed(8.0, 8.0), 100, Seconds::ZERO);
+        let published = estimate(&fixed(8.0, 8.0), 100.0, Seconds::ZERO);
         assert!((published.uncertainty.factor() - 3.0).abs() < 1e-4);
         let guessed = Parameters { active_billions: Span { low: 44.0, high: 132.0 }, ..fixed(44.0, 440.0) };
-        assert!(estimate(&guessed, 100, Seconds::ZERO).uncertainty.factor() > 3.0);
-        assert!(estimate(&guessed, 0, Seconds::ZERO).uncertainty.sigma().is_finite());
+        assert!(estimate(&guessed, 100.0, Seconds::ZERO).uncertainty.factor() > 3.0);
+        assert!(estimate(&guessed, 0.0, Seconds::ZERO).uncertainty.sigma().is_finite());
     }
 
     proptest! {
         #[test]
         fn any_model_and_call_give_a_finite_figure(active: f64, total: f64, output: u64, latency: f64, tps: f64) {
             let model = Parameters { tokens_per_second: Some(tps), ..fixed(active.abs().min(1e6), total) };
-            let found = estimate(&model, output, Seconds::new(latency));
+            let found = estimate(&model, output as f64, Seconds::new(latency));
             prop_assert!(found.energy().get() >= 0.0);
             prop_assert!((1.0..=MOST_GPUS).contains(&found.low.gpus));
             prop_assert!(!found.energy().get().is_nan() && !found.embodied().get().is_nan());
@@ -310,14 +351,15 @@ mod tests {
 
         #[test]
         fn more_input_never_narrows_the_range(input: u64, more in 0u64..1_000_000, cached: u64, output: u64) {
-            let of = |input| unreckoned_input(&fixed(44.0, 440.0), &tokens(input, cached, output)).sigma();
+            let usage = |input| tokens(input, cached, output);
+            let of = |input| unreckoned_input(&fixed(44.0, 440.0), &usage(input), InputWeights::default()).sigma();
             prop_assert!(of(input).is_finite() && of(input) >= 0.0);
             prop_assert!(of(input) <= of(input.saturating_add(more)) + 1e-12);
         }
 
         #[test]
         fn more_tokens_never_need_less(output in 0u64..1_000_000, more in 0u64..1_000_000, active in 0.5..500.0f64) {
-            let of = |tokens| estimate(&fixed(active, active * 4.0), tokens, Seconds::ZERO);
+            let of = |tokens| estimate(&fixed(active, active * 4.0), tokens as f64, Seconds::ZERO);
             prop_assert!(of(output).energy() <= of(output + more).energy());
             prop_assert!(of(output).embodied() <= of(output + more).embodied());
         }

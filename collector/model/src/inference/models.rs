@@ -123,7 +123,7 @@ mod tests {
         for [name, output, latency, low, high, embodied_low, embodied_high] in vectors.rows() {
             let model = find(name).unwrap_or_else(|| panic!("{name} is not found"));
             let latency = Seconds::new(latency.parse().unwrap());
-            let found = estimate(&model.parameters, output.parse().unwrap(), latency);
+            let found = estimate(&model.parameters, output.parse::<f64>().unwrap(), latency);
             for (ours, theirs) in [
                 (found.low.energy.kwh(), low),
                 (found.high.energy.kwh(), high),

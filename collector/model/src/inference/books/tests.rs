@@ -4,15 +4,20 @@ use wattline_core::reading::TokenUsage;
 
 use super::*;
 use crate::grid::Grid;
+use crate::inference::ecologits::InputWeights;
 use crate::inference::{LocalAddresses, TokenPrices};
 
 const NOW: Timestamp = Timestamp::from_unix_nanos(1_788_220_860_000_000_000);
 const BEFORE: Timestamp = Timestamp::from_unix_nanos(1_788_220_800_000_000_000);
 
 fn book(books: &mut InferenceBooks, call: &Inference) -> Assessment {
+    book_weighted(books, call, InputWeights::default())
+}
+
+fn book_weighted(books: &mut InferenceBooks, call: &Inference, weights: InputWeights) -> Assessment {
     let local = LocalAddresses::default();
     let prices = TokenPrices::default();
-    books.book(call, &Context { now: NOW, grid: Grid::builtin(), local: &local, prices: &prices })
+    books.book(call, &Context { now: NOW, grid: Grid::builtin(), local: &local, prices: &prices, weights })
 }
 
 fn call(provider: &'static str, model: &'static str, input: u64, output: u64) -> Inference {
@@ -67,6 +72,22 @@ fn a_remote_call_is_told_in_joules_grams_and_dollars() {
     assert!((3.0..4.0).contains(&factor), "{factor}");
     let carbon = sum(&samples, "uncertainty.factor", Some(("uncertainty.quantity", "inference.carbon")));
     assert!(carbon > factor, "place and facility add to the error");
+}
+
+#[test]
+fn energy_with_input_reckoned_stands_apart_and_both_add_up() {
+    let mut books = InferenceBooks::new();
+    let one = call("aws.bedrock", "us.anthropic.claude-sonnet-4-5-20250929-v1:0", 1000, 400);
+    let plain = book(&mut books, &one).energy.unwrap();
+    let weighted = book_weighted(&mut books, &one, InputWeights { new: 0.2, cached: 0.01 }).energy.unwrap();
+    // Two hundred tokens more: half as many again. What the call took bounds the time, and with it the server's part.
+    let ratio = weighted.energy.get() / plain.energy.get();
+    assert!((1.2..=1.5).contains(&ratio), "{ratio}");
+    assert!(weighted.energy_uncertainty.factor() < plain.energy_uncertainty.factor());
+    let samples = books.samples(NOW, Conventions::Current);
+    let of = |model| sum(&samples, "inference.energy", Some(("energy.model", model)));
+    assert!((of("ecologits/0.11") - plain.energy.get()).abs() < 1e-6);
+    assert!((of("ecologits/0.11+input") - weighted.energy.get()).abs() < 1e-6);
 }
 
 #[test]
