@@ -2,6 +2,8 @@
 #![expect(clippy::disallowed_methods, reason = "the files here are the tree's own, not those of a host")]
 
 #[cfg(test)]
+mod account;
+#[cfg(test)]
 mod arrows;
 #[cfg(test)]
 mod dialects;

@@ -348,8 +348,8 @@ impl Config {
             self.role == Role::Gateway || !bedrock.is_account_wide(),
             "role",
             || self.role.as_str().to_owned(),
-            "\"gateway\" where probes.bedrock.cloudwatch.log_groups is set: it sees the calls of a whole account, which every \
-             agent that reads it would book again",
+            "\"gateway\" where probes.bedrock.cloudwatch.log_groups or probes.bedrock.metrics.enabled is set: they tell of the \
+             calls of a whole account, which every agent that reads them would book again",
         )?;
         let otlp = &self.probes.otlp;
         check(

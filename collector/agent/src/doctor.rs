@@ -4,6 +4,7 @@ mod state;
 
 use std::fmt::Write;
 use std::path::Path;
+use std::sync::Arc;
 
 use serde::Serialize;
 use wattline_core::reading::{SourceHealth, SourceState};
@@ -152,21 +153,19 @@ fn logs(config: &bedrock::Config) -> Vec<Line> {
         Line { remedy: (line.state == "failed").then_some(remedy), ..line }
     };
     let files = (!config.paths.is_empty()).then(files);
-    files.into_iter().chain(log_groups(config)).collect()
+    files.into_iter().chain(log_groups(config)).chain(account(config)).collect()
 }
 
 /// Whether each log group can be read now.
 fn log_groups(config: &bedrock::Config) -> Vec<Line> {
-    if !config.is_account_wide() {
+    if config.cloudwatch.log_groups.is_empty() {
         return Vec::new();
     }
     let name = bedrock::LOG_GROUPS;
-    let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
-        Ok(runtime) => runtime,
+    let answers = match waited_for(bedrock::once(config, clock::wall)) {
+        Ok(answers) => answers,
         Err(error) => return vec![Line::failed(name, error.to_string(), "let the agent start threads")],
     };
-    let answers = runtime.block_on(bedrock::once(config, clock::wall));
-    runtime.shutdown_background();
     let interval = humantime::format_duration(config.cloudwatch.interval);
     let line = |(group, answer): (String, Result<(), String>)| match answer {
         Ok(()) => Line::up(name, format!("{group}, every {interval}")),
@@ -177,6 +176,28 @@ fn log_groups(config: &bedrock::Config) -> Vec<Line> {
         ),
     };
     answers.into_iter().map(line).collect()
+}
+
+/// Whether the account's metrics can be read now, and what that costs.
+fn account(config: &bedrock::Config) -> Option<Line> {
+    if !config.metrics.enabled {
+        return None;
+    }
+    let state = match waited_for(bedrock::account_once(config, Arc::new(clock::tick), clock::wall)) {
+        Ok(state) => state,
+        Err(error) => return Some(Line::failed(bedrock::ACCOUNT, error.to_string(), "let the agent start threads")),
+    };
+    let line = Line::from(SourceHealth { part: bedrock::ACCOUNT, state });
+    let remedy = "correct probes.bedrock.metrics".to_owned();
+    Some(Line { remedy: line.remedy.or_else(|| (line.state == "failed").then_some(remedy)), ..line })
+}
+
+/// What a question to a network comes to.
+fn waited_for<T>(question: impl Future<Output = T>) -> std::io::Result<T> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    let answer = runtime.block_on(question);
+    runtime.shutdown_background();
+    Ok(answer)
 }
 
 fn read_once(config: &Config, root: &HostRoot) -> Vec<SourceHealth> {

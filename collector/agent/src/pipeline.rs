@@ -12,7 +12,8 @@ use wattline_core::reading::{Inference, Progress, SourceHealth, SourceState};
 use wattline_core::sample::Period;
 use wattline_core::subject::InferenceKey;
 use wattline_core::{
-    Count, Instant, Inventory, Ratio, Reading, Readings, Sample, Seconds, Snapshot, Subject, Tick, Timestamp, metrics,
+    Count, Instant, Inventory, Ratio, Reading, Readings, Sample, Seconds, Snapshot, Subject, Text, Tick, Timestamp,
+    metrics,
 };
 use wattline_model::cost::UnitPrices;
 use wattline_model::grid::Grid;
@@ -20,8 +21,8 @@ use wattline_model::host::{HostModel, RawCounter, SavedBooks, Settings};
 use wattline_model::inference::agentcore::{HostedBooks, HostingContext, SavedHosted};
 use wattline_model::inference::ecologits::InputWeights;
 use wattline_model::inference::{
-    self, AgentBooks, Conventions, EngineBooks, EngineRates, InferenceBooks, LocalAddresses, SavedAgents, SavedEngines,
-    SavedInferences, TokenPrices, TokenSums, Twins,
+    self, AccountSums, AgentBooks, Conventions, EngineBooks, EngineRates, InferenceBooks, LocalAddresses, SavedAgents,
+    SavedEngines, SavedInferences, TokenPrices, TokenSums, Twins,
 };
 use wattline_probe_llm::engines;
 
@@ -29,6 +30,9 @@ use crate::config::{self, Config};
 use crate::meaning::Meaning;
 use crate::role::Role;
 use crate::{identity, report, telemetry};
+
+/// The service and the operation of calls that only an account's metrics tell of.
+const UNSEEN: &str = "unseen";
 
 /// What became of readings.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -57,6 +61,8 @@ pub struct Saved {
     progress: BTreeMap<String, u64>,
     #[serde(default)]
     engines: SavedEngines,
+    #[serde(default)]
+    account: Option<AccountSums>,
 }
 
 /// All state.
@@ -71,6 +77,8 @@ pub struct Pipeline {
     twins: Twins,
     /// Tokens that only metrics of applications tell of.
     sums: TokenSums,
+    /// Tokens that only an account's metrics tell of, where these are read.
+    account: Option<AccountSums>,
     inference: InferenceBooks,
     agents: AgentBooks,
     hosted: HostedBooks,
@@ -107,6 +115,7 @@ impl Pipeline {
             host: HostModel::new(settings(config, own_pid)),
             twins: Twins::default(),
             sums: TokenSums::default(),
+            account: config.probes.bedrock.metrics.enabled.then(AccountSums::default),
             inference: InferenceBooks::default(),
             agents: AgentBooks::default(),
             hosted: HostedBooks::default(),
@@ -142,13 +151,14 @@ impl Pipeline {
             hosted: self.hosted.save(),
             engines: self.engines.save(),
             progress: self.progress.clone(),
+            account: self.account.clone(),
         }
     }
 
     /// Goes on with the books of an earlier agent on this machine, at `now`. Its raw counters are of this boot, or not
     /// here.
     pub fn restore(&mut self, saved: Saved, now: Instant) {
-        let Saved { counters, host, inference, agents, hosted, engines, progress } = saved;
+        let Saved { counters, host, inference, agents, hosted, engines, progress, account } = saved;
         self.host.restore(host, now);
         self.host.resume(&counters);
         self.inference = InferenceBooks::restored(inference);
@@ -156,11 +166,19 @@ impl Pipeline {
         self.hosted = HostedBooks::restored(hosted);
         self.engines = EngineBooks::restored(engines);
         self.progress = progress;
+        if let (Some(own), Some(account)) = (&mut self.account, account) {
+            *own = account;
+        }
     }
 
     /// Takes over how far sources have read, where the books themselves begin anew: what they read is in the reports.
     pub fn resume(&mut self, progress: BTreeMap<String, u64>) {
         self.progress = progress;
+    }
+
+    /// Up to when an account's metrics are on the books; zero where none were read.
+    pub fn account_told_until(&self) -> Timestamp {
+        self.account.as_ref().map_or(Timestamp::default(), AccountSums::told_until)
     }
 
     /// The last step of a source that is on the books.
@@ -217,6 +235,12 @@ impl Pipeline {
                     usage,
                     &HostingContext { now: readings.tick.wall, prices: &self.unit_prices, vcpus: &self.agent_vcpus },
                 ),
+                Reading::Account(told) => {
+                    let unseen = self.account.as_mut().map(|account| account.take(told)).unwrap_or_default();
+                    for (model, more) in unseen {
+                        self.book_unseen(model, &more, readings.tick.wall);
+                    }
+                }
                 Reading::Progress(progress) => {
                     self.waiting_progress.push_back((self.twins.taken(), progress.clone()));
                 }
@@ -237,10 +261,10 @@ impl Pipeline {
             }
         }
         for (key, more) in sums {
-            let (local, prices, weights) = (&self.local, &self.prices, self.weights);
-            let now = readings.tick.wall;
-            let context = inference::Context { now, grid: Grid::builtin(), local, prices, weights };
-            self.inference.book_sum(key, &more, &context);
+            self.book_sum(key, &more, readings.tick.wall);
+            if let Some(account) = &mut self.account {
+                account.note_sum(&key.provider, &key.model, readings.tick.wall, &more);
+            }
         }
         self.elapse(readings.tick);
         if !about_host {
@@ -287,6 +311,27 @@ impl Pipeline {
         let context = inference::Context { now, grid: Grid::builtin(), local, prices, weights };
         self.inference.book(call, &context);
         self.agents.note(call);
+        if let Some(account) = &mut self.account {
+            account.note(call);
+        }
+    }
+
+    /// Books calls that only the account's metrics tell of.
+    fn book_unseen(&mut self, model: Text, more: &inference::More, now: Timestamp) {
+        let key = InferenceKey {
+            model,
+            provider: Text::Static("aws.bedrock"),
+            service: Text::Static(UNSEEN),
+            agent: None,
+            operation: Text::Static(UNSEEN),
+        };
+        self.book_sum(&key, more, now);
+    }
+
+    fn book_sum(&mut self, key: &InferenceKey, more: &inference::More, now: Timestamp) {
+        let (local, prices, weights) = (&self.local, &self.prices, self.weights);
+        let context = inference::Context { now, grid: Grid::builtin(), local, prices, weights };
+        self.inference.book_sum(key, more, &context);
     }
 
     /// Closes the open window, however short, and books what waits. False when there was no window.
@@ -306,9 +351,9 @@ impl Pipeline {
         self.stale
     }
 
-    /// Sums of tokens by applications' metrics that were not followed, because there are too many series.
-    pub const fn unfollowed(&self) -> u64 {
-        self.sums.left_out()
+    /// Sums of tokens by metrics of applications and accounts that were not followed, because there are too many series.
+    pub fn unfollowed(&self) -> u64 {
+        self.sums.left_out().saturating_add(self.account.as_ref().map_or(0, AccountSums::left_out))
     }
 
     /// Calls of language models that stand under `other`, because there are too many keys.
@@ -353,6 +398,8 @@ impl Pipeline {
         self.weights = config.inference.weights();
         self.conventions = config.inference.conventions();
         self.agent_vcpus = config.probes.bedrock.agent_vcpus.clone();
+        let account = self.account.take();
+        self.account = config.probes.bedrock.metrics.enabled.then(|| account.unwrap_or_default());
         self.unit_prices = config.cost.lists.units.clone();
         self.machine = config.machine.clone();
         if self.meaning.reconfigure(config) {

@@ -22,7 +22,7 @@ use wattline_core::{
 };
 use wattline_listen::Place;
 use wattline_probe_host::HostProbe;
-use wattline_probe_llm::bedrock::{self, FileReceiver, LogGroupReceiver};
+use wattline_probe_llm::bedrock::{self, AccountReceiver, FileReceiver, LogGroupReceiver};
 use wattline_probe_llm::content::Content;
 use wattline_probe_llm::otlp::{self, OtlpReceiver};
 
@@ -244,14 +244,23 @@ fn start_logs(sources: &mut JoinSet<()>, outlet: &Outlet, lasting: &Lasting, sto
         let receiver = FileReceiver::new(config, &journal, kept, telemetry.clone(), Arc::new(clock::tick));
         sources.spawn(Box::new(receiver).run(outlet.clone(), stop.clone()));
     }
-    if config.is_account_wide() {
+    if !config.cloudwatch.log_groups.is_empty() {
         let (journal, kept) = place(bedrock::LOG_GROUPS);
         let tick = Arc::new(clock::tick);
         match LogGroupReceiver::new(config, &journal, kept, telemetry.clone(), tick, clock::wall) {
             Ok(receiver) => {
-                sources.spawn(Box::new(receiver).run(outlet, stop.clone()));
+                sources.spawn(Box::new(receiver).run(outlet.clone(), stop.clone()));
             }
             Err(error) => error!("probes.bedrock.cloudwatch: {error}; no log group is read"),
+        }
+    }
+    if config.metrics.enabled {
+        let (told_until, tick) = (lasting.pipeline.account_told_until(), Arc::new(clock::tick));
+        match AccountReceiver::new(config, told_until, telemetry.clone(), tick, clock::wall) {
+            Ok(receiver) => {
+                sources.spawn(Box::new(receiver).run(outlet, stop.clone()));
+            }
+            Err(error) => error!("probes.bedrock.metrics: {error}; they are not read"),
         }
     }
 }

@@ -18,7 +18,6 @@ use wattline_core::words::chain;
 use crate::{Access, Grant, Service, Unsigned, clock_skew};
 
 const USER_AGENT: &str = concat!("wattline/", env!("CARGO_PKG_VERSION"));
-const JSON: &str = "application/x-amz-json-1.1";
 /// As much of a refusal is read as can mean anything.
 const REFUSAL_BYTES_MAX: usize = 64 << 10;
 
@@ -159,12 +158,13 @@ impl Client {
         bytes_max: usize,
     ) -> Result<Vec<u8>, AskError> {
         let url = self.endpoint.clone().unwrap_or_else(|| format!("{}/", service.origin(grant.region())));
-        let signed = [("content-type", JSON), ("x-amz-target", action)];
+        let json = service.json();
+        let signed = [("content-type", json), ("x-amz-target", action)];
         let unsigned = Unsigned { url: &url, headers: &signed, body };
         let mut headers = grant
             .sign(service, &unsigned, (self.now)())
             .map_err(|error| AskError::Denied { what: error.to_string() })?;
-        headers.insert(CONTENT_TYPE, HeaderValue::from_static(JSON));
+        headers.insert(CONTENT_TYPE, HeaderValue::from_static(json));
         let redaction = grant.redaction();
         let broken = |error: reqwest::Error| AskError::Failed {
             what: format!("{action}: {}", redaction.clean(&chain(&error.without_url()))),

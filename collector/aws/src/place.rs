@@ -97,6 +97,14 @@ impl Service {
         }
     }
 
+    /// The type of its questions in JSON: each service has a version of its own.
+    pub const fn json(self) -> &'static str {
+        match self {
+            Self::Monitoring => "application/x-amz-json-1.0",
+            Self::Logs | Self::Xray => "application/x-amz-json-1.1",
+        }
+    }
+
     /// The address of the service without a path.
     pub fn origin(self, region: &Region) -> String {
         format!("https://{}.{region}.{}", self.as_str(), region.dns_suffix())

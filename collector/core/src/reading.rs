@@ -6,14 +6,19 @@ use std::sync::Arc;
 
 use crate::attribute::Text;
 use crate::counter::Range;
-use crate::quantity::{GramsPerKwh, Ratio, Seconds, Watts};
-use crate::subject::{Device, HostedAgent, InferenceKey, Workload};
+use crate::quantity::{GramsPerKwh, Seconds, Watts};
+use crate::subject::{Device, Workload};
 use crate::time::{Tick, Timestamp};
 
 mod engine;
+mod inference;
 
 pub use engine::{
     EngineHardware, EngineReading, EngineTask, EngineTokens, Gpu, HistogramReading, PhaseClock, PhaseTimes,
+};
+pub use inference::{
+    AccountModel, AccountUsage, ActivityKind, AgentActivity, AgentUsage, CallIdentity, Doubts, Inference, TokenKind,
+    TokenSum, TokenUsage, ToldBy, ToolDefinitions,
 };
 
 /// What one source saw at one moment.
@@ -73,6 +78,8 @@ pub enum Reading {
     Tokens(Box<TokenSum>),
     /// What a session of a hosted agent used.
     AgentUsage(Box<AgentUsage>),
+    /// What an account's metrics count of all calls of its models.
+    Account(Box<AccountUsage>),
     /// How far a source has read that others keep for it.
     Progress(Progress),
     /// What an inference engine tells of itself.
@@ -514,266 +521,6 @@ pub enum SourceState {
         /// What was attempted, where, and how it failed.
         what: String,
     },
-}
-
-/// Tokens of one call. `input` includes those read from and written to a cache; `output` includes reasoning.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct TokenUsage {
-    /// Input tokens, cached ones included.
-    pub input: u64,
-    /// Output tokens, reasoning included.
-    pub output: u64,
-    /// Of the input, read from a cache.
-    pub cache_read: u64,
-    /// Of the input, written to a cache, for however long.
-    pub cache_write: u64,
-    /// Of what was written to a cache, what was written for an hour, where that is told.
-    pub cache_write_1h: u64,
-    /// Of the output, reasoning.
-    pub reasoning: u64,
-}
-
-/// A completed call of a language model, once normalised.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Inference {
-    /// What it is booked under.
-    pub key: InferenceKey,
-    /// The model asked for, which a router may have changed.
-    pub request_model: Option<Text>,
-    /// When it began.
-    pub start: Timestamp,
-    /// How long it took.
-    pub duration: Seconds,
-    /// From the beginning to the first token or chunk, where it was streamed and that is told.
-    pub time_to_first_token: Option<Seconds>,
-    /// Its tokens.
-    pub usage: TokenUsage,
-    /// Why it ended, in the provider's words: `stop`, `length`, `tool_use`.
-    pub finish_reason: Option<Text>,
-    /// The tools that the model was told of, if that is told.
-    pub tools: Option<ToolDefinitions>,
-    /// The cloud region that served it, if known.
-    pub region: Option<Text>,
-    /// The address that was called, if known.
-    pub server_address: Option<Text>,
-    /// The service tier as the provider names it, if it is told: `flex`, `priority`, `batch`.
-    pub service_tier: Option<Text>,
-    /// The error, if it failed.
-    pub error: Option<Text>,
-    /// The share of calls that is seen, 1 without sampling: each call seen stands for 1/probability.
-    pub probability: Ratio,
-    /// What could not be decided about it.
-    pub doubts: Doubts,
-    /// By what it is told from other calls, and found in other telemetry.
-    pub identity: CallIdentity,
-}
-
-impl Inference {
-    /// A call of which nothing else is known.
-    pub fn new(key: InferenceKey, start: Timestamp, duration: Seconds, usage: TokenUsage) -> Self {
-        Self {
-            key,
-            request_model: None,
-            start,
-            duration,
-            time_to_first_token: None,
-            usage,
-            finish_reason: None,
-            tools: None,
-            region: None,
-            server_address: None,
-            service_tier: None,
-            error: None,
-            probability: Ratio::new(1.0),
-            doubts: Doubts::default(),
-            identity: CallIdentity::default(),
-        }
-    }
-}
-
-impl Inference {
-    /// Takes over from another account of the same call what this one does not tell.
-    pub fn complete(&mut self, other: &Self) {
-        fn fill<T: Clone>(own: &mut Option<T>, other: Option<&T>) {
-            if own.is_none() {
-                *own = other.cloned();
-            }
-        }
-        if &*self.key.provider == "unknown" {
-            self.key.provider = other.key.provider.clone();
-        }
-        fill(&mut self.key.agent, other.key.agent.as_ref());
-        fill(&mut self.request_model, other.request_model.as_ref());
-        fill(&mut self.time_to_first_token, other.time_to_first_token.as_ref());
-        fill(&mut self.finish_reason, other.finish_reason.as_ref());
-        fill(&mut self.tools, other.tools.as_ref());
-        fill(&mut self.region, other.region.as_ref());
-        fill(&mut self.server_address, other.server_address.as_ref());
-        fill(&mut self.service_tier, other.service_tier.as_ref());
-        fill(&mut self.error, other.error.as_ref());
-        for (own, other) in
-            [(&mut self.identity.response, other.identity.response), (&mut self.identity.prompt, other.identity.prompt)]
-        {
-            if *own == 0 {
-                *own = other;
-            }
-        }
-        // Parts of equal wholes are known where either account tells them.
-        let (own, usage) = (&mut self.usage, &other.usage);
-        if (own.input, own.output) == (usage.input, usage.output) {
-            if own.cache_read + own.cache_write == 0 {
-                (own.cache_read, own.cache_write) = (usage.cache_read, usage.cache_write);
-                own.cache_write_1h = usage.cache_write_1h;
-            }
-            if own.reasoning == 0 {
-                own.reasoning = usage.reasoning;
-            }
-        }
-    }
-}
-
-/// Definitions of tools that went into a call's input.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct ToolDefinitions {
-    /// How many.
-    pub count: u32,
-    /// Their length in bytes of JSON; 0 where only their names are told.
-    pub bytes: u64,
-}
-
-/// What could not be decided about a call. It is booked all the same, and flagged.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Doubts {
-    /// Whether its input counts what was read from and written to caches.
-    pub cached_input: bool,
-    /// When it was: its times are those of a clock that is wrong.
-    pub clock: bool,
-    /// What was done: no table knows the operation, so that nothing says what it draws or costs.
-    pub operation: bool,
-}
-
-/// By what one call is found again where two instrumentations, or two signals of one, tell of it.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct CallIdentity {
-    /// The kind of telemetry that told of it.
-    pub told_by: ToldBy,
-    /// A hash of who told of it: the name of the instrumentation scope.
-    pub scope: u64,
-    /// A hash of the id that the provider gave the answer; 0 if none is told.
-    pub response: u64,
-    /// A keyed hash of the model and all that was said to it; 0 if that is not told.
-    pub prompt: u64,
-    /// The trace, 0 if there is none,
-    pub trace: u128,
-    /// the span,
-    pub span: u64,
-    /// and the span around it, 0 for a root.
-    pub parent: u64,
-}
-
-/// Telemetry that tells of calls, the best first.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum ToldBy {
-    /// A span.
-    #[default]
-    Span,
-    /// A log record or an event: the provider's own log too.
-    Log,
-    /// The points of metrics.
-    Metric,
-}
-
-/// A sum of tokens that an application's own metrics tell, over calls that nobody tells apart.
-#[derive(Clone, Debug, PartialEq)]
-pub struct TokenSum {
-    /// Tells its series from others.
-    pub series: u64,
-    /// What it is booked under.
-    pub key: InferenceKey,
-    /// Which tokens it counts.
-    pub kind: TokenKind,
-    /// How many.
-    pub tokens: f64,
-    /// Over how many calls, where that is counted.
-    pub calls: Option<u64>,
-    /// Whether it is what came since the point before, rather than since `start`.
-    pub is_delta: bool,
-    /// Since when it counts; the epoch where that is not told.
-    pub start: Timestamp,
-    /// When it was told.
-    pub at: Timestamp,
-}
-
-/// Which tokens a sum counts. Those "beside" are not in the sum that they are part of by the semantic conventions.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum TokenKind {
-    /// Input.
-    Input,
-    /// Output.
-    Output,
-    /// Of the input, read from a cache.
-    CacheRead,
-    /// Read from a cache, not in the input.
-    CacheReadBeside,
-    /// Of the input, written to a cache.
-    CacheWrite,
-    /// Written to a cache, not in the input.
-    CacheWriteBeside,
-    /// Of the output, reasoning.
-    Reasoning,
-    /// Reasoning, not in the output.
-    ReasoningBeside,
-}
-
-/// Something that an agent did beside calling a model.
-#[derive(Clone, Debug, PartialEq)]
-pub struct AgentActivity {
-    /// What it did.
-    pub kind: ActivityKind,
-    /// The service that it runs in.
-    pub service: Text,
-    /// The agent, if the span names one.
-    pub agent: Option<Text>,
-    /// When it began.
-    pub start: Timestamp,
-    /// How long it took.
-    pub duration: Seconds,
-    /// The error, if it failed.
-    pub error: Option<Text>,
-    /// The share of such spans that is seen.
-    pub probability: Ratio,
-    /// The trace, 0 if there is none,
-    pub trace: u128,
-    /// the span,
-    pub span: u64,
-    /// and the span around it, 0 for a root.
-    pub parent: u64,
-}
-
-/// What an agent did.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum ActivityKind {
-    /// It ran, from the request to its answer.
-    Run,
-    /// It ran a tool of this name.
-    Tool(Text),
-}
-
-/// What one session of a hosted agent used in one interval, as its host meters and bills it.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct AgentUsage {
-    /// The agent.
-    pub agent: HostedAgent,
-    /// A hash of the session's id; 0 if none is told.
-    pub session: u64,
-    /// When it was metered.
-    pub at: Timestamp,
-    /// Length of the interval, in nanoseconds.
-    pub elapsed_ns: u64,
-    /// CPU time used in it, in nanoseconds of one vCPU.
-    pub vcpu_ns: u64,
-    /// Memory held in it, in nanoseconds of one gigabyte.
-    pub gb_ns: u64,
 }
 
 /// How far a source has read what others keep for it, such as files of a log. It is kept together with the books, so that

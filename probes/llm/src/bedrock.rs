@@ -3,6 +3,7 @@
 //! Both are JSON, a record a line. They come as files, out of CloudWatch Logs, or as OTLP log records; whichever it is, a
 //! line is told by what is in it, so that one source may hold both. Lines that are neither are counted and left.
 
+mod account;
 mod body;
 mod config;
 mod files;
@@ -11,6 +12,8 @@ mod name;
 mod otlp;
 mod record;
 mod source;
+#[cfg(test)]
+mod stand_in;
 mod time;
 mod usage;
 
@@ -20,13 +23,14 @@ use serde_json::{Map, Value};
 use wattline_core::reading::{AgentUsage, Inference};
 use wattline_core::{Reading, Signal, Telemetry, Tick, Timestamp};
 
-pub use config::{CloudWatchConfig, Config, ConfigError};
+pub use account::{ACCOUNT, AccountReceiver, account_once};
+pub use config::{CloudWatchConfig, Config, ConfigError, MetricsConfig};
 pub use log_groups::{LOG_GROUPS, LogGroupReceiver, once};
 pub use otlp::calls_of_logs;
 pub use source::{FILES, FileReceiver, found};
 
 /// Tells the time on both clocks.
-type Clock = std::sync::Arc<dyn Fn() -> Tick + Send + Sync>;
+pub type Clock = std::sync::Arc<dyn Fn() -> Tick + Send + Sync>;
 
 /// The value of `schemaType` in a model invocation log.
 const INVOCATION_LOG: &str = "ModelInvocationLog";

@@ -198,6 +198,7 @@ impl HostModel {
             | Reading::Activity(_)
             | Reading::Tokens(_)
             | Reading::AgentUsage(_)
+            | Reading::Account(_)
             | Reading::Progress(_)
             | Reading::Engine(_)
             | Reading::Intensity(_)

@@ -97,6 +97,12 @@ pub struct Assessment {
 /// Assesses one call. A call that failed before any token came back draws and costs nothing; one that stopped halfway
 /// is assessed by the tokens it has.
 pub fn assess(call: &Inference, context: &Context<'_>) -> Assessment {
+    assess_sum(call, 1, context)
+}
+
+/// Assesses `calls` together, of which `call` has the sums. Prices and ranges depend on the length of one: all are taken
+/// to be as long as the mean.
+pub(super) fn assess_sum(call: &Inference, calls: u64, context: &Context<'_>) -> Assessment {
     let mut assessment =
         Assessment { origin: origin(call, context.local), energy: None, cost: None, unknown: Vec::new() };
     let Doubts { cached_input, clock, operation } = call.doubts;
@@ -115,11 +121,11 @@ pub fn assess(call: &Inference, context: &Context<'_>) -> Assessment {
         assessment.unknown.push(Unknown::TokenCounts);
         return assessment;
     }
-    assessment.energy = remote_energy(call, context.grid, context.weights);
+    assessment.energy = remote_energy(call, calls, context);
     if assessment.energy.is_none() {
         assessment.unknown.push(Unknown::ModelParameters);
     }
-    match context.prices.of_call(call) {
+    match context.prices.of_calls(call, calls) {
         Ok(usd) => assessment.cost = Some(usd),
         Err(NoPrice::UnknownModel | NoPrice::UnknownTier) => assessment.unknown.push(Unknown::Price),
         Err(NoPrice::TokenCounts) => assessment.unknown.push(Unknown::TokenCounts),
@@ -128,7 +134,8 @@ pub fn assess(call: &Inference, context: &Context<'_>) -> Assessment {
 }
 
 /// The model that answered decides; one asked for under another name helps where the answer's name says nothing.
-fn remote_energy(call: &Inference, grid: &Grid, weights: InputWeights) -> Option<RemoteEnergy> {
+fn remote_energy(call: &Inference, calls: u64, context: &Context<'_>) -> Option<RemoteEnergy> {
+    let Context { grid, weights, .. } = *context;
     let model = models::find(&call.key.model).or_else(|| call.request_model.as_deref().and_then(models::find))?;
     let tokens = call.usage.output as f64 + weights.tokens(&call.usage);
     let estimate = ecologits::estimate(&model.parameters, tokens, call.duration);
@@ -138,7 +145,8 @@ fn remote_energy(call: &Inference, grid: &Grid, weights: InputWeights) -> Option
     let place = RemotePlace::of_models(grid, &call.key.provider, names, call.region.as_deref(), year);
     let (energy, embodied) = (estimate.energy(), estimate.embodied());
     let operational = energy * place.pue.ratio.get() * place.intensity.grams;
-    let unreckoned = ecologits::unreckoned_input(&model.parameters, &call.usage, weights);
+    let mean = call.usage.map(|count| count / calls.max(1));
+    let unreckoned = ecologits::unreckoned_input(&model.parameters, &mean, weights);
     let energy_uncertainty = estimate.uncertainty.times(unreckoned);
     let operational_uncertainty = energy_uncertainty.times(place.pue.uncertainty).times(place.intensity.uncertainty);
     // Reading input holds the machines too, in proportion to the energy that it needs.

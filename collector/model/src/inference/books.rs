@@ -13,7 +13,7 @@ use wattline_core::{
     Text, Timestamp, Tokens, Uncertainty, metrics,
 };
 
-use super::assess::{Assessment, Context, RemoteEnergy, Unknown, assess};
+use super::assess::{Assessment, Context, RemoteEnergy, Unknown, assess, assess_sum};
 use super::ecologits;
 use super::place::Origin;
 use super::provider;
@@ -170,11 +170,11 @@ impl InferenceBooks {
         assessment
     }
 
-    /// Books tokens of calls that nobody tells apart: their price, energy and carbon as those of one call, without a
-    /// duration, and the calls as far as they are counted.
+    /// Books tokens of calls that nobody tells apart: their price, energy and carbon as those of equal calls, or of one
+    /// where nobody counts them, without a duration; and the calls as far as they are counted.
     pub fn book_sum(&mut self, key: &InferenceKey, more: &More, context: &Context<'_>) {
         let call = Inference::new(key.clone(), context.now, Seconds::ZERO, more.usage);
-        let assessment = assess(&call, context);
+        let assessment = assess_sum(&call, more.calls, context);
         let key = InferenceKey { provider: self.provider(&key.provider), ..key.clone() };
         self.entry(&key, context.now).book_sum(&call, &assessment, more.calls);
     }

@@ -4,6 +4,7 @@
 //! duration only. A call answered by an API is in nobody's books: its energy is modelled, at the machine, and the
 //! facility's overhead enters once, in the carbon.
 
+mod account;
 pub mod agentcore;
 mod agents;
 mod assess;
@@ -21,6 +22,7 @@ mod repeats;
 mod sums;
 mod twins;
 
+pub use account::AccountSums;
 pub use agents::{AgentBooks, SavedAgents};
 pub use assess::{Assessment, Context, RemoteEnergy, Unknown, assess};
 pub use books::{Conventions, InferenceBooks, SavedInferences};

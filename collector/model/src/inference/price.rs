@@ -67,8 +67,8 @@ impl TokenPrices {
         Self { own, kept: Mutex::default() }
     }
 
-    /// The price of a call that was made.
-    pub fn of_call(&self, call: &Inference) -> Result<Usd, NoPrice> {
+    /// The price of a call that was made; or of `calls` together, of which `call` has the sums.
+    pub fn of_calls(&self, call: &Inference, calls: u64) -> Result<Usd, NoPrice> {
         let sale = Sale {
             provider: &call.key.provider,
             model: &call.key.model,
@@ -76,11 +76,15 @@ impl TokenPrices {
             tier: call.service_tier.as_deref(),
             at: call.start,
         };
-        self.price(&sale, &call.usage)
+        self.price_each(&sale, &call.usage, calls)
     }
 
-    /// The price of so many tokens.
+    /// The price of so many tokens in one call.
     pub fn price(&self, sale: &Sale<'_>, tokens: &TokenUsage) -> Result<Usd, NoPrice> {
+        self.price_each(sale, tokens, 1)
+    }
+
+    fn price_each(&self, sale: &Sale<'_>, tokens: &TokenUsage, calls: u64) -> Result<Usd, NoPrice> {
         if !adds_up(tokens) {
             return Err(NoPrice::TokenCounts);
         }
@@ -88,11 +92,11 @@ impl TokenPrices {
         let half_hour = HalfHour::of(at);
         let question = Question { provider, model, asked, tier, half_hour };
         let mut kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(price) = kept.price(&question, tokens) {
+        if let Some(price) = kept.price(&question, tokens, calls) {
             return price;
         }
         let (rates, lasts) = self.find(sale, half_hour);
-        let price = rates.as_ref().map_err(|why| *why).and_then(|rates| rates.price(tokens));
+        let price = rates.as_ref().map_err(|why| *why).and_then(|rates| rates.price(tokens, calls));
         if lasts {
             kept.keep(&question, rates);
         }

@@ -8,7 +8,7 @@ use serde::Deserialize;
 
 use wattline_core::secret::Secret;
 
-use super::{Rules, log_groups};
+use super::{Rules, account, log_groups};
 
 /// Where AWS's own logs of calls and of hosted agents are read, and how. By default nowhere.
 #[derive(Clone, Debug, PartialEq, Deserialize)]
@@ -29,6 +29,8 @@ pub struct Config {
     pub agent_vcpus: BTreeMap<String, f64>,
     /// CloudWatch Logs.
     pub cloudwatch: CloudWatchConfig,
+    /// The account's own metrics.
+    pub metrics: MetricsConfig,
 }
 
 impl Default for Config {
@@ -40,6 +42,7 @@ impl Default for Config {
             models: BTreeMap::new(),
             agent_vcpus: BTreeMap::new(),
             cloudwatch: CloudWatchConfig::default(),
+            metrics: MetricsConfig::default(),
         }
     }
 }
@@ -88,6 +91,47 @@ impl Default for CloudWatchConfig {
     }
 }
 
+/// The metrics that Amazon Bedrock keeps of an account in CloudWatch, as a source of what nobody else tells of. They are of
+/// a whole account, so that one agent of the role `gateway` reads them and no other.
+#[derive(Clone, Debug, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct MetricsConfig {
+    /// Whether they are read. AWS bills each look. False.
+    pub enabled: bool,
+    /// The region; by default what the AWS SDKs find.
+    pub region: Option<String>,
+    /// The profile in the shared files; by default what the AWS SDKs find.
+    pub profile: Option<String>,
+    /// The address of CloudWatch in place of the region's own.
+    pub endpoint: Option<String>,
+    /// An HTTP proxy.
+    pub proxy: Option<Secret>,
+    /// The time between two looks, from 5m to 6h. 5 min.
+    #[serde(with = "humantime_serde")]
+    pub interval: Duration,
+    /// How long others may take to tell of a call before it counts as told by nobody, from 5m to 6h. 15 min.
+    #[serde(with = "humantime_serde")]
+    pub late: Duration,
+    /// The longest time for one answer. 30 s.
+    #[serde(with = "humantime_serde")]
+    pub timeout: Duration,
+}
+
+impl Default for MetricsConfig {
+    fn default() -> Self {
+        Self {
+            enabled: false,
+            region: None,
+            profile: None,
+            endpoint: None,
+            proxy: None,
+            interval: Duration::from_mins(5),
+            late: Duration::from_mins(15),
+            timeout: Duration::from_secs(30),
+        }
+    }
+}
+
 /// A key whose value cannot be used.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{key} {problem}")]
@@ -111,7 +155,7 @@ impl Config {
 
     /// Whether anything is read that concerns a whole account.
     pub fn is_account_wide(&self) -> bool {
-        !self.cloudwatch.log_groups.is_empty()
+        !self.cloudwatch.log_groups.is_empty() || self.metrics.enabled
     }
 
     /// Whether all values can be used.
@@ -124,6 +168,9 @@ impl Config {
             ("cloudwatch.late", late, Duration::ZERO, 6 * hour),
             ("cloudwatch.lookback", lookback, Duration::ZERO, 14 * day),
             ("cloudwatch.timeout", timeout, second, 300 * second),
+            ("metrics.interval", self.metrics.interval, 300 * second, 6 * hour),
+            ("metrics.late", self.metrics.late, 300 * second, 6 * hour),
+            ("metrics.timeout", self.metrics.timeout, second, 300 * second),
         ] {
             if !(least..=most).contains(&value) {
                 let show = humantime::format_duration;
@@ -136,9 +183,13 @@ impl Config {
             let problem = format!("has {count}; a session has 0.1 to 256 vCPUs");
             return Err(ConfigError { key: "agent_vcpus", problem });
         }
-        log_groups::settings(&self.cloudwatch)
-            .map(|_settings| ())
-            .map_err(|problem| ConfigError { key: "cloudwatch.region", problem: format!("cannot be used: {problem}") })
+        for (key, settings) in [
+            ("cloudwatch.region", log_groups::settings(&self.cloudwatch)),
+            ("metrics.region", account::settings(&self.metrics)),
+        ] {
+            settings.map_err(|problem| ConfigError { key, problem: format!("cannot be used: {problem}") })?;
+        }
+        Ok(())
     }
 }
 
@@ -161,6 +212,8 @@ mod tests {
             ("[cloudwatch]\ninterval = \"1s\"", "cloudwatch.interval"),
             ("[cloudwatch]\nlate = \"1day\"", "cloudwatch.late"),
             ("[agent_vcpus]\na = 0.0", "agent_vcpus"),
+            ("[metrics]\ninterval = \"1m\"", "metrics.interval"),
+            ("[metrics]\nregion = \"Frankfurt\"", "metrics.region"),
         ] {
             assert_eq!(toml::from_str::<Config>(text).unwrap().check().unwrap_err().key, key, "{text}");
         }

@@ -91,6 +91,20 @@ fn energy_with_input_reckoned_stands_apart_and_both_add_up() {
 }
 
 #[test]
+fn many_short_calls_together_cost_what_short_calls_cost() {
+    // Above 200,000 tokens of input a call of this model has a higher price.
+    let model = call("anthropic", "claude-sonnet-4-5-20250929", 10_000, 100);
+    let one = book(&mut InferenceBooks::new(), &model);
+    let mut books = InferenceBooks::new();
+    let (local, prices, weights) = (LocalAddresses::default(), TokenPrices::default(), InputWeights::default());
+    let context = Context { now: NOW, grid: Grid::builtin(), local: &local, prices: &prices, weights };
+    let more = More { usage: model.usage.map(|count| count * 100), calls: 100 };
+    books.book_sum(&model.key, &more, &context);
+    let cost = sum(&books.samples(NOW, Conventions::Current), "inference.cost.usd", None);
+    assert!((cost - one.cost.unwrap().get() * 100.0).abs() < 1e-9, "{cost}");
+}
+
+#[test]
 fn the_score_is_all_carbon_for_each_token_and_each_request() {
     let mut books = InferenceBooks::new();
     for output in [400, 100] {

@@ -70,8 +70,8 @@ struct Answer {
 }
 
 impl Answer {
-    fn price(&self, tokens: &TokenUsage) -> Result<Usd, NoPrice> {
-        self.rates.as_ref().map_err(|why| *why)?.price(tokens)
+    fn price(&self, tokens: &TokenUsage, calls: u64) -> Result<Usd, NoPrice> {
+        self.rates.as_ref().map_err(|why| *why)?.price(tokens, calls)
     }
 
     fn is_to(&self, question: &Question<'_>) -> bool {
@@ -90,17 +90,22 @@ pub(super) struct Kept {
 }
 
 impl Kept {
-    /// The price of tokens, if the question was asked before.
-    pub(super) fn price(&mut self, question: &Question<'_>, tokens: &TokenUsage) -> Option<Result<Usd, NoPrice>> {
+    /// The price of tokens of so many calls, if the question was asked before.
+    pub(super) fn price(
+        &mut self,
+        question: &Question<'_>,
+        tokens: &TokenUsage,
+        calls: u64,
+    ) -> Option<Result<Usd, NoPrice>> {
         let number = question.number();
         if let Some(answer) = self.young.get(&number).filter(|answer| answer.is_to(question)) {
-            return Some(answer.price(tokens));
+            return Some(answer.price(tokens, calls));
         }
         if !self.old.get(&number)?.is_to(question) {
             return None;
         }
         let answer = self.old.remove(&number)?;
-        let price = answer.price(tokens);
+        let price = answer.price(tokens, calls);
         self.insert(number, answer);
         Some(price)
     }
@@ -148,7 +153,7 @@ mod tests {
     }
 
     fn is_kept(kept: &mut Kept, model: &str) -> bool {
-        kept.price(&question(model), &TokenUsage::default()).is_some()
+        kept.price(&question(model), &TokenUsage::default(), 1).is_some()
     }
 
     #[test]

@@ -44,12 +44,13 @@ impl Rates {
         Self { source: "configuration", call: Usd::ZERO, base, above: Vec::new() }
     }
 
-    /// The price of tokens whose counts add up.
+    /// The price of tokens whose counts add up, of so many calls of equal length.
     ///
     /// Summed in the order in which the crate sums, so that the answer is the crate's to the last digit or nearly so.
-    pub(super) fn price(&self, tokens: &TokenUsage) -> Result<Usd, NoPrice> {
+    pub(super) fn price(&self, tokens: &TokenUsage, calls: u64) -> Result<Usd, NoPrice> {
         let TokenUsage { input, output, cache_read, cache_write, cache_write_1h, reasoning } = *tokens;
-        let rates = self.above.iter().rev().find(|(above, _)| input > *above).map_or(&self.base, |(_, rates)| rates);
+        let length = input / calls.max(1);
+        let rates = self.above.iter().rev().find(|(above, _)| length > *above).map_or(&self.base, |(_, rates)| rates);
         let of = |rate: f64, count: u64| rate * count as f64 / MILLION;
         let plain = input.saturating_sub(cache_read).saturating_sub(cache_write);
         let usd_in = of(rates.cache_read, cache_read)
@@ -57,7 +58,7 @@ impl Rates {
             + of(rates.cache_write, cache_write.saturating_sub(cache_write_1h))
             + of(rates.input, plain);
         let usd_out = of(rates.output, output.saturating_sub(reasoning)) + of(rates.reasoning, reasoning);
-        let usd = self.call.get() + (usd_in + usd_out);
+        let usd = self.call.get() * calls.max(1) as f64 + (usd_in + usd_out);
         if usd.is_finite() && usd >= 0.0 { Ok(Usd::new(usd)) } else { Err(NoPrice::TokenCounts) }
     }
 }

@@ -4,12 +4,11 @@ use std::collections::VecDeque;
 use std::sync::{Arc, Mutex};
 
 use serde_json::{Value, json};
-use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
-use tokio::net::TcpListener;
 use wattline_aws::Grant;
 use wattline_core::queue;
 
 use super::*;
+use crate::bedrock::stand_in;
 
 const NOW_MS: u64 = 1_762_800_000_000;
 
@@ -36,10 +35,7 @@ fn message(number: u64) -> String {
 
 impl Logs {
     fn answer(&mut self, head: &str, body: &[u8]) -> (u16, String) {
-        let header = |name: &str| {
-            let line = head.lines().find(|line| line.to_ascii_lowercase().starts_with(&format!("{name}:")));
-            line.and_then(|line| line.split_once(':')).map(|(_, value)| value.trim().to_owned()).unwrap_or_default()
-        };
+        let header = |name| stand_in::header(head, name);
         let error = |kind: &str| (400, json!({"__type": kind, "message": "no"}).to_string());
         let authorization = header("authorization");
         if !authorization.starts_with("AWS4-HMAC-SHA256 Credential=")
@@ -80,31 +76,7 @@ impl Logs {
 
 /// A server of `logs`, and its address.
 async fn serve(logs: Arc<Mutex<Logs>>) -> String {
-    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let address = listener.local_addr().unwrap();
-    tokio::spawn(async move {
-        while let Ok((mut stream, _)) = listener.accept().await {
-            let logs = Arc::clone(&logs);
-            tokio::spawn(async move {
-                let mut bytes = Vec::new();
-                while stream.read_buf(&mut bytes).await.is_ok_and(|read| read > 0) {
-                    let Some(end) = bytes.windows(4).position(|window| window == b"\r\n\r\n") else { continue };
-                    let head = String::from_utf8(bytes[..end].to_vec()).unwrap();
-                    let length = head.to_ascii_lowercase();
-                    let length: usize =
-                        length.split("content-length: ").nth(1).unwrap().lines().next().unwrap().parse().unwrap();
-                    if bytes.len() < end + 4 + length {
-                        continue;
-                    }
-                    let (status, text) = logs.lock().unwrap().answer(&head, &bytes[end + 4..end + 4 + length]);
-                    bytes.drain(..end + 4 + length);
-                    let head = format!("HTTP/1.1 {status} x\r\ncontent-length: {}\r\n\r\n", text.len());
-                    stream.write_all((head + &text).as_bytes()).await.unwrap();
-                }
-            });
-        }
-    });
-    format!("http://{address}/")
+    stand_in::serve(move |head, body| logs.lock().unwrap().answer(head, body)).await
 }
 
 /// One agent over its lives, and its books.
