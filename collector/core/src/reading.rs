@@ -10,8 +10,14 @@ use crate::quantity::{GramsPerKwh, Ratio, Seconds, Watts};
 use crate::subject::{Device, HostedAgent, InferenceKey, Workload};
 use crate::time::{Tick, Timestamp};
 
+mod accelerator;
 mod engine;
 
+pub use accelerator::{
+    AcceleratorFacts, AcceleratorMemory, AcceleratorPower, AcceleratorProcess, AcceleratorReading, AcceleratorState,
+    Activity, ClockLimit, Clocks, Contexts, DownReason, ErrorKind, InstanceId, Link, ProcessUtilization, RemappedRows,
+    SliceFacts, SliceReading, Temperatures, Traffic, Utilization,
+};
 pub use engine::{
     EngineHardware, EngineReading, EngineTask, EngineTokens, Gpu, HistogramReading, PhaseClock, PhaseTimes,
 };
@@ -65,6 +71,8 @@ pub enum Reading {
     Cgroup(CgroupReading),
     /// The use of one process.
     Process(ProcessReading),
+    /// One accelerator, with its slices and the processes that hold it.
+    Accelerator(Box<AcceleratorReading>),
     /// A completed call of a language model.
     Inference(Box<Inference>),
     /// Something that an agent did beside calling a model.

@@ -200,6 +200,7 @@ impl HostModel {
             | Reading::AgentUsage(_)
             | Reading::Progress(_)
             | Reading::Engine(_)
+            | Reading::Accelerator(_)
             | Reading::Intensity(_)
             | Reading::Health(_) => {}
         }
