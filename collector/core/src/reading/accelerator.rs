@@ -30,7 +30,8 @@ pub struct AcceleratorReading {
     pub clocks: Clocks,
     /// What holds its clocks down now; empty where nothing does.
     pub limits: Option<Vec<ClockLimit>>,
-    /// Time in which a limit held its clocks down, in nanoseconds since the driver was loaded.
+    /// Time in which a limit held its clocks down, in nanoseconds since the driver was loaded. These and the errors and
+    /// rows below are asked for every ten seconds and told in those readings only.
     pub limited_ns: Vec<(ClockLimit, u64)>,
     /// Errors since the driver was loaded. A kind that the device does not count is not in it.
     pub errors: Vec<(ErrorKind, u64)>,
@@ -126,6 +127,8 @@ pub enum DownReason {
     ResetRequired,
     /// Every question failed for a reason that the driver does not name.
     Failing,
+    /// A question to it did not come back.
+    Hanging,
 }
 
 impl DownReason {
@@ -134,7 +137,8 @@ impl DownReason {
         match self {
             Self::Lost => "fell off the bus",
             Self::ResetRequired => "must be reset",
-            Self::Failing => "answers nothing",
+            Self::Failing => "fails every question",
+            Self::Hanging => "does not answer",
         }
     }
 }
