@@ -5,6 +5,7 @@
 //! GPU that fell off the bus is told to be down while the others are read on, and a driver that was unloaded under us is
 //! taken up again with growing pauses.
 
+mod access;
 mod config;
 mod features;
 mod gpu;
@@ -17,5 +18,6 @@ mod slices;
 mod watched;
 mod worker;
 
+pub use access::Access;
 pub use config::{Config, Mode};
-pub use probe::{NAME, NvidiaProbe, PROCESSES, Release};
+pub use probe::{NAME, NvidiaProbe, PROCESSES};

@@ -2,7 +2,6 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
@@ -11,6 +10,7 @@ use wattline_core::reading::{
 };
 use wattline_core::{Device, HostRoot, Instant, Probe, ReadError, Reading, Readings, Tick};
 
+use crate::access::Access;
 use crate::config::{Config, Mode};
 use crate::health;
 use crate::session::{End, Look};
@@ -33,23 +33,12 @@ const FIRST_READING: u32 = 6;
 /// What the kernel calls the process id namespace that it begins with (`PROC_PID_INIT_INO`).
 const FIRST_NAMESPACE: &str = "pid:[4026531836]";
 
-/// How the driver is let go of on request. Cloning shares it.
-#[derive(Clone, Debug, Default)]
-pub struct Release(Arc<AtomicU64>);
-
-impl Release {
-    /// Asks for the driver to be let go of, at the next reading and for as long as the configuration says.
-    pub fn request(&self) {
-        self.0.fetch_add(1, Ordering::Relaxed);
-    }
-}
-
 /// Reads NVIDIA's GPUs.
 pub struct NvidiaProbe {
     config: Config,
     /// Whether the ids that the driver gives processes are those that the host has for them. Why not.
     foreign_ids: Option<String>,
-    release: Release,
+    access: Access,
     /// Requests that were seen, and until when the driver is let go of.
     released: (u64, Option<Instant>),
     worker: Option<Worker>,
@@ -84,14 +73,14 @@ impl Pause {
 
 impl NvidiaProbe {
     /// A probe. Opens nothing yet. `own` is the root of this very process's files, by which it is told whether it shares
-    /// the host's process ids.
-    pub fn open(config: Config, own: &HostRoot, release: Release) -> Self {
+    /// the host's process ids. Probes of one process that follow one another share `access`.
+    pub fn open(config: Config, own: &HostRoot, access: Access) -> Self {
         let namespace = own.link("proc/self/ns/pid").ok().map(|link| link.display().to_string());
-        let released = (release.0.load(Ordering::Relaxed), None);
+        let released = (access.requests(), None);
         Self {
             foreign_ids: namespace.filter(|namespace| namespace != FIRST_NAMESPACE),
             config,
-            release,
+            access,
             released,
             worker: None,
             abandoned: Vec::new(),
@@ -123,7 +112,7 @@ impl NvidiaProbe {
                 if let Some(index) = index {
                     self.avoided.push((index, tick.at));
                 }
-                self.abandoned.extend(self.worker.take().and_then(|worker| worker.end(Duration::ZERO)));
+                self.stop(Duration::ZERO);
                 let what = format!("{whom} has not answered for {patience:?}: the thread that asked is given up");
                 self.fail(tick.at, SourceState::Failed { what }, out);
             }
@@ -137,7 +126,7 @@ impl NvidiaProbe {
     fn take(&mut self, mut look: Look, tick: Tick, out: &mut Readings) {
         match look.end.take() {
             // What there is now is found at the next reading.
-            Some(End::Changed) => self.worker = None,
+            Some(End::Changed) => self.stop(self.config.timeout),
             Some(End::Driver(what)) => {
                 let what = format!("the driver is gone, or another one was loaded: {what}");
                 return self.fail(tick.at, SourceState::Failed { what }, out);
@@ -167,23 +156,24 @@ impl NvidiaProbe {
         out.items.extend(look.readings.into_iter().map(|reading| Reading::Accelerator(Box::new(reading))));
     }
 
+    /// Lets the thread let go of the driver. One that has not ended after `patience` is given up.
+    fn stop(&mut self, patience: Duration) {
+        self.abandoned.extend(self.worker.take().and_then(|worker| worker.end(patience)));
+    }
+
     /// The thread is gone, or is given up: another one is started after a pause.
     fn fail(&mut self, at: Instant, state: SourceState, out: &mut Readings) {
-        if let Some(worker) = self.worker.take() {
-            self.abandoned.extend(worker.end(self.config.timeout));
-        }
+        self.stop(self.config.timeout);
         self.pause.after_failure(at);
         self.note(NAME, state, out);
     }
 
     /// Lets go of the driver if somebody asked for it. True while it is let go of.
     fn is_released(&mut self, tick: Tick, out: &mut Readings) -> bool {
-        let requests = self.release.0.load(Ordering::Relaxed);
+        let requests = self.access.requests();
         if requests != self.released.0 {
             self.released = (requests, Some(later(tick.at, self.config.release)));
-            if let Some(worker) = self.worker.take() {
-                self.abandoned.extend(worker.end(self.config.timeout));
-            }
+            self.stop(self.config.timeout);
             let what = format!("nowhere: the driver is let go of on request for {:?}", self.config.release);
             self.note(NAME, SourceState::Absent { looked: what }, out);
         }
@@ -227,21 +217,21 @@ impl Probe for NvidiaProbe {
         self.abandoned.retain(|thread| !thread.is_finished());
         let avoided = self.avoided.len();
         self.avoided.retain(|(_, since)| tick.at.since(*since).get() < AVOIDED_SECONDS);
-        if avoided != self.avoided.len()
-            && let Some(worker) = self.worker.take()
-        {
-            self.abandoned.extend(worker.end(self.config.timeout));
+        if avoided != self.avoided.len() {
+            self.stop(self.config.timeout);
         }
         if self.worker.is_none() {
             if !self.pause.is_over(tick.at) || self.abandoned.len() >= MOST_ABANDONED {
                 return Ok(());
             }
+            // The probe before this one may still be on its way out.
+            let Some(turn) = self.access.take() else { return Ok(()) };
             let order = Order {
                 library: self.config.library.clone(),
                 avoided: self.avoided.iter().map(|(index, _)| *index).collect(),
                 sees_processes: self.foreign_ids.is_none(),
             };
-            match Worker::start(order) {
+            match Worker::start(order, turn) {
                 Ok(worker) => self.worker = Some(worker),
                 Err(error) => {
                     let what = format!("starting a thread failed: {error}");
@@ -254,9 +244,7 @@ impl Probe for NvidiaProbe {
     }
 
     fn reset(&mut self) {
-        if let Some(worker) = self.worker.take() {
-            self.abandoned.extend(worker.end(self.config.timeout));
-        }
+        self.stop(self.config.timeout);
     }
 }
 

@@ -13,6 +13,7 @@ use std::time::Duration;
 
 use wattline_core::Tick;
 
+use crate::access::{GiveUp, Turn};
 use crate::nvml::{Library, OpenFault};
 use crate::session::{End, Look, NOBODY, Rules, Session};
 
@@ -52,19 +53,24 @@ pub(crate) struct Worker {
     told: Receiver<Told>,
     asking: Arc<AtomicU32>,
     thread: JoinHandle<()>,
+    turn: GiveUp,
     /// It has answered before.
     pub(crate) is_proven: bool,
 }
 
 impl Worker {
-    /// Starts a thread, which opens the library at once.
-    pub(crate) fn start(order: Order) -> io::Result<Self> {
+    /// Starts a thread, which opens the library at once and has the driver for as long as it runs.
+    pub(crate) fn start(order: Order, turn: Turn) -> io::Result<Self> {
         let (ask, asked) = sync_channel(1);
         let (tell, told) = sync_channel(1);
         let asking = Arc::new(AtomicU32::new(NOBODY));
         let shared = Arc::clone(&asking);
-        let thread = Builder::new().name("nvml".to_owned()).spawn(move || work(&order, &asked, &tell, &shared))?;
-        Ok(Self { ask, told, asking, thread, is_proven: false })
+        let give_up = turn.same();
+        let thread = Builder::new().name("nvml".to_owned()).spawn(move || {
+            work(&order, &asked, &tell, &shared);
+            drop(turn);
+        })?;
+        Ok(Self { ask, told, asking, thread, turn: give_up, is_proven: false })
     }
 
     /// Lets the thread look at all GPUs, and waits for that no longer than `patience`.
@@ -87,10 +93,11 @@ impl Worker {
     /// Lets the thread let go of the driver, and waits for that no longer than `patience`. The thread, if it has not
     /// ended by then.
     pub(crate) fn end(self, patience: Duration) -> Option<JoinHandle<()>> {
-        let Self { ask, told, thread, .. } = self;
+        let Self { ask, told, thread, turn, asking: _, is_proven: _ } = self;
         drop(ask);
         // What it tells meanwhile nobody wants. Its end of the channel closes when the library is closed.
         while told.recv_timeout(patience).is_ok() {}
+        turn.give_up();
         (!thread.is_finished()).then_some(thread)
     }
 }

@@ -85,16 +85,19 @@ pub(crate) fn reload() {
 #[expect(clippy::disallowed_methods, reason = "the library's own file")]
 pub(crate) fn write_calls() {
     let Some(path) = own_path().map(|path| path.with_extension("calls")) else { return };
-    let told = std::fs::read_to_string(&path).unwrap_or_default();
     let line =
         |line: &str| line.split_once(' ').map(|(function, count)| (function.to_owned(), count.parse().unwrap_or(0)));
-    let mut sums: BTreeMap<String, u64> = told.lines().filter_map(line).collect();
-    for (function, count) in with(|state| std::mem::take(&mut state.calls)) {
-        *sums.entry(function.to_owned()).or_default() += count;
-    }
-    let lines: Vec<String> = sums.into_iter().map(|(function, count)| format!("{function} {count}")).collect();
-    // A test that reads nothing wants nothing.
-    std::fs::write(path, lines.join("\n")).ok();
+    // One thread at a time, or one overwrites what the other has written.
+    with(|state| {
+        let told = std::fs::read_to_string(&path).unwrap_or_default();
+        let mut sums: BTreeMap<String, u64> = told.lines().filter_map(line).collect();
+        for (function, count) in std::mem::take(&mut state.calls) {
+            *sums.entry(function.to_owned()).or_default() += count;
+        }
+        let lines: Vec<String> = sums.into_iter().map(|(function, count)| format!("{function} {count}")).collect();
+        // A test that reads nothing wants nothing.
+        std::fs::write(path, lines.join("\n")).ok();
+    });
 }
 
 /// The script's answer, once it does not say any more that the call hangs.

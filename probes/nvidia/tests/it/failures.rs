@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use wattline_core::reading::{AcceleratorState, DownReason};
-use wattline_probe_nvidia::{Config, Mode};
+use wattline_probe_nvidia::{Access, Config, Mode};
 
 use crate::machine::{Machine, TWO};
 
@@ -163,7 +163,7 @@ fn a_library_that_is_missing_is_an_absence_that_names_the_path_unless_gpus_are_w
         let mut machine = Machine::new(TWO);
         let config = Config { mode, library: PathBuf::from("/nowhere/libnvidia-ml.so.1"), ..Config::default() };
         let root = wattline_core::HostRoot::new("/nowhere");
-        machine.probe = wattline_probe_nvidia::NvidiaProbe::open(config, &root, machine.release.clone());
+        machine.probe = wattline_probe_nvidia::NvidiaProbe::open(config, &root, Access::default());
         assert_eq!(machine.gpus().len(), 0);
         let health = machine.health();
         assert!(health.starts_with(&format!("{state}: loading /nowhere/libnvidia-ml.so.1: ")), "{health}");
@@ -186,7 +186,7 @@ fn the_driver_is_let_go_of_on_request_and_taken_up_again_after_a_while() {
     let mut machine = Machine::with(TWO, &config);
     machine.gpus();
     assert_eq!(machine.fake.calls("nvmlShutdown"), 0);
-    machine.release.request();
+    machine.access.release();
     assert_eq!(machine.gpus().len(), 0);
     assert_eq!(machine.fake.calls("nvmlShutdown"), 1);
     assert!(machine.health().contains("let go of on request for 5s"), "{}", machine.health());

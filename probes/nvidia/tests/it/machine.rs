@@ -7,7 +7,7 @@ use tempfile::TempDir;
 use wattline_core::reading::{AcceleratorReading, SourceState};
 use wattline_core::{HostRoot, Instant, Probe, Reading, Readings, Tick, Timestamp};
 use wattline_fake_nvml::Fake;
-use wattline_probe_nvidia::{Config, NAME, NvidiaProbe, Release};
+use wattline_probe_nvidia::{Access, Config, NAME, NvidiaProbe};
 
 /// When the tests begin, in microseconds of Unix time.
 pub(crate) const BEGIN_US: u64 = 1_700_000_000_000_000;
@@ -76,7 +76,7 @@ count = 2
 pub(crate) struct Machine {
     pub(crate) fake: Fake,
     pub(crate) probe: NvidiaProbe,
-    pub(crate) release: Release,
+    pub(crate) access: Access,
     pub(crate) seconds: u64,
     script: String,
     _folder: TempDir,
@@ -93,9 +93,9 @@ impl Machine {
         let fake = Fake::install(folder.path()).expect("the build leaves the library beside the tests");
         fake.write(script).unwrap();
         let config = Config { library: fake.library().to_owned(), ..config.clone() };
-        let release = Release::default();
-        let probe = NvidiaProbe::open(config, &own(folder.path(), "pid:[4026531836]"), release.clone());
-        Self { fake, probe, release, seconds: 0, script: script.to_owned(), _folder: folder }
+        let access = Access::default();
+        let probe = NvidiaProbe::open(config, &own(folder.path(), "pid:[4026531836]"), access.clone());
+        Self { fake, probe, access, seconds: 0, script: script.to_owned(), _folder: folder }
     }
 
     /// Lets the library say `lines` on top of what it says.

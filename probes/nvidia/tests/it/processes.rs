@@ -3,7 +3,7 @@
 use wattline_core::HostRoot;
 use wattline_core::reading::{AcceleratorProcess, Contexts, SourceState};
 use wattline_core::{Probe, Readings, Tick};
-use wattline_probe_nvidia::{Config, NAME, NvidiaProbe, PROCESSES, Release};
+use wattline_probe_nvidia::{Access, Config, NAME, NvidiaProbe, PROCESSES};
 
 use crate::machine::{BEGIN_US, Machine, TWO, gpus, own};
 
@@ -88,7 +88,7 @@ fn in_a_namespace_of_its_own_the_probe_knows_nobody_and_says_what_to_do() {
     let folder = tempfile::tempdir().unwrap();
     let open = |own: &HostRoot| {
         let config = Config { library: machine.fake.library().to_owned(), ..Config::default() };
-        let mut probe = NvidiaProbe::open(config, own, Release::default());
+        let mut probe = NvidiaProbe::open(config, own, Access::default());
         let mut out = Readings::new(NAME, Tick::default());
         probe.read(Tick::default(), &mut out).unwrap();
         (probe, gpus(&out))
