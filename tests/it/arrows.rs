@@ -15,6 +15,8 @@ const KNOWS: &[(&str, &[&str])] = &[
     ("wattline-probe-host", &["wattline-core", "wattline-wire"]),
     ("wattline-probe-intensity", &["wattline-core", "wattline-wire"]),
     ("wattline-probe-llm", &["wattline-aws", "wattline-core", "wattline-wire", "wattline-listen"]),
+    ("wattline-probe-nvidia", &["wattline-core"]),
+    ("wattline-fake-nvml", &[]),
     ("wattline-export-delivery", &["wattline-aws", "wattline-core", "wattline-ledger", "wattline-wire"]),
     ("wattline-export-cloudwatch", DESTINATION),
     ("wattline-export-otlp", DESTINATION),

@@ -72,6 +72,12 @@ impl fmt::Display for Text {
     }
 }
 
+impl Default for Text {
+    fn default() -> Self {
+        Self::Static("")
+    }
+}
+
 impl From<&'static str> for Text {
     fn from(text: &'static str) -> Self {
         Self::Static(text)
@@ -149,10 +155,17 @@ pub mod key {
     pub const HOST_ID: &str = "host.id";
     pub const HOST_NAME: &str = "host.name";
     pub const HOST_TYPE: &str = "host.type";
+    pub const HW_DRIVER_VERSION: &str = "hw.driver_version";
+    pub const HW_GPU_TASK: &str = "hw.gpu.task";
     pub const HW_ID: &str = "hw.id";
+    pub const HW_MODEL: &str = "hw.model";
     pub const HW_NAME: &str = "hw.name";
     pub const HW_PARENT: &str = "hw.parent";
+    pub const HW_SENSOR_LOCATION: &str = "hw.sensor_location";
+    pub const HW_SERIAL_NUMBER: &str = "hw.serial_number";
+    pub const HW_STATE: &str = "hw.state";
     pub const HW_TYPE: &str = "hw.type";
+    pub const HW_VENDOR: &str = "hw.vendor";
     pub const K8S_CONTAINER_NAME: &str = "k8s.container.name";
     pub const K8S_NAMESPACE_NAME: &str = "k8s.namespace.name";
     pub const K8S_POD_NAME: &str = "k8s.pod.name";
@@ -195,6 +208,23 @@ pub mod key {
     pub const ENGINE_CLOCK: &str = "engine.clock";
     pub const ENGINE_FINISH_REASON: &str = "engine.finish_reason";
     pub const ENGINE_PHASE: &str = "engine.phase";
+    pub const HW_GPU_ARCHITECTURE: &str = "hw.gpu.architecture";
+    /// What holds a clock down: `power_cap`, `hardware_thermal` and so on.
+    pub const HW_GPU_CLOCK_LIMIT: &str = "hw.gpu.clock.limit";
+    /// Of what a clock is: `graphics`, `compute`, `memory` or `video`.
+    pub const HW_GPU_CLOCK_OF: &str = "hw.gpu.clock.of";
+    /// How processes use a GPU: `compute`, `graphics` or `mps`.
+    pub const HW_GPU_CONTEXT: &str = "hw.gpu.context";
+    pub const HW_GPU_INDEX: &str = "hw.gpu.index";
+    pub const HW_GPU_PCI_ADDRESS: &str = "hw.gpu.pci.address";
+    /// The uuid of a slice of a GPU.
+    pub const HW_GPU_SLICE: &str = "hw.gpu.slice";
+    /// How large a slice is, in its maker's words: `1g.10gb`.
+    pub const HW_GPU_SLICE_PROFILE: &str = "hw.gpu.slice.profile";
+    /// A part of a GPU that is busy: `graphics`, `multiprocessor`, `occupancy`, `tensor` or `memory`.
+    pub const HW_GPU_UNIT: &str = "hw.gpu.unit";
+    /// The driver's number of a critical error.
+    pub const HW_GPU_XID: &str = "hw.gpu.xid";
     pub const PRESSURE_KIND: &str = "pressure.kind";
     pub const PRESSURE_RESOURCE: &str = "pressure.resource";
     pub const SCI_UNIT: &str = "sci.unit";

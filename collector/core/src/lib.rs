@@ -37,7 +37,7 @@ pub use quantity::{
 pub use reading::{Inventory, Reading, Readings};
 pub use receipt::Receipt;
 pub use sample::{Descriptor, Instrument, Metric, Sample, Value};
-pub use subject::{Device, DeviceKind, Subject, Workload};
+pub use subject::{Device, DeviceKind, DeviceSlice, Subject, Workload};
 pub use telemetry::Telemetry;
 pub use time::{Instant, Tick, Timestamp};
 pub use usage::{Method, Uncertainty};

@@ -5,7 +5,7 @@
 
 use crate::attribute::key;
 use crate::quantity::{
-    Bytes, Count, GramsCo2e, GramsPerKwh, Joules, Liters, Quantity, Ratio, Seconds, Tokens, Usd, Watts,
+    Bytes, Celsius, Count, GramsCo2e, GramsPerKwh, Hertz, Joules, Liters, Quantity, Ratio, Seconds, Tokens, Usd, Watts,
 };
 use crate::sample::{Descriptor, Instrument, Metric};
 
@@ -174,6 +174,53 @@ metrics! {
     GEN_AI_SERVER_FIRST_TOKEN: Histogram<Seconds> = "gen_ai.server.time_to_first_token" [];
     /// Time between two tokens at the inference engine.
     GEN_AI_SERVER_PER_TOKEN: Histogram<Seconds> = "gen_ai.server.time_per_output_token" [];
+
+    /// Whether a device is in a state: 1 for the one that it is in, 0 for the others.
+    HW_STATUS: UpDownCounter<Ratio> = "hw.status" [HW_STATE];
+    /// Errors of a device since it was first read, by kind: of its memory, of its links, and critical ones (`xid`).
+    HW_ERRORS: Counter<Count> = "hw.errors" in "{error}" [ERROR_TYPE, HW_GPU_XID];
+    /// Temperature of a device, by where in it.
+    HW_TEMPERATURE: Gauge<Celsius> = "hw.temperature" [HW_SENSOR_LOCATION];
+    /// What a GPU is, as labels; the number is always 1.
+    HW_GPU_INFO: Gauge<Ratio> = "hw.gpu.info" [HW_VENDOR, HW_MODEL, HW_SERIAL_NUMBER, HW_DRIVER_VERSION, HW_GPU_ARCHITECTURE, HW_GPU_INDEX, HW_GPU_PCI_ADDRESS];
+    /// Share of the last window in which a GPU was at work on some kernel, however small, or its encoder or decoder was.
+    HW_GPU_UTILIZATION: Gauge<Ratio> = "hw.gpu.utilization" [HW_GPU_TASK];
+    /// Share of what the units of a GPU could do in the last window, by its own counters; from Hopper on.
+    HW_GPU_ACTIVITY: Gauge<Ratio> = "hw.gpu.activity" [HW_GPU_UNIT];
+    /// Memory installed in a GPU.
+    HW_GPU_MEMORY_LIMIT: UpDownCounter<Bytes> = "hw.gpu.memory.limit" [];
+    /// Memory of a GPU that processes hold.
+    HW_GPU_MEMORY_USAGE: UpDownCounter<Bytes> = "hw.gpu.memory.usage" [];
+    /// Memory of a GPU that driver and firmware hold; it is not in hw.gpu.memory.usage.
+    HW_GPU_MEMORY_RESERVED: UpDownCounter<Bytes> = "hw.gpu.memory.reserved" [];
+    /// Share of a GPU's memory that processes hold.
+    HW_GPU_MEMORY_UTILIZATION: Gauge<Ratio> = "hw.gpu.memory.utilization" [];
+    /// Share of the last window in which a GPU's memory was read or written.
+    HW_GPU_MEMORY_BUSY: Gauge<Ratio> = "hw.gpu.memory.busy" [];
+    /// Rows of a GPU's memory that were ever replaced by spare ones, by the kind of error.
+    HW_GPU_MEMORY_ROWS: UpDownCounter<Count> = "hw.gpu.memory.rows.remapped" in "{row}" [ERROR_TYPE];
+    /// Clocks of a GPU.
+    HW_GPU_CLOCK: Gauge<Hertz> = "hw.gpu.clock" [HW_GPU_CLOCK_OF];
+    /// Share of the looks in the last window that found a GPU's clocks held down, by what. There may be several at once.
+    HW_GPU_CLOCK_LIMITED: Gauge<Ratio> = "hw.gpu.clock.limited" [HW_GPU_CLOCK_LIMIT];
+    /// Time in which a GPU's clocks were held down, by what; by the GPU's own clock.
+    HW_GPU_CLOCK_LIMITED_TIME: Counter<Seconds> = "hw.gpu.clock.limited.time" [HW_GPU_CLOCK_LIMIT];
+    /// Power that a GPU may draw.
+    HW_GPU_POWER_LIMIT: Gauge<Watts> = "hw.gpu.power.limit" [];
+    /// Bytes between a GPU and the PCI bus.
+    HW_GPU_IO: Counter<Bytes> = "hw.gpu.io" [NETWORK_IO_DIRECTION];
+    /// Bytes between a GPU and other GPUs, over all its links to them.
+    HW_GPU_PEER_IO: Counter<Bytes> = "hw.gpu.peer.io" [NETWORK_IO_DIRECTION];
+    /// Processes on a GPU, by how they use it; one may be in several.
+    HW_GPU_PROCESSES: UpDownCounter<Count> = "hw.gpu.processes" in "{process}" [HW_GPU_CONTEXT];
+    /// Memory of a slice of a GPU, as cut.
+    HW_GPU_SLICE_MEMORY_LIMIT: UpDownCounter<Bytes> = "hw.gpu.slice.memory.limit" [HW_GPU_SLICE_PROFILE];
+    /// Memory of a slice of a GPU that processes hold; it is in hw.gpu.memory.usage too.
+    HW_GPU_SLICE_MEMORY_USAGE: UpDownCounter<Bytes> = "hw.gpu.slice.memory.usage" [HW_GPU_SLICE_PROFILE];
+    /// Multiprocessors of a slice of a GPU.
+    HW_GPU_SLICE_MULTIPROCESSORS: UpDownCounter<Count> = "hw.gpu.slice.multiprocessors" in "{multiprocessor}" [HW_GPU_SLICE_PROFILE];
+    /// Share of what the units of a slice's instance could do in the last window.
+    HW_GPU_SLICE_ACTIVITY: Gauge<Ratio> = "hw.gpu.slice.activity" [HW_GPU_UNIT, HW_GPU_SLICE_PROFILE];
 
     /// CPU time by mode; guest time is inside user and nice.
     SYSTEM_CPU_TIME: Counter<Seconds> = "system.cpu.time" [CPU_MODE, CPU_LOGICAL_NUMBER];

@@ -10,9 +10,15 @@ use crate::quantity::{GramsPerKwh, Seconds, Watts};
 use crate::subject::{Device, Workload};
 use crate::time::{Tick, Timestamp};
 
+mod accelerator;
 mod engine;
 mod inference;
 
+pub use accelerator::{
+    AcceleratorFacts, AcceleratorMemory, AcceleratorPower, AcceleratorProcess, AcceleratorReading, AcceleratorState,
+    Activity, ClockLimit, Clocks, Contexts, DownReason, ErrorKind, InstanceId, Link, ProcessUtilization, RemappedRows,
+    SliceFacts, SliceReading, Temperatures, Traffic, Utilization,
+};
 pub use engine::{
     EngineHardware, EngineReading, EngineTask, EngineTokens, Gpu, HistogramReading, PhaseClock, PhaseTimes,
 };
@@ -70,6 +76,8 @@ pub enum Reading {
     Cgroup(CgroupReading),
     /// The use of one process.
     Process(ProcessReading),
+    /// One accelerator, with its slices and the processes that hold it.
+    Accelerator(Box<AcceleratorReading>),
     /// A completed call of a language model.
     Inference(Box<Inference>),
     /// Something that an agent did beside calling a model.

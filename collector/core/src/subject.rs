@@ -13,6 +13,8 @@ pub enum Subject {
     Host,
     /// A part of the machine that draws power.
     Device(Device),
+    /// A slice of a device.
+    Slice(DeviceSlice),
     /// What runs on the machine and uses its energy.
     Workload(Workload),
     /// Calls of a language model that differ in none of these.
@@ -52,6 +54,15 @@ impl Device {
     pub fn new(kind: DeviceKind, id: impl Into<Text>) -> Self {
         Self { kind, id: id.into() }
     }
+}
+
+/// A slice of a device, such as a MIG device of a GPU. It has no meter and no energy row: what it draws is in its device.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct DeviceSlice {
+    /// The device that it is cut from.
+    pub device: Device,
+    /// The maker's uuid of the slice.
+    pub id: Text,
 }
 
 /// The kinds of energy rows.
@@ -269,8 +280,10 @@ impl Subject {
     pub fn identity(&self) -> Vec<Attribute> {
         match self {
             Self::Host | Self::Wattline => Vec::new(),
-            Self::Device(device) => {
-                vec![Attribute::new(key::HW_ID, device.id.clone()), Attribute::new(key::HW_TYPE, device.kind.as_str())]
+            Self::Device(device) => device_identity(device).into(),
+            Self::Slice(DeviceSlice { device, id }) => {
+                let [device, kind] = device_identity(device);
+                vec![device, kind, Attribute::new(key::HW_GPU_SLICE, id.clone())]
             }
             Self::Workload(workload) => workload_identity(workload),
             Self::Inference(call) => inference_identity(call),
@@ -288,7 +301,7 @@ impl Subject {
     /// machine's Resource describes; the service that called a model is not the service that sends this.
     pub const fn is_entity(&self) -> bool {
         match self {
-            Self::Device(_) | Self::Workload(_) => true,
+            Self::Device(_) | Self::Slice(_) | Self::Workload(_) => true,
             Self::Host
             | Self::Inference(_)
             | Self::Agent(_)
@@ -312,6 +325,10 @@ impl Subject {
             _ => Vec::new(),
         }
     }
+}
+
+fn device_identity(device: &Device) -> [Attribute; 2] {
+    [Attribute::new(key::HW_ID, device.id.clone()), Attribute::new(key::HW_TYPE, device.kind.as_str())]
 }
 
 fn workload_identity(workload: &Workload) -> Vec<Attribute> {

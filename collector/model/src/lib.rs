@@ -2,6 +2,7 @@
 //!
 //! Pure: no I/O, no clock, no task. Everything comes in as arguments and goes out as values.
 
+pub mod accelerators;
 pub mod cost;
 pub mod footprint;
 pub mod grid;

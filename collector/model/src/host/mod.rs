@@ -201,6 +201,7 @@ impl HostModel {
             | Reading::Account(_)
             | Reading::Progress(_)
             | Reading::Engine(_)
+            | Reading::Accelerator(_)
             | Reading::Intensity(_)
             | Reading::Health(_) => {}
         }
