@@ -40,24 +40,25 @@ metrics! {
     HW_POWER: Gauge<Watts> = "hw.power" [HW_PARENT, ENERGY_METHOD, ENERGY_MODEL];
     /// Energy of one workload on one kind of device. Over all workloads and states it adds up to hw.energy.
     WORKLOAD_ENERGY: Counter<Joules> = "workload.energy" [HW_TYPE, HW_ID, ENERGY_STATE, ENERGY_METHOD];
-    /// Power of one device at rest: learned, or by a model until rest was seen.
-    HW_IDLE_POWER: Gauge<Watts> = "hw.power.idle" [ENERGY_METHOD];
+    /// Power of one device at rest: learned, or by a model until rest was seen. An accelerator has two: "idle" while nobody
+    /// holds it, "reserved" while somebody holds it and lets it wait.
+    HW_IDLE_POWER: Gauge<Watts> = "hw.power.idle" [ENERGY_METHOD, ENERGY_STATE];
     /// Carbon of the machine: the sum of workload.carbon.
     HOST_CARBON: Counter<GramsCo2e> = "host.carbon" [HW_ID, CARBON_KIND, ENERGY_METHOD];
     /// Carbon of one workload.
-    WORKLOAD_CARBON: Counter<GramsCo2e> = "workload.carbon" [HW_TYPE, CARBON_KIND, ENERGY_STATE, ENERGY_METHOD];
+    WORKLOAD_CARBON: Counter<GramsCo2e> = "workload.carbon" [HW_TYPE, HW_ID, CARBON_KIND, ENERGY_STATE, ENERGY_METHOD];
     /// Cost of the machine: the sum of workload.cost.usd.
     HOST_COST: Counter<Usd> = "host.cost.usd" [HW_ID, COST_KIND, ENERGY_METHOD];
     /// Cost of one workload.
-    WORKLOAD_COST: Counter<Usd> = "workload.cost.usd" [HW_TYPE, COST_KIND, ENERGY_STATE, ENERGY_METHOD];
+    WORKLOAD_COST: Counter<Usd> = "workload.cost.usd" [HW_TYPE, HW_ID, COST_KIND, ENERGY_STATE, ENERGY_METHOD];
     /// Intervals of an energy meter that could not be booked: resets, and jumps that no device can make.
     HW_ENERGY_LOST: Counter<Count> = "hw.energy.lost" in "{interval}" [];
     /// Energy of workloads whose series ended. hw.energy equals workload.energy plus this.
-    RETIRED_ENERGY: Counter<Joules> = "workload.retired.energy" [HW_TYPE];
+    RETIRED_ENERGY: Counter<Joules> = "workload.retired.energy" [HW_TYPE, HW_ID];
     /// Carbon of workloads whose series ended. host.carbon equals workload.carbon plus this.
-    RETIRED_CARBON: Counter<GramsCo2e> = "workload.retired.carbon" [HW_TYPE, CARBON_KIND];
+    RETIRED_CARBON: Counter<GramsCo2e> = "workload.retired.carbon" [HW_TYPE, HW_ID, CARBON_KIND];
     /// Cost of workloads whose series ended. host.cost.usd equals workload.cost.usd plus this.
-    RETIRED_COST: Counter<Usd> = "workload.retired.cost.usd" [HW_TYPE, COST_KIND];
+    RETIRED_COST: Counter<Usd> = "workload.retired.cost.usd" [HW_TYPE, HW_ID, COST_KIND];
     /// Carbon intensity in use, by the grid's average.
     CARBON_INTENSITY: Gauge<GramsPerKwh> = "carbon.intensity" [CARBON_ZONE, CARBON_SOURCE, CARBON_TIER, CARBON_ESTIMATED];
     /// Age of the carbon intensity in use: since the end of the time that it was published for.

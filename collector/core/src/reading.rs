@@ -185,6 +185,8 @@ pub enum EnergySource {
     Hwmon,
     /// The ACPI power meter: the whole machine at its input.
     AcpiMeter,
+    /// NVIDIA's management library.
+    Nvml,
 }
 
 impl EnergySource {
@@ -194,6 +196,7 @@ impl EnergySource {
             Self::Rapl => "rapl",
             Self::Hwmon => "hwmon",
             Self::AcpiMeter => "acpi_power_meter",
+            Self::Nvml => "nvml",
         }
     }
 }

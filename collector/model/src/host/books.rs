@@ -26,7 +26,7 @@ use super::rates::{Meaning, Rates, Rounding};
 use super::settle::{Booking, Settlement};
 use super::witness::Use;
 
-type RowKey = (DeviceKind, Arc<Workload>, EnergyState, Method);
+type RowKey = (DeviceKind, Option<Text>, Arc<Workload>, EnergyState, Method);
 type HeldKey = (DeviceKind, Arc<Workload>, EnergyState);
 
 /// The books of one machine.
@@ -38,7 +38,7 @@ pub struct HostBooks {
     devices: BTreeMap<(Device, Method, Text), DeviceRow>,
     rows: BTreeMap<RowKey, WorkloadRow>,
     held: BTreeMap<HeldKey, HeldRow>,
-    retired: BTreeMap<DeviceKind, Retired>,
+    retired: BTreeMap<(DeviceKind, Option<Text>), Retired>,
     /// The sum of all windows, before they were split over rows.
     meaning: Meaning,
     rounding: Rounding,
@@ -145,9 +145,10 @@ impl HostBooks {
 
     fn book_workload(&mut self, booking: &Booking, operational: Nanograms, electricity: NanoUsd, window: Window) {
         let workload = self.seat(&booking.workload);
-        let key = (booking.kind, Arc::clone(&workload), booking.state, booking.method);
+        let key = (booking.kind, booking.id.clone(), Arc::clone(&workload), booking.state, booking.method);
         let row = self.rows.entry(key).or_insert_with(|| WorkloadRow {
             kind: booking.kind,
+            id: booking.id.clone(),
             workload,
             state: booking.state,
             method: booking.method,
@@ -205,7 +206,7 @@ impl HostBooks {
         self.rows.retain(|_, row| {
             let keep = keeps(row.moved, &row.workload);
             if !keep {
-                let retired = retired.entry(row.kind).or_default();
+                let retired = retired.entry((row.kind, row.id.clone())).or_default();
                 retired.energy += row.energy;
                 retired.operational += row.operational;
                 retired.electricity += row.electricity;
@@ -215,7 +216,7 @@ impl HostBooks {
         self.held.retain(|_, row| {
             let keep = keeps(row.moved, &row.workload);
             if !keep {
-                let retired = retired.entry(row.kind).or_default();
+                let retired = retired.entry((row.kind, None)).or_default();
                 retired.embodied += row.embodied;
                 retired.rent += row.rent;
             }
@@ -267,7 +268,14 @@ impl HostBooks {
 
     /// What workloads had on devices of `kind` whose series ended.
     pub fn retired(&self, kind: DeviceKind) -> Retired {
-        self.retired.get(&kind).copied().unwrap_or_default()
+        let of_kind = self.retired.iter().filter(|((of, _), _)| *of == kind);
+        of_kind.fold(Retired::default(), |sum, (_, retired)| sum.and(retired))
+    }
+
+    /// What workloads had on the device with this id whose series ended.
+    pub fn retired_on(&self, id: &str) -> Retired {
+        let of_device = self.retired.iter().filter(|((_, of), _)| of.as_ref().is_some_and(|of| of.as_str() == id));
+        of_device.fold(Retired::default(), |sum, (_, retired)| sum.and(retired))
     }
 
     /// The agent's own energy, told again from its workload's.

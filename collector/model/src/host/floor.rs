@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, VecDeque};
 
 use wattline_core::{Device, DeviceKind, Method, MicroJoules, Ratio, Seconds, Watts};
 
+use super::books::EnergyState;
 use super::meter::{DeviceEnergy, Modelled};
 use super::witness::Use;
 use crate::power::ComponentPower;
@@ -22,6 +23,8 @@ const QUANTILE: f64 = 0.1;
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Idle {
     pub(crate) device: Device,
+    /// Of an accelerator, whether it is held or not.
+    pub(crate) state: Option<EnergyState>,
     /// The energy at rest in the window.
     pub(crate) energy: MicroJoules,
     pub(crate) power: Watts,
@@ -34,8 +37,9 @@ pub(crate) struct Floors {
     floors: BTreeMap<Device, Floor>,
 }
 
+/// What was seen of one device, or of one device in one state.
 #[derive(Debug, Default)]
-struct Floor {
+pub(crate) struct Floor {
     at_rest: VecDeque<f64>,
     lowest: Option<f64>,
 }
@@ -58,6 +62,7 @@ impl Floors {
             .map(|energy| match energy.modelled {
                 Some(Modelled { idle, .. }) => Idle {
                     device: energy.device.clone(),
+                    state: None,
                     energy: idle,
                     power: idle.quantity() / elapsed,
                     method: energy.method,
@@ -80,23 +85,13 @@ impl Floors {
     fn learn_one(&mut self, energy: &DeviceEnergy, prior: Watts, at_rest: bool, elapsed: Seconds) -> Idle {
         let floor = self.floors.entry(energy.device.clone()).or_default();
         // A window that the meter only half watched looks cheap, and would stay the lowest for ever.
-        let drawn = energy.drawn.power().filter(|_| energy.drawn.covers(elapsed)).map_or(0.0, Watts::get);
-        if drawn > 0.0 && drawn.is_finite() {
-            floor.lowest = Some(floor.lowest.map_or(drawn, |lowest| lowest.min(drawn)));
-            if at_rest {
-                if floor.at_rest.len() == REMEMBERED {
-                    floor.at_rest.pop_front();
-                }
-                floor.at_rest.push_back(drawn);
-            }
+        if let Some(drawn) = energy.drawn.power().filter(|_| energy.drawn.covers(elapsed)) {
+            floor.observe(drawn, at_rest);
         }
-        let (power, method) = match floor.learned() {
-            Some(watts) => (Watts::new(watts), Method::Measured),
-            // No machine rests above the least it was ever seen to draw.
-            None => (Watts::new(floor.lowest.unwrap_or(f64::INFINITY)).min(prior), Method::Modelled),
-        };
+        let (power, method) = floor.power(prior);
         Idle {
             device: energy.device.clone(),
+            state: None,
             energy: MicroJoules::round(power * energy.drawn.covered).min(energy.drawn.inside),
             power,
             method,
@@ -105,6 +100,29 @@ impl Floors {
 }
 
 impl Floor {
+    /// Takes the mean power of a window into account.
+    pub(crate) fn observe(&mut self, drawn: Watts, at_rest: bool) {
+        let drawn = drawn.get();
+        if drawn > 0.0 && drawn.is_finite() {
+            self.lowest = Some(self.lowest.map_or(drawn, |lowest| lowest.min(drawn)));
+            if at_rest {
+                if self.at_rest.len() == REMEMBERED {
+                    self.at_rest.pop_front();
+                }
+                self.at_rest.push_back(drawn);
+            }
+        }
+    }
+
+    /// The power at rest and how it is known; `prior` until rest was seen.
+    pub(crate) fn power(&self, prior: Watts) -> (Watts, Method) {
+        match self.learned() {
+            Some(watts) => (Watts::new(watts), Method::Measured),
+            // No machine rests above the least it was ever seen to draw.
+            None => (Watts::new(self.lowest.unwrap_or(f64::INFINITY)).min(prior), Method::Modelled),
+        }
+    }
+
     fn learned(&self) -> Option<f64> {
         if self.at_rest.len() < ENOUGH {
             return None;
@@ -137,6 +155,7 @@ mod tests {
             model: "rapl".into(),
             uncertainty: Uncertainty::NONE,
             modelled: None,
+            enclosure: Ratio::ZERO,
         }
     }
 

@@ -4,14 +4,16 @@
 //! 1. Rent and embodied carbon of a window are divided over the kinds of device by the stated weights.
 //! 2. Within the processor they go by the share of all CPU time there was, within memory by the share of the memory
 //!    installed. The use that nobody was seen to make is unattributed, and what nobody used is idle.
-//! 3. A kind of device whose users nobody watches is unattributed. Idle it may be or not, and idle is a claim. So is
+//! 3. Accelerators go by the time that they are held: active where the holders compute, else reserved, else idle.
+//! 4. A kind of device whose users nobody watches is unattributed. Idle it may be or not, and idle is a claim. So is
 //!    all of a window without a witness, and what is left of one that was watched only in part.
-//! 4. The enclosure follows the other devices in proportion, states and all, as its energy does.
+//! 5. The enclosure follows the other devices in proportion, states and all, as its energy does.
 
 use std::sync::Arc;
 
 use wattline_core::{DeviceKind, NanoUsd, Nanograms, Ratio, Seconds, Workload, apportion};
 
+use super::boards::BoardTime;
 use super::books::EnergyState;
 use super::rates::{HeldPart, Meaning};
 use super::witness::{Shares, Use};
@@ -50,6 +52,7 @@ pub(super) fn divide(meaning: &Meaning, parts: &[HeldPart], use_: &Use, elapsed:
             }
             DeviceKind::Cpu => cpu_seats(use_, elapsed, &nobody),
             DeviceKind::Memory => memory_seats(use_, &nobody),
+            DeviceKind::Gpu | DeviceKind::Accelerator => board_seats(part.kind, use_, elapsed, &nobody),
             _ => vec![Seat::unattributed(&nobody)],
         };
         seat(part.kind, amounts, &seats, &nobody, &mut bookings);
@@ -133,6 +136,26 @@ fn memory_seats(use_: &Use, nobody: &Arc<Workload>) -> Vec<Seat> {
         return vec![Seat::unattributed(nobody)];
     }
     seats(&use_.memory, use_.memory_total, EnergyState::Idle, nobody)
+}
+
+/// Boards by the time that they are held. What of it was not watched is unattributed.
+fn board_seats(kind: DeviceKind, use_: &Use, elapsed: Seconds, nobody: &Arc<Workload>) -> Vec<Seat> {
+    let boards = || use_.boards.iter().filter(|board| board.device.kind == kind);
+    let seat = |time: &BoardTime| Seat {
+        workload: Arc::clone(time.workload.as_ref().unwrap_or(nobody)),
+        state: time.state,
+        weight: time.nanos,
+    };
+    let mut seats: Vec<Seat> = boards().flat_map(|board| &board.held).map(seat).collect();
+    let watched = seats.iter().fold(0u64, |sum, seat| sum.saturating_add(seat.weight));
+    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a time, and `as` saturates")]
+    let all = (elapsed.get() * 1e9).round() as u64 * boards().count() as u64;
+    let unwatched = if watched == 0 { 1 } else { all.saturating_sub(watched) };
+    // Readings that come at other moments than windows end watch a little more or less than a window.
+    if watched == 0 || watched as f64 <= WATCHED * all as f64 {
+        seats.push(Seat { weight: unwatched, ..Seat::unattributed(nobody) });
+    }
+    seats
 }
 
 /// Claims on `capacity`. More use than there is capacity shares what there is.

@@ -6,8 +6,9 @@ use std::sync::Arc;
 use proptest::prelude::*;
 use wattline_core::counter::Range;
 use wattline_core::reading::{
-    CgroupReading, CpuReading, CpuTimes, EnergyReading, EnergySource, MemoryReading, PowerReading, ProcessReading,
-    Scope,
+    AcceleratorFacts, AcceleratorPower, AcceleratorProcess, AcceleratorReading, AcceleratorState, CgroupReading,
+    Contexts, CpuReading, CpuTimes, EnergyReading, EnergySource, MemoryReading, PowerReading, ProcessReading,
+    ProcessUtilization, Scope,
 };
 use wattline_core::{
     Device, DeviceKind, GramsPerHour, GramsPerKwh, Instant, MicroJoules, Ratio, Reading, Readings, Seconds, Tick,
@@ -19,7 +20,7 @@ use super::{
     Embodied, EnergyState, HeldPart, HeldRow, Holding, HostModel, Meaning, Rates, Retired, Settings, WorkloadRow,
 };
 
-const KINDS: [DeviceKind; 3] = [DeviceKind::Cpu, DeviceKind::Memory, DeviceKind::Enclosure];
+const KINDS: [DeviceKind; 4] = [DeviceKind::Cpu, DeviceKind::Memory, DeviceKind::Gpu, DeviceKind::Enclosure];
 const ALL_KINDS: [DeviceKind; 7] = [
     DeviceKind::Cpu,
     DeviceKind::Memory,
@@ -72,6 +73,17 @@ struct Moment {
     busy_ns: Option<u64>,
     groups: Vec<(u64, u64, u64, Option<u64>)>,
     processes: Vec<(u32, u64, u64)>,
+    board: Option<BoardMoment>,
+}
+
+/// What a board shows a little before the machine is read.
+#[derive(Clone, Debug)]
+struct BoardMoment {
+    number: u32,
+    energy_mj: Option<u64>,
+    watts: f64,
+    general: f64,
+    processes: Option<Vec<(u32, u64, f64)>>,
 }
 
 fn moments() -> impl Strategy<Value = Vec<Moment>> {
@@ -86,9 +98,10 @@ fn moments() -> impl Strategy<Value = Vec<Moment>> {
         prop::option::weighted(0.9, number()),
         prop::collection::vec(group, 0..4),
         prop::collection::vec(process, 0..4),
+        prop::option::weighted(0.8, board_moment()),
     );
     prop::collection::vec(
-        moment.prop_map(|(pause_ms, package_uj, dram_uj, input_watts, busy_ns, groups, processes)| Moment {
+        moment.prop_map(|(pause_ms, package_uj, dram_uj, input_watts, busy_ns, groups, processes, board)| Moment {
             pause_ms,
             package_uj,
             dram_uj,
@@ -96,9 +109,46 @@ fn moments() -> impl Strategy<Value = Vec<Moment>> {
             busy_ns,
             groups,
             processes,
+            board,
         }),
         1..60,
     )
+}
+
+fn board_moment() -> impl Strategy<Value = BoardMoment> {
+    let energy = prop_oneof![4 => 0u64..900_000, 1 => any::<u64>()];
+    let share = || prop_oneof![0.0..1.0f64, Just(0.0), any::<f64>()];
+    let processes = prop::collection::vec((0u32..5, 0u64..4, share()), 0..3);
+    let energy = prop::option::weighted(0.9, energy);
+    (0u32..2, energy, any::<f64>(), share(), prop::option::weighted(0.9, processes)).prop_map(
+        |(number, energy_mj, watts, general, processes)| BoardMoment { number, energy_mj, watts, general, processes },
+    )
+}
+
+/// The board is read at a moment of its own.
+fn board_readings(moment: &Moment, now: u64) -> Readings {
+    let mut readings = Readings::new("nvidia", tick(now.saturating_sub(200)));
+    readings.items.extend(moment.board.as_ref().map(|board| {
+        let facts = Arc::new(AcceleratorFacts::default());
+        let device = Device::new(DeviceKind::Gpu, format!("GPU-{}", board.number));
+        let mut reading = AcceleratorReading::new(device, facts, AcceleratorState::Works);
+        reading.energy_mj = board.energy_mj;
+        reading.power = Some(AcceleratorPower { power: Watts::new(board.watts), averaged_over: None });
+        reading.utilization.general = Some(Ratio::new(board.general));
+        let process = |&(pid, memory, share): &(u32, u64, f64)| AcceleratorProcess {
+            pid,
+            contexts: Contexts::default(),
+            memory_bytes: Some(memory),
+            slice: None,
+            utilization: Some(ProcessUtilization {
+                multiprocessor: Ratio::new(share),
+                ..ProcessUtilization::default()
+            }),
+        };
+        reading.processes = board.processes.as_ref().map(|all| all.iter().map(process).collect());
+        Reading::Accelerator(Box::new(reading))
+    }));
+    readings
 }
 
 fn readings(moment: &Moment, tick: Tick) -> Readings {
@@ -172,6 +222,12 @@ pub(super) fn check_closure(model: &HostModel) {
             books.workloads().filter(|row| row.kind == kind).map(|row| u128::from(row.energy.get())).sum();
         assert_eq!(devices, workloads + u128::from(books.retired(kind).energy.get()), "{kind:?} does not close");
     }
+    for id in ["GPU-0", "GPU-1"] {
+        let of = |of: &Option<wattline_core::Text>| of.as_ref().is_some_and(|of| of.as_str() == id);
+        let devices: u64 = books.devices().filter(|row| row.device.id.as_str() == id).map(|row| row.energy.get()).sum();
+        let workloads: u64 = books.workloads().filter(|row| of(&row.id)).map(|row| row.energy.get()).sum();
+        assert_eq!(devices, workloads + books.retired_on(id).energy.get(), "{id} does not close");
+    }
     let retired = |part: fn(&Retired) -> u64| ALL_KINDS.iter().map(|kind| part(&books.retired(*kind))).sum::<u64>();
     let Meaning { operational, embodied, electricity, rent, .. } = *books.meaning();
     let drawn = |part: fn(&WorkloadRow) -> u64| books.workloads().map(part).sum::<u64>();
@@ -229,6 +285,7 @@ proptest! {
             }
             check_closure(&model);
             now += moment.pause_ms;
+            model.ingest(&board_readings(moment, now));
             model.ingest(&readings(moment, tick(now)));
             check_closure(&model);
             let after = sums(&model);
@@ -250,6 +307,7 @@ proptest! {
         let mut now = 1_000;
         for ((moment, change), restart) in history.iter().zip(changes).zip(restarts) {
             now += moment.pause_ms;
+            running.ingest(&board_readings(moment, now));
             running.ingest(&readings(moment, tick(now)));
             if let Some(rates) = change {
                 running.change_rates(rates);
@@ -281,9 +339,10 @@ proptest! {
         let mut before: BTreeMap<String, u64> = BTreeMap::new();
         for moment in &history {
             now += moment.pause_ms;
+            model.ingest(&board_readings(moment, now));
             model.ingest(&readings(moment, tick(now)));
             for row in model.books().workloads() {
-                let name = format!("{:?} {:?} {:?} {:?}", row.kind, row.workload, row.state, row.method);
+                let name = format!("{:?} {:?} {:?} {:?} {:?}", row.kind, row.id, row.workload, row.state, row.method);
                 let last = before.insert(name, row.energy.get()).unwrap_or(0);
                 prop_assert!(row.energy.get() >= last);
             }
@@ -311,6 +370,7 @@ proptest! {
                     busy_ns: Some(busy),
                     groups: vec![(1, busy / 2, 1 << 30, None)],
                     processes: vec![],
+                    board: None,
                 };
                 model.ingest(&readings(&moment, tick(second * 1000)));
             }

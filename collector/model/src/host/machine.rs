@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use wattline_core::{Device, DeviceKind, Joules, Method, MicroJoules, Seconds, Uncertainty, Watts};
+use wattline_core::{Device, DeviceKind, Joules, Method, MicroJoules, Ratio, Seconds, Uncertainty, Watts};
 
 use super::meter::{DeviceEnergy, Drawn, Input, Metered, Modelled};
 use super::witness::Use;
@@ -73,11 +73,12 @@ impl Modeller {
                 idle: MicroJoules::round(idle * elapsed).min(inside),
                 moving: MicroJoules::round(moving * elapsed).min(inside),
             }),
+            enclosure: Ratio::new(ENCLOSURE_SHARE),
         }
     }
 
     fn modelled_enclosure(&mut self, devices: &[DeviceEnergy], power: &HostPower, elapsed: Seconds) -> DeviceEnergy {
-        let inside = self.whole(DeviceKind::Enclosure, sum(devices, |drawn| drawn.inside) * ENCLOSURE_SHARE);
+        let inside = self.whole(DeviceKind::Enclosure, around(devices, |drawn| drawn.inside));
         let under =
             Uncertainty::of_sum(devices.iter().map(|device| (device.drawn.inside.get() as f64, device.uncertainty)));
         DeviceEnergy {
@@ -87,6 +88,7 @@ impl Modeller {
             model: "enclosure-share/1".into(),
             uncertainty: under.times(Uncertainty::from_sigma(ENCLOSURE_SIGMA)),
             modelled: None,
+            enclosure: Ratio::ZERO,
         }
     }
 
@@ -104,8 +106,9 @@ fn enclosure() -> Device {
     Device::new(DeviceKind::Enclosure, "enclosure")
 }
 
-fn sum(devices: &[DeviceEnergy], part: fn(&Drawn) -> MicroJoules) -> Joules {
-    devices.iter().map(|device| part(&device.drawn)).sum::<MicroJoules>().quantity()
+/// What the enclosure draws for the devices, by the share of each.
+fn around(devices: &[DeviceEnergy], part: fn(&Drawn) -> MicroJoules) -> Joules {
+    devices.iter().map(|device| part(&device.drawn).quantity() * device.enclosure.get()).sum()
 }
 
 fn since(devices: &[DeviceEnergy]) -> Option<wattline_core::Timestamp> {
@@ -114,7 +117,7 @@ fn since(devices: &[DeviceEnergy]) -> Option<wattline_core::Timestamp> {
 
 /// The enclosure's share of what was drawn before the window.
 fn share_before(devices: &[DeviceEnergy]) -> MicroJoules {
-    MicroJoules::round(sum(devices, |drawn| drawn.before) * ENCLOSURE_SHARE)
+    MicroJoules::round(around(devices, |drawn| drawn.before))
 }
 
 /// Closes the machine by a meter at its input: the enclosure is what that shows beyond the devices. Metered devices
@@ -128,7 +131,7 @@ fn close(mut devices: Vec<DeviceEnergy>, input: Input) -> Machine {
     let modelled: Vec<u64> =
         devices.iter().filter(|device| is_modelled(device)).map(|device| device.drawn.inside.get()).collect();
     let left = drawn.inside.less(metered);
-    let wanted = MicroJoules::round(sum(&devices, |drawn| drawn.inside) * ENCLOSURE_SHARE);
+    let wanted = MicroJoules::round(around(&devices, |drawn| drawn.inside));
     let modelled_sum: MicroJoules = modelled.iter().copied().map(MicroJoules::new).sum();
     let inside = if modelled_sum + wanted <= left || modelled.is_empty() {
         left.less(modelled_sum)
@@ -157,6 +160,7 @@ fn close(mut devices: Vec<DeviceEnergy>, input: Input) -> Machine {
         model,
         uncertainty: remainder,
         modelled: None,
+        enclosure: Ratio::ZERO,
     });
     Machine { devices, closed_by_input: Some(uncertainty) }
 }

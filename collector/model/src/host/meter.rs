@@ -7,11 +7,12 @@ use wattline_core::counter::Counter;
 use wattline_core::reading::{EnergyReading, EnergySource, PowerReading, Scope};
 use wattline_core::sample::Period;
 use wattline_core::{
-    Count, Device, Instant, Method, MicroJoules, Sample, Seconds, Subject, Text, Tick, Timestamp, Uncertainty, Watts,
-    apportion, metrics,
+    Count, Device, Instant, Method, MicroJoules, Ratio, Sample, Seconds, Subject, Text, Tick, Timestamp, Uncertainty,
+    Watts, apportion, metrics,
 };
 
 use super::RawCounter;
+use crate::power::ENCLOSURE_SHARE;
 
 /// A meter that was silent for longer than this is gone: its device is modelled from then on, and when it comes back
 /// its counter begins anew, because the model has answered for the time between.
@@ -35,6 +36,8 @@ pub(crate) struct DeviceEnergy {
     pub(crate) uncertainty: Uncertainty,
     /// The model's own word on what the energy was for; `None` for a device with a meter.
     pub(crate) modelled: Option<Modelled>,
+    /// What the enclosure draws for each joule of it, where no meter at the input tells.
+    pub(crate) enclosure: Ratio,
 }
 
 /// What the energy of a modelled device was for.
@@ -184,10 +187,11 @@ impl Meters {
         }
     }
 
-    /// How many intervals of a meter could not be booked.
-    pub(crate) fn samples(&self, period: Period, samples: &mut Vec<Sample>) {
+    /// How many intervals of a meter could not be booked, with `others` that were not either.
+    pub(crate) fn samples(&self, others: u64, period: Period, samples: &mut Vec<Sample>) {
         let host = Arc::new(Subject::Host);
-        samples.push(metrics::HW_ENERGY_LOST.sample(&host, Vec::new(), period, Count::new(self.lost as f64)));
+        let lost = Count::new(self.lost.saturating_add(others) as f64);
+        samples.push(metrics::HW_ENERGY_LOST.sample(&host, Vec::new(), period, lost));
     }
 
     /// What the meters saw since the window opened, at its end `now`.
@@ -234,6 +238,7 @@ impl Metered {
                 model,
                 uncertainty: COUNTER_UNCERTAINTY,
                 modelled: None,
+                enclosure: Ratio::new(ENCLOSURE_SHARE),
             }),
         }
     }

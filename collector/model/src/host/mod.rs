@@ -4,6 +4,7 @@
 //! every microjoule of every device is booked to exactly one workload and state, and what is booked is never
 //! revised. Between settlements the books stand still.
 
+mod boards;
 mod books;
 mod floor;
 mod holding;
@@ -20,6 +21,7 @@ use wattline_core::reading::{EnergySource, Scope};
 use wattline_core::sample::Period;
 use wattline_core::{Instant, Inventory, Ratio, Reading, Readings, Sample, Seconds, Tick, Timestamp};
 
+use self::boards::Boards;
 use self::books::Window;
 pub use self::books::{DeviceRow, EnergyState, HeldRow, HostBooks, Retired, SavedBooks, WorkloadRow};
 use self::floor::Floors;
@@ -72,6 +74,7 @@ pub struct HostModel {
     inventory: Arc<Inventory>,
     power: HostPower,
     meters: Meters,
+    boards: Boards,
     modeller: Modeller,
     witness: Witness,
     floors: Floors,
@@ -95,6 +98,7 @@ impl HostModel {
             books: HostBooks::new(settings.max_workloads, settings.retention),
             inventory,
             meters: Meters::default(),
+            boards: Boards::default(),
             modeller: Modeller::default(),
             floors: Floors::default(),
             system: System::default(),
@@ -110,7 +114,9 @@ impl HostModel {
     /// and is booked as unattributed.
     pub fn resume(&mut self, counters: &[RawCounter]) {
         for counter in counters {
-            self.meters.resume(counter);
+            if !self.boards.resume(counter) {
+                self.meters.resume(counter);
+            }
         }
     }
 
@@ -122,7 +128,9 @@ impl HostModel {
 
     /// The raw counters as they stood at the last settlement, or at their first reading since.
     pub fn raw_counters(&self) -> Vec<RawCounter> {
-        self.meters.raw_counters(self.last)
+        let mut counters = self.meters.raw_counters(self.last);
+        counters.extend(self.boards.raw_counters(self.last));
+        counters
     }
 
     /// Learns what the machine is. Windows that are settled are not revised.
@@ -151,10 +159,20 @@ impl HostModel {
         &self.rates
     }
 
-    /// Takes what a probe saw. Settles the open window when `readings` make it long enough. Readings that are not
-    /// newer than the last are dropped: `false`.
+    /// Takes what a probe saw. Settles the open window when `readings` make it long enough, and are of more than
+    /// accelerators. Readings that are not newer than the last are dropped: `false`.
     pub fn ingest(&mut self, readings: &Readings) -> bool {
         let tick = readings.tick;
+        let is_of_boards = |item: &Reading| matches!(item, Reading::Accelerator(_));
+        for item in &readings.items {
+            if let Reading::Accelerator(reading) = item {
+                self.boards.take(reading, tick);
+            }
+        }
+        // They are read at moments of their own and end no window.
+        if !readings.items.is_empty() && readings.items.iter().all(is_of_boards) {
+            return true;
+        }
         if self.opened.is_some() && tick.at <= self.last.at {
             return false;
         }
@@ -217,12 +235,17 @@ impl HostModel {
     fn settle(&mut self, tick: Tick) {
         let Some(opened) = self.opened.replace(tick) else { return };
         let elapsed = tick.at.since(opened.at);
-        let use_ = self.witness.close_window(tick.at);
-        let metered = self.meters.close_window(tick.at);
+        let mut use_ = self.witness.close_window(tick.at);
+        let mut metered = self.meters.close_window(tick.at);
+        let witness = &self.witness;
+        let boards = self.boards.close_window(tick.at, |pid| witness.workload_of(pid));
+        metered.devices.extend(boards.devices);
+        use_.boards = boards.uses;
         let machine = self.modeller.complete(metered, &self.power, &use_, elapsed);
         let at_rest = self.power.at(Ratio::ZERO, use_.memory_used);
-        let idle = self.floors.learn(&machine.devices, &use_, &at_rest, elapsed);
+        let mut idle = self.floors.learn(&machine.devices, &use_, &at_rest, elapsed);
         let settlement = settle(machine, &idle, &use_, elapsed);
+        idle.extend(boards.floors);
         self.system.close_window(use_.modes, tick);
         self.books.book(&settlement, &use_, &self.rates, Window { opened, closed: tick });
         self.books.record_floors(idle);
@@ -255,7 +278,7 @@ impl HostModel {
         if let Some(began) = self.began.filter(|_| self.books.opened_at().is_some()) {
             let period = Period { start: began.min(now), at: now };
             self.witness.samples(period, &mut samples);
-            self.meters.samples(period, &mut samples);
+            self.meters.samples(self.boards.lost(), period, &mut samples);
         }
         self.system.samples(&self.inventory, now, &mut samples);
         samples

@@ -12,6 +12,8 @@ use wattline_core::reading::{CgroupReading, CpuReading, CpuTimes, MemoryReading,
 use wattline_core::{Attribute, Bytes, attribute::key, sample::Period, time::Timestamp};
 use wattline_core::{Instant, Ratio, Sample, Seconds, Subject, Text, Workload, metrics};
 
+use super::boards::BoardUse;
+
 /// A process or group that was not seen for this long is forgotten.
 const FORGOTTEN: Seconds = Seconds::new(60.0);
 /// A process that was not seen for this long holds no memory any more. Every process is read once in ten seconds, and
@@ -52,6 +54,8 @@ pub(crate) struct Use {
     pub(crate) witnessed: bool,
     /// The agent's own share of CPU time and of memory in use.
     pub(crate) own: (Ratio, Ratio),
+    /// What each accelerator drew, for whom.
+    pub(crate) boards: Vec<BoardUse>,
 }
 
 /// Gathers use until the window closes.
@@ -101,7 +105,7 @@ struct GroupUse {
 #[derive(Debug)]
 struct Process {
     name: Arc<str>,
-    grouped: bool,
+    cgroup: Option<u64>,
     cpu: Counter,
     used_ns: u64,
     resident: u64,
@@ -214,7 +218,7 @@ impl Witness {
         let newborn = newborn && reading.cpu_ns as f64 <= possible;
         let process = self.processes.entry(key).or_insert_with(|| Process {
             name: Arc::clone(&reading.name),
-            grouped: false,
+            cgroup: None,
             cpu: if newborn { Counter::resume(0, opened) } else { Counter::new() },
             used_ns: 0,
             resident: 0,
@@ -222,7 +226,7 @@ impl Witness {
         });
         let used_ns = process.cpu.step(reading.cpu_ns, at, None).delta().map_or(0, |(amount, _)| amount);
         process.used_ns = process.used_ns.saturating_add(used_ns);
-        process.grouped = reading.cgroup.is_some();
+        process.cgroup = reading.cgroup;
         process.resident = reading.resident_bytes;
         process.seen = at;
         if process.name != reading.name {
@@ -267,6 +271,7 @@ impl Witness {
             memory_total: self.memory.map_or(0, |memory| memory.total),
             witnessed: modes.is_some_and(|times| times.total_ns() > 0),
             own,
+            boards: Vec::new(),
         }
     }
 
@@ -311,6 +316,15 @@ impl Witness {
         own
     }
 
+    /// The workload that a process belongs to, if the process was seen.
+    pub(crate) fn workload_of(&self, pid: u32) -> Option<Arc<Workload>> {
+        let (_, process) = self.processes.range((pid, 0)..=(pid, u64::MAX)).max_by_key(|(_, process)| process.seen)?;
+        match process.cgroup {
+            Some(group) => self.groups.get(&group).map(|group| Arc::clone(&group.workload)),
+            None => Some(Arc::new(Workload::Executable(Text::from(family(process))))),
+        }
+    }
+
     /// Memory that a group holds: none once it is gone. Groups are read with every batch.
     fn held(&self, group: &Group) -> u64 {
         if group.seen >= self.last_batch { group.memory } else { 0 }
@@ -319,7 +333,7 @@ impl Witness {
     /// Use by name of those processes that no workload group holds.
     fn executables(&self, now: Instant) -> BTreeMap<Arc<str>, (u64, u64)> {
         let mut by_name: BTreeMap<Arc<str>, (u64, u64)> = BTreeMap::new();
-        for process in self.processes.values().filter(|process| !process.grouped) {
+        for process in self.processes.values().filter(|process| process.cgroup.is_none()) {
             let (cpu, memory) = by_name.entry(family(process)).or_default();
             *cpu = cpu.saturating_add(process.used_ns);
             if now.since(process.seen) <= ENDED {

@@ -104,15 +104,18 @@ impl HostBooks {
         }
         for floor in &self.floors {
             let subject = Arc::new(Subject::Device(floor.device.clone()));
-            samples.push(metrics::HW_IDLE_POWER.sample(&subject, vec![method(floor.method)], window, floor.power));
+            let labels = floor.state.map(|state| label((key::ENERGY_STATE, state.as_str())));
+            let labels = labels.into_iter().chain([method(floor.method)]).collect();
+            samples.push(metrics::HW_IDLE_POWER.sample(&subject, labels, window, floor.power));
         }
     }
 
     fn retired_samples(&self, period: Period, samples: &mut Vec<Sample>) {
         let host = Arc::new(Subject::Host);
-        for (kind, Retired { energy, operational, embodied, electricity, rent }) in &self.retired {
+        for ((kind, id), Retired { energy, operational, embodied, electricity, rent }) in &self.retired {
             let labels = |told: Option<Label>| {
-                told.into_iter().chain([(key::HW_TYPE, kind.as_str())]).map(label).collect::<Vec<_>>()
+                let labels = told.into_iter().chain([(key::HW_TYPE, kind.as_str())]).map(label);
+                labels.chain(device(id.as_ref())).collect::<Vec<_>>()
             };
             samples.push(metrics::RETIRED_ENERGY.sample(&host, labels(None), period, energy.quantity()));
             for (told, carbon) in self.told_carbon(*operational, *embodied) {
@@ -128,8 +131,9 @@ impl HostBooks {
         for row in self.rows.values() {
             let Some(subject) = self.subjects.get(&row.workload) else { continue };
             let labels = |extra: Option<Label>| {
-                let mut attributes = Vec::with_capacity(4);
+                let mut attributes = Vec::with_capacity(5);
                 attributes.push(label((key::HW_TYPE, row.kind.as_str())));
+                attributes.extend(device(row.id.as_ref()));
                 attributes.push(label((key::ENERGY_STATE, row.state.as_str())));
                 attributes.push(method(row.method));
                 attributes.extend(extra.map(label));
@@ -179,6 +183,10 @@ impl HostBooks {
 
 fn label((name, value): Label) -> Attribute {
     Attribute::new(name, value)
+}
+
+fn device(id: Option<&Text>) -> Option<Attribute> {
+    id.map(|id| Attribute::new(key::HW_ID, id.clone()))
 }
 
 fn method(method: Method) -> Attribute {

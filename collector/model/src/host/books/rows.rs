@@ -56,11 +56,14 @@ pub struct DeviceRow {
     pub(super) is_current: bool,
 }
 
-/// One row for a workload on one kind of device in one state.
+/// One row for a workload on one kind of device, or on one device, in one state.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct WorkloadRow {
     /// The kind of device.
     pub kind: DeviceKind,
+    /// The device, of a kind whose users hold single ones.
+    #[serde(default)]
+    pub id: Option<Text>,
     /// The workload.
     pub workload: Arc<Workload>,
     /// What its energy was doing.
@@ -121,4 +124,19 @@ pub struct Retired {
     pub electricity: NanoUsd,
     /// Rent.
     pub rent: NanoUsd,
+}
+
+impl Retired {
+    /// The sum of both.
+    #[must_use]
+    pub fn and(self, other: &Self) -> Self {
+        let Self { energy, operational, embodied, electricity, rent } = *other;
+        Self {
+            energy: self.energy + energy,
+            operational: self.operational + operational,
+            embodied: self.embodied + embodied,
+            electricity: self.electricity + electricity,
+            rent: self.rent + rent,
+        }
+    }
 }

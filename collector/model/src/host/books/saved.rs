@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
-use wattline_core::{DeviceKind, Instant, MicroJoules, Subject, Timestamp, Workload};
+use wattline_core::{DeviceKind, Instant, MicroJoules, Subject, Text, Timestamp, Workload};
 
 use super::{DeviceRow, Errors, HeldRow, HostBooks, Meaning, Retired, Rounding, WorkloadRow};
 
@@ -17,7 +17,11 @@ pub struct SavedBooks {
     devices: Vec<DeviceRow>,
     rows: Vec<WorkloadRow>,
     held: Vec<HeldRow>,
+    /// As earlier versions kept them, by kind only.
+    #[serde(default, skip_serializing)]
     retired: BTreeMap<DeviceKind, Retired>,
+    #[serde(default)]
+    ended: Vec<(DeviceKind, Option<Text>, Retired)>,
     meaning: Meaning,
     rounding: Rounding,
     errors: Errors,
@@ -32,7 +36,8 @@ impl HostBooks {
             devices: self.devices.values().cloned().collect(),
             rows: self.rows.values().cloned().collect(),
             held: self.held.values().cloned().collect(),
-            retired: self.retired.clone(),
+            retired: BTreeMap::new(),
+            ended: self.retired.iter().map(|((kind, id), retired)| (*kind, id.clone(), *retired)).collect(),
             meaning: self.meaning,
             rounding: self.rounding.clone(),
             errors: self.errors,
@@ -43,7 +48,7 @@ impl HostBooks {
     /// Empty books go on with what an earlier agent saved. `now` is later than anything it did; after a reboot its
     /// clock was another.
     pub(in crate::host) fn restore(&mut self, saved: SavedBooks, now: Instant) {
-        let SavedBooks { opened, devices, rows, held, retired, meaning, rounding, errors, own } = saved;
+        let SavedBooks { opened, devices, rows, held, retired, ended, meaning, rounding, errors, own } = saved;
         self.opened = opened;
         let devices = devices.into_iter();
         self.devices = devices.map(|row| ((row.device.clone(), row.method, row.model.clone()), row)).collect();
@@ -52,7 +57,7 @@ impl HostBooks {
         let mut shared = |workload: Arc<Workload>| Arc::clone(known.entry(Arc::clone(&workload)).or_insert(workload));
         for row in rows {
             let workload = shared(row.workload);
-            let key = (row.kind, Arc::clone(&workload), row.state, row.method);
+            let key = (row.kind, row.id.clone(), Arc::clone(&workload), row.state, row.method);
             self.rows.insert(key, WorkloadRow { workload, moved: row.moved.min(now), ..row });
         }
         for row in held {
@@ -65,7 +70,8 @@ impl HostBooks {
             (workload, subject)
         };
         self.subjects = known.into_values().map(subject).collect();
-        self.retired = retired;
+        let by_kind = retired.into_iter().map(|(kind, retired)| ((kind, None), retired));
+        self.retired = by_kind.chain(ended.into_iter().map(|(kind, id, retired)| ((kind, id), retired))).collect();
         self.meaning = meaning;
         self.rounding = rounding;
         self.errors = errors;

@@ -2,9 +2,10 @@ use std::collections::BTreeMap;
 
 use proptest::prelude::*;
 use wattline_core::reading::CpuTimes;
-use wattline_core::{GramsPerHour, MicroJoules, UsdPerHour};
+use wattline_core::{Device, GramsPerHour, MicroJoules, UsdPerHour};
 
 use super::*;
+use crate::host::boards::BoardUse;
 use crate::host::rates::{Embodied, Holding, Rates, Rounding};
 
 const TEN_SECONDS: Seconds = Seconds::new(10.0);
@@ -223,6 +224,31 @@ proptest! {
             prop_assert_eq!(is_nobodys, *booking.workload == Workload::Nobody);
         }
     }
+}
+
+#[test]
+fn boards_are_held_by_the_time_that_somebody_holds_them() {
+    let time = |name: Option<&'static str>, state, seconds| BoardTime {
+        workload: name.map(workload),
+        state,
+        nanos: seconds * SECOND_NS,
+    };
+    let board =
+        |id: &'static str, held| BoardUse { device: Device::new(DeviceKind::Gpu, id), claims: Vec::new(), held };
+    let (active, reserved, idle) = (EnergyState::Active, EnergyState::Reserved, EnergyState::Idle);
+    let worked = board("a", vec![time(Some("vllm"), active, 4), time(Some("vllm"), reserved, 6)]);
+    let rested = board("b", vec![time(None, idle, 10)]);
+    let use_ = Use { boards: vec![worked.clone(), rested.clone()], ..use_() };
+    let gpus = [part(DeviceKind::Gpu, 1.0)];
+    let expected = [("vllm", active, 200_000), ("vllm", reserved, 300_000), ("(none)", idle, 500_000)];
+    assert_eq!(divided(&gpus, &use_), rows(DeviceKind::Gpu, expected));
+    // One of the two was watched for half of the window only.
+    let half = board("b", vec![time(None, idle, 5)]);
+    let use_ = Use { boards: vec![worked, half], ..use_ };
+    assert_eq!(
+        divided(&gpus, &use_).get(&(DeviceKind::Gpu, "(none)".to_owned(), EnergyState::Unattributed)),
+        Some(&250_000)
+    );
 }
 
 #[test]
