@@ -14,6 +14,7 @@ use wattline_core::subject::InferenceKey;
 use wattline_core::{
     Count, Instant, Inventory, Ratio, Reading, Readings, Sample, Seconds, Snapshot, Subject, Tick, Timestamp, metrics,
 };
+use wattline_model::accelerators::Accelerators;
 use wattline_model::cost::UnitPrices;
 use wattline_model::grid::Grid;
 use wattline_model::host::{HostModel, RawCounter, SavedBooks, Settings};
@@ -66,6 +67,7 @@ pub struct Pipeline {
     state: PathBuf,
     own_pid: Option<u32>,
     host: HostModel,
+    accelerators: Accelerators,
     /// Calls that wait for another account of theirs.
     twins: Twins,
     /// Tokens that only metrics of applications tell of.
@@ -102,6 +104,7 @@ impl Pipeline {
             state: config.state.directory(),
             own_pid,
             host: HostModel::new(settings(config, own_pid)),
+            accelerators: Accelerators::new(window(config)),
             twins: Twins::default(),
             sums: TokenSums::default(),
             inference: InferenceBooks::default(),
@@ -225,6 +228,7 @@ impl Pipeline {
                     };
                     self.engines.book(engine, readings.tick, &rates);
                 }
+                Reading::Accelerator(reading) => self.accelerators.take(reading, readings.tick),
                 Reading::Intensity(reading) => {
                     self.meaning.take(reading, readings.tick.wall);
                 }
@@ -329,6 +333,7 @@ impl Pipeline {
         samples.extend(self.engines.samples(tick));
         if self.role.measures() {
             samples.extend(self.host.samples(tick.wall));
+            samples.extend(self.accelerators.samples(tick));
             self.meaning.samples(self.started.unwrap_or(tick.wall), tick.wall, &mut samples);
         }
         self.health_samples(tick, &mut samples);
@@ -341,6 +346,7 @@ impl Pipeline {
     /// Takes over a new configuration. Books stay.
     pub fn reconfigure(&mut self, config: &Config) {
         self.host.reconfigure(settings(config, self.own_pid));
+        self.accelerators.reconfigure(window(config));
         self.local = LocalAddresses::new(config.probes.local_engines.iter().cloned());
         self.prices = TokenPrices::new(config.cost.lists.tokens.clone());
         self.conventions = config.inference.conventions();
@@ -353,6 +359,11 @@ impl Pipeline {
         }
         if !config.probes.engines.is_on() {
             self.health.remove(engines::NAME);
+        }
+        if config.probes.nvidia.mode == wattline_probe_nvidia::Mode::Never {
+            for part in [wattline_probe_nvidia::NAME, wattline_probe_nvidia::PROCESSES] {
+                self.health.remove(part);
+            }
         }
         self.settle_machine();
         self.host.change_rates(self.meaning.rates().clone());
@@ -377,6 +388,11 @@ impl Pipeline {
     /// The machine.
     pub fn host(&self) -> &HostModel {
         &self.host
+    }
+
+    /// The accelerators.
+    pub const fn accelerators(&self) -> &Accelerators {
+        &self.accelerators
     }
 
     /// What each source gives, as last heard.
@@ -420,9 +436,13 @@ fn context<'a>(now: Timestamp, local: &'a LocalAddresses, prices: &'a TokenPrice
     inference::Context { now, grid: Grid::builtin(), local, prices }
 }
 
+fn window(config: &Config) -> Seconds {
+    Seconds::new(config.sampling.window.as_secs_f64())
+}
+
 fn settings(config: &Config, own_pid: Option<u32>) -> Settings {
     Settings {
-        window: Seconds::new(config.sampling.window.as_secs_f64()),
+        window: window(config),
         max_workloads: config.limits.workloads,
         retention: Seconds::new(config.limits.retention.as_secs_f64()),
         own_pid,
