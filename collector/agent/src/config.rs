@@ -11,10 +11,13 @@ use crate::engines;
 use crate::env;
 use crate::role::Role;
 
+mod gpus;
 mod inference;
+mod log;
 mod meaning;
 
 pub use inference::Inference;
+pub use log::{Log, LogFormat};
 pub use meaning::{Carbon, Cost, Lists, Machine};
 
 /// The admin port that is used when none is configured.
@@ -145,6 +148,8 @@ pub struct Probes {
     pub host: wattline_probe_host::Config,
     /// The cloud that this machine may stand in.
     pub cloud: wattline_probe_host::inventory::CloudConfig,
+    /// NVIDIA's GPUs.
+    pub nvidia: wattline_probe_nvidia::Config,
     /// Host names and addresses of inference engines of your own: calls of these draw their energy on hosts that are
     /// measured, not at a provider. Private and loopback addresses count without being listed.
     pub local_engines: Vec<String>,
@@ -206,33 +211,6 @@ impl Exporters {
         let cloudwatch = self.cloudwatch.iter().map(|destination| ("exporters.cloudwatch", destination.clone().into()));
         otlp.chain(cloudwatch)
     }
-}
-
-/// The log.
-#[derive(Clone, Debug, PartialEq, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-pub struct Log {
-    /// How much: `error`, `warn`, `info`, `debug`, `trace`, or a filter such as `info,wattline=debug`.
-    pub level: String,
-    /// How: `text` or `json`.
-    pub format: LogFormat,
-}
-
-impl Default for Log {
-    fn default() -> Self {
-        Self { level: "info".to_owned(), format: LogFormat::Text }
-    }
-}
-
-/// How log lines look.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum LogFormat {
-    /// For people.
-    #[default]
-    Text,
-    /// For programs.
-    Json,
 }
 
 /// Words of lines that an error does not repeat.
@@ -328,6 +306,7 @@ impl Config {
         // What was not read for longer counts as ended.
         let cold = self.probes.host.cold_period;
         check(cold <= Duration::from_secs(10), "probes.host.cold_period", || humane(cold), "at most 10s")?;
+        gpus::validate(&self.probes.nvidia)?;
         check(window >= interval, "sampling.window", || humane(window), "at least sampling.interval")?;
         check(window <= Duration::from_hours(1), "sampling.window", || humane(window), "at most 1h")?;
         self.inference.validate()?;

@@ -112,6 +112,10 @@ pub fn examine(config: &Config) -> anyhow::Result<Findings> {
         });
     }
     let mut sources: Vec<Line> = read_once(config, &root).into_iter().map(Line::from).collect();
+    sources.extend(crate::gpus::examine(config).into_iter().map(|(health, remedy)| {
+        let line = Line::from(health);
+        Line { remedy: line.remedy.clone().or(remedy), ..line }
+    }));
     sources.extend(cloud);
     let live = config.carbon.live.as_ref();
     sources.extend(live.map(|live| live_intensity(live, config.carbon.intensity.is_some())));

@@ -6,6 +6,7 @@ use tokio::sync::watch;
 use tracing::{info, warn};
 use wattline_core::reading::{SourceHealth, SourceState};
 use wattline_core::{Envelope, HostRoot, Readings, Signal, Snapshot, Tick, queue};
+use wattline_probe_nvidia::Access;
 
 use crate::config::Config;
 use crate::costs::Costs;
@@ -27,6 +28,8 @@ pub struct Lasting {
     pub pipeline: Pipeline,
     /// What the agent counts of itself.
     pub own: OwnTelemetry,
+    /// The way to the driver of the GPUs.
+    pub gpus: Access,
     /// The agent's own log records, on their way to the destinations.
     pub logs: queue::Receiver<Envelope>,
     /// The tick of the last settlement; `None` before the first. Where no machine is measured, that of the last pulse.
@@ -61,6 +64,7 @@ impl Lasting {
         Self {
             pipeline: Pipeline::new(&config, identity::own_pid(&root)),
             own: OwnTelemetry::start(),
+            gpus: Access::default(),
             logs,
             settled: watch::Sender::new(None),
             reports,

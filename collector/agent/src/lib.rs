@@ -17,6 +17,7 @@ pub mod enrich;
 pub mod env;
 pub mod factors;
 pub mod footprint;
+pub mod gpus;
 pub mod identity;
 pub mod lasting;
 pub mod lease;

@@ -15,6 +15,7 @@ use wattline_core::{
     Count, Instant, Inventory, Ratio, Reading, Readings, Sample, Seconds, Snapshot, Subject, Text, Tick, Timestamp,
     metrics,
 };
+use wattline_model::accelerators::Accelerators;
 use wattline_model::cost::UnitPrices;
 use wattline_model::grid::Grid;
 use wattline_model::host::{HostModel, RawCounter, SavedBooks, Settings};
@@ -73,6 +74,7 @@ pub struct Pipeline {
     state: PathBuf,
     own_pid: Option<u32>,
     host: HostModel,
+    accelerators: Accelerators,
     /// Calls that wait for another account of theirs.
     twins: Twins,
     /// Tokens that only metrics of applications tell of.
@@ -113,6 +115,7 @@ impl Pipeline {
             state: config.state.directory(),
             own_pid,
             host: HostModel::new(settings(config, own_pid)),
+            accelerators: Accelerators::new(window(config)),
             twins: Twins::default(),
             sums: TokenSums::default(),
             account: config.probes.bedrock.metrics.enabled.then(AccountSums::default),
@@ -217,47 +220,12 @@ impl Pipeline {
         // The kinds of tokens of the same calls come together, and only together do they have a price.
         let mut sums: BTreeMap<&InferenceKey, inference::More> = BTreeMap::new();
         for item in &readings.items {
-            match item {
-                Reading::Inventory(inventory) => self.describe(inventory),
-                Reading::Inference(call) => {
-                    self.sums.note(&call.key.service);
-                    if let Some(call) = self.twins.take(call.clone(), readings.tick.at) {
-                        self.book(&call, readings.tick.wall);
-                    }
+            if let Reading::Tokens(sum) = item {
+                if let Some(more) = self.sums.take(sum) {
+                    *sums.entry(&sum.key).or_default() += more;
                 }
-                Reading::Tokens(sum) => {
-                    if let Some(more) = self.sums.take(sum) {
-                        *sums.entry(&sum.key).or_default() += more;
-                    }
-                }
-                Reading::Activity(activity) => self.agents.take(activity.clone(), readings.tick),
-                Reading::AgentUsage(usage) => self.hosted.book(
-                    usage,
-                    &HostingContext { now: readings.tick.wall, prices: &self.unit_prices, vcpus: &self.agent_vcpus },
-                ),
-                Reading::Account(told) => {
-                    let unseen = self.account.as_mut().map(|account| account.take(told)).unwrap_or_default();
-                    for (model, more) in unseen {
-                        self.book_unseen(model, &more, readings.tick.wall);
-                    }
-                }
-                Reading::Progress(progress) => {
-                    self.waiting_progress.push_back((self.twins.taken(), progress.clone()));
-                }
-                Reading::Engine(engine) => {
-                    let rates = self.meaning.at(readings.tick.wall);
-                    let rates = EngineRates {
-                        intensity: rates.intensity,
-                        pue: rates.pue,
-                        uncertainty: rates.carbon_uncertainty,
-                    };
-                    self.engines.book(engine, readings.tick, &rates);
-                }
-                Reading::Intensity(reading) => {
-                    self.meaning.take(reading, readings.tick.wall);
-                }
-                Reading::Health(health) => self.note(health.clone()),
-                _ => about_host = true,
+            } else {
+                about_host |= self.take(item, readings.tick);
             }
         }
         for (key, more) in sums {
@@ -284,6 +252,48 @@ impl Pipeline {
         } else {
             News::Gathered
         }
+    }
+
+    /// Takes what is accounted for by itself. True for what is about the machine, which belongs to the rest of its batch.
+    fn take(&mut self, item: &Reading, tick: Tick) -> bool {
+        match item {
+            Reading::Inventory(inventory) => self.describe(inventory),
+            Reading::Inference(call) => {
+                self.sums.note(&call.key.service);
+                if let Some(call) = self.twins.take(call.clone(), tick.at) {
+                    self.book(&call, tick.wall);
+                }
+            }
+            Reading::Activity(activity) => self.agents.take(activity.clone(), tick),
+            Reading::AgentUsage(usage) => self
+                .hosted
+                .book(usage, &HostingContext { now: tick.wall, prices: &self.unit_prices, vcpus: &self.agent_vcpus }),
+            Reading::Account(told) => {
+                let unseen = self.account.as_mut().map(|account| account.take(told)).unwrap_or_default();
+                for (model, more) in unseen {
+                    self.book_unseen(model, &more, tick.wall);
+                }
+            }
+            Reading::Progress(progress) => {
+                self.waiting_progress.push_back((self.twins.taken(), progress.clone()));
+            }
+            Reading::Engine(engine) => {
+                let rates = self.meaning.at(tick.wall);
+                let rates =
+                    EngineRates { intensity: rates.intensity, pue: rates.pue, uncertainty: rates.carbon_uncertainty };
+                self.engines.book(engine, tick, &rates);
+            }
+            Reading::Accelerator(reading) => {
+                self.host.take_board(reading, tick);
+                self.accelerators.take(reading, tick);
+            }
+            Reading::Intensity(reading) => {
+                self.meaning.take(reading, tick.wall);
+            }
+            Reading::Health(health) => self.note(health.clone()),
+            _ => return true,
+        }
+        false
     }
 
     /// Books the calls and the runs of agents that have waited long enough for what belongs to them. True if there were
@@ -381,6 +391,7 @@ impl Pipeline {
         samples.extend(self.engines.samples(tick));
         if self.role.measures() {
             samples.extend(self.host.samples(tick.wall));
+            samples.extend(self.accelerators.samples(tick));
             self.meaning.samples(self.started.unwrap_or(tick.wall), tick.wall, &mut samples);
         }
         self.health_samples(tick, &mut samples);
@@ -393,6 +404,7 @@ impl Pipeline {
     /// Takes over a new configuration. Books stay.
     pub fn reconfigure(&mut self, config: &Config) {
         self.host.reconfigure(settings(config, self.own_pid));
+        self.accelerators.reconfigure(window(config));
         self.local = LocalAddresses::new(config.probes.local_engines.iter().cloned());
         self.prices = TokenPrices::new(config.cost.lists.tokens.clone());
         self.weights = config.inference.weights();
@@ -408,6 +420,11 @@ impl Pipeline {
         }
         if !config.probes.engines.is_on() {
             self.health.remove(engines::NAME);
+        }
+        if config.probes.nvidia.mode == wattline_probe_nvidia::Mode::Never {
+            for part in [wattline_probe_nvidia::NAME, wattline_probe_nvidia::PROCESSES] {
+                self.health.remove(part);
+            }
         }
         self.settle_machine();
         self.host.change_rates(self.meaning.rates().clone());
@@ -432,6 +449,11 @@ impl Pipeline {
     /// The machine.
     pub fn host(&self) -> &HostModel {
         &self.host
+    }
+
+    /// The accelerators.
+    pub const fn accelerators(&self) -> &Accelerators {
+        &self.accelerators
     }
 
     /// What each source gives, as last heard.
@@ -471,9 +493,13 @@ impl Pipeline {
     }
 }
 
+fn window(config: &Config) -> Seconds {
+    Seconds::new(config.sampling.window.as_secs_f64())
+}
+
 fn settings(config: &Config, own_pid: Option<u32>) -> Settings {
     Settings {
-        window: Seconds::new(config.sampling.window.as_secs_f64()),
+        window: window(config),
         max_workloads: config.limits.workloads,
         retention: Seconds::new(config.limits.retention.as_secs_f64()),
         own_pid,

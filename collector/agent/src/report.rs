@@ -1,5 +1,7 @@
 //! One window as a person reads it, and as a program does.
 
+mod gpus;
+
 use std::collections::BTreeMap;
 use std::fmt::Write;
 
@@ -31,6 +33,9 @@ pub struct Report {
     pub devices_active_w: BTreeMap<&'static str, f64>,
     /// What ran, by energy; with idle and unattributed energy they add up to the total.
     pub workloads: Vec<Workload>,
+    /// GPUs as they were seen last.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub gpus: Vec<gpus::Gpu>,
     /// Energy at rest, which belongs to nobody.
     pub idle: Figure,
     /// Energy that no witness explains.
@@ -216,6 +221,7 @@ impl Report {
             total,
             devices_active_w: active(books, window),
             workloads: workloads(books, window, uncertainty),
+            gpus: gpus::of(pipeline, settled.at),
             idle: state(EnergyState::Idle),
             unattributed: state(EnergyState::Unattributed),
             devices,
@@ -277,6 +283,7 @@ impl Report {
             writeln!(out, "{name:<38}{:>9} {:>29} {:>12}", watts(figure.power_w), "", joules(figure.energy_j))?;
         }
         writeln!(out)?;
+        gpus::write(&self.gpus, out)?;
         self.write_meaning(out)
     }
 

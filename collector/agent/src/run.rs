@@ -25,6 +25,7 @@ use wattline_probe_host::HostProbe;
 use wattline_probe_llm::bedrock::{self, AccountReceiver, FileReceiver, LogGroupReceiver};
 use wattline_probe_llm::content::Content;
 use wattline_probe_llm::otlp::{self, OtlpReceiver};
+use wattline_probe_nvidia::Access;
 
 use crate::config::Config;
 use crate::destinations::{self, Destinations, exporters_that_open, readings_queue, relay_queue};
@@ -35,7 +36,7 @@ use crate::listeners::Listeners;
 use crate::pid_file::PidFile;
 use crate::reload::{Fresh, rehearse};
 use crate::report::Report;
-use crate::{admin, clock, cloud, engines, identity, live, scheduler};
+use crate::{admin, clock, cloud, engines, gpus, identity, live, scheduler};
 
 /// How many readings the pipeline takes at once.
 const BATCH: usize = 64;
@@ -149,7 +150,8 @@ async fn round(parts: Parts, path: Option<&Path>, lasting: &mut Lasting, signals
         info!(role = config.role.as_str(), "receiving; no machine is measured");
     }
 
-    let end = flow.pump(lasting, signals.told(path, &config, &held, &telemetry)).await.unwrap_or_else(|| {
+    let gpus = lasting.gpus.clone();
+    let end = flow.pump(lasting, signals.told(path, &config, &held, &telemetry, &gpus)).await.unwrap_or_else(|| {
         error!("every source has ended: there is nothing left to measure");
         End::Stop
     });
@@ -188,7 +190,8 @@ fn start_sources(
     let known = Arc::clone(lasting.pipeline.found());
     sources.spawn(cloud::describe(root.clone(), config.probes.cloud.clone(), known, readings.clone(), stop.clone()));
     if config.role.measures() {
-        let probes: Vec<Box<dyn Probe>> = vec![Box::new(HostProbe::open(host_probe(config), &root))];
+        let mut probes: Vec<Box<dyn Probe>> = vec![Box::new(HostProbe::open(host_probe(config), &root))];
+        probes.extend(gpus::probe(config, &lasting.gpus).map(|probe| Box::new(probe) as Box<dyn Probe>));
         sources.spawn(scheduler::run(probes, config.sampling.interval, readings, telemetry.clone(), stop.clone()));
     }
     // A figure of one's own wins over whatever a provider says.
@@ -321,6 +324,8 @@ struct Signals {
     terminate: tokio::signal::unix::Signal,
     interrupt: tokio::signal::unix::Signal,
     hangup: tokio::signal::unix::Signal,
+    /// Asks for the driver of the GPUs to be let go of.
+    user: tokio::signal::unix::Signal,
 }
 
 impl Signals {
@@ -330,16 +335,28 @@ impl Signals {
             terminate: listen(SignalKind::terminate())?,
             interrupt: listen(SignalKind::interrupt())?,
             hangup: listen(SignalKind::hangup())?,
+            user: listen(SignalKind::user_defined1())?,
         })
     }
 
     /// Waits for the end, or for a reload with a configuration that can be put into force. Another one is refused,
     /// and the old one stays.
-    async fn told(&mut self, path: Option<&Path>, current: &Config, held: &[Place], telemetry: &Telemetry) -> End {
+    async fn told(
+        &mut self,
+        path: Option<&Path>,
+        current: &Config,
+        held: &[Place],
+        telemetry: &Telemetry,
+        gpus: &Access,
+    ) -> End {
         loop {
             tokio::select! {
                 _ = self.terminate.recv() => return End::Stop,
                 _ = self.interrupt.recv() => return End::Stop,
+                _ = self.user.recv() => {
+                    info!(span = ?current.probes.nvidia.release, "the driver of the GPUs is let go of, if it is in use");
+                    gpus.release();
+                }
                 _ = self.hangup.recv() => match rehearse(path, current, held, telemetry) {
                     Ok(fresh) => return End::Reload(Box::new(fresh)),
                     Err(error) => error!("the new configuration is refused, the old one stays: {error:#}"),

@@ -6,11 +6,12 @@ use std::time::Duration;
 use anyhow::{Result, bail};
 use wattline_core::{HostRoot, Probe, ReadError, Reading, Readings, Snapshot};
 use wattline_probe_host::{HostProbe, ProcessScan, inventory};
+use wattline_probe_nvidia::Access;
 
 use crate::config::Config;
 use crate::pipeline::Pipeline;
 use crate::report::Report;
-use crate::{clock, identity, live};
+use crate::{clock, gpus, identity, live};
 
 /// Measures this machine for `window`, reading every process at every tick.
 pub fn measure(config: &Config, window: Duration) -> Result<Report> {
@@ -26,6 +27,7 @@ pub fn measured(config: &Config, window: Duration) -> Result<(Report, Snapshot)>
     // One window: it is settled by hand when the time is over.
     config.sampling.window = window + Duration::from_hours(1);
     config.probes.host.process_scan = ProcessScan::EveryTick;
+    config.probes.nvidia.interval = config.sampling.interval;
     let root = HostRoot::new(&config.host.root);
     let mut pipeline = Pipeline::new(&config, identity::own_pid(&root));
     let mut described = Readings::new("inventory", clock::tick());
@@ -38,18 +40,22 @@ pub fn measured(config: &Config, window: Duration) -> Result<(Report, Snapshot)>
         described.items.extend(readings.into_iter().map(Reading::Intensity));
     }
     pipeline.ingest(&described);
-    let mut probe = HostProbe::open(config.probes.host.clone(), &root);
+    let gpus = gpus::probe(&config, &Access::default());
+    let mut probes: Vec<Box<dyn Probe>> = vec![Box::new(HostProbe::open(config.probes.host.clone(), &root))];
+    probes.extend(gpus.map(|probe| Box::new(probe) as Box<dyn Probe>));
 
     let begin = clock::tick();
     let mut elapsed = Duration::ZERO;
     loop {
         let tick = clock::tick();
-        let mut readings = Readings::new(probe.name(), tick);
-        match probe.read(tick, &mut readings) {
-            Ok(()) | Err(ReadError::Transient { .. }) => {}
-            Err(error) => bail!("measuring failed: {error}"),
+        for probe in &mut probes {
+            let mut readings = Readings::new(probe.name(), tick);
+            match probe.read(tick, &mut readings) {
+                Ok(()) | Err(ReadError::Transient { .. }) => {}
+                Err(error) => bail!("measuring failed: {error}"),
+            }
+            pipeline.ingest(&readings);
         }
-        pipeline.ingest(&readings);
         if elapsed >= window {
             break;
         }

@@ -11,7 +11,7 @@ use std::collections::BTreeMap;
 
 use wattline_core::counter::Counter;
 use wattline_core::reading::{AcceleratorReading, AcceleratorState, ClockLimit, ErrorKind, Link, RemappedRows};
-use wattline_core::{Device, Instant, Sample, Seconds, Tick};
+use wattline_core::{Device, Instant, Sample, Seconds, Tick, Timestamp};
 
 use means::Means;
 
@@ -84,6 +84,11 @@ impl Accelerators {
         if tick.at > known.at.at || known.first == tick {
             known.take(reading, tick, self.window);
         }
+    }
+
+    /// What each of them has shown last, if that is not long ago.
+    pub fn readings(&self, now: Timestamp) -> impl Iterator<Item = &AcceleratorReading> {
+        self.devices.values().filter(move |known| now.since(known.at.wall) <= STALE).map(|known| &known.reading)
     }
 
     /// Every figure about them, as known at `now`.

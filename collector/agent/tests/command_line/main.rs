@@ -4,6 +4,8 @@
 #[cfg(test)]
 mod calls;
 #[cfg(test)]
+mod gpus;
+#[cfg(test)]
 mod guard;
 #[cfg(test)]
 mod lifecycle;

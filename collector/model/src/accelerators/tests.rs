@@ -4,7 +4,7 @@ use wattline_core::reading::{
     AcceleratorFacts, AcceleratorMemory, AcceleratorProcess, Activity, Contexts, DownReason, SliceFacts, SliceReading,
     Traffic,
 };
-use wattline_core::{Celsius, DeviceKind, Ratio, Timestamp};
+use wattline_core::{Celsius, DeviceKind, Ratio};
 
 use super::*;
 

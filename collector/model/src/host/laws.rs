@@ -126,9 +126,8 @@ fn board_moment() -> impl Strategy<Value = BoardMoment> {
 }
 
 /// The board is read at a moment of its own.
-fn board_readings(moment: &Moment, now: u64) -> Readings {
-    let mut readings = Readings::new("nvidia", tick(now.saturating_sub(200)));
-    readings.items.extend(moment.board.as_ref().map(|board| {
+fn board(moment: &Moment) -> Option<AcceleratorReading> {
+    moment.board.as_ref().map(|board| {
         let facts = Arc::new(AcceleratorFacts::default());
         let device = Device::new(DeviceKind::Gpu, format!("GPU-{}", board.number));
         let mut reading = AcceleratorReading::new(device, facts, AcceleratorState::Works);
@@ -146,9 +145,14 @@ fn board_readings(moment: &Moment, now: u64) -> Readings {
             }),
         };
         reading.processes = board.processes.as_ref().map(|all| all.iter().map(process).collect());
-        Reading::Accelerator(Box::new(reading))
-    }));
-    readings
+        reading
+    })
+}
+
+fn take_board(model: &mut HostModel, moment: &Moment, now: u64) {
+    if let Some(reading) = board(moment) {
+        model.take_board(&reading, tick(now.saturating_sub(200)));
+    }
 }
 
 fn readings(moment: &Moment, tick: Tick) -> Readings {
@@ -285,7 +289,7 @@ proptest! {
             }
             check_closure(&model);
             now += moment.pause_ms;
-            model.ingest(&board_readings(moment, now));
+            take_board(&mut model, moment, now);
             model.ingest(&readings(moment, tick(now)));
             check_closure(&model);
             let after = sums(&model);
@@ -307,7 +311,7 @@ proptest! {
         let mut now = 1_000;
         for ((moment, change), restart) in history.iter().zip(changes).zip(restarts) {
             now += moment.pause_ms;
-            running.ingest(&board_readings(moment, now));
+            take_board(&mut running, moment, now);
             running.ingest(&readings(moment, tick(now)));
             if let Some(rates) = change {
                 running.change_rates(rates);
@@ -339,7 +343,7 @@ proptest! {
         let mut before: BTreeMap<String, u64> = BTreeMap::new();
         for moment in &history {
             now += moment.pause_ms;
-            model.ingest(&board_readings(moment, now));
+            take_board(&mut model, moment, now);
             model.ingest(&readings(moment, tick(now)));
             for row in model.books().workloads() {
                 let name = format!("{:?} {:?} {:?} {:?} {:?}", row.kind, row.id, row.workload, row.state, row.method);

@@ -17,7 +17,7 @@ mod witness;
 
 use std::sync::Arc;
 
-use wattline_core::reading::{EnergySource, Scope};
+use wattline_core::reading::{AcceleratorReading, EnergySource, Scope};
 use wattline_core::sample::Period;
 use wattline_core::{Instant, Inventory, Ratio, Reading, Readings, Sample, Seconds, Tick, Timestamp};
 
@@ -159,20 +159,10 @@ impl HostModel {
         &self.rates
     }
 
-    /// Takes what a probe saw. Settles the open window when `readings` make it long enough, and are of more than
-    /// accelerators. Readings that are not newer than the last are dropped: `false`.
+    /// Takes what a probe saw. Settles the open window when `readings` make it long enough. Readings that are not
+    /// newer than the last are dropped: `false`.
     pub fn ingest(&mut self, readings: &Readings) -> bool {
         let tick = readings.tick;
-        let is_of_boards = |item: &Reading| matches!(item, Reading::Accelerator(_));
-        for item in &readings.items {
-            if let Reading::Accelerator(reading) = item {
-                self.boards.take(reading, tick);
-            }
-        }
-        // They are read at moments of their own and end no window.
-        if !readings.items.is_empty() && readings.items.iter().all(is_of_boards) {
-            return true;
-        }
         if self.opened.is_some() && tick.at <= self.last.at {
             return false;
         }
@@ -187,6 +177,11 @@ impl HostModel {
             self.settle(tick);
         }
         true
+    }
+
+    /// Takes what an accelerator shows. It is read at moments of its own, which end no window.
+    pub fn take_board(&mut self, reading: &AcceleratorReading, tick: Tick) {
+        self.boards.take(reading, tick);
     }
 
     fn take(&mut self, item: &Reading, tick: Tick, opened: Instant) {
@@ -210,7 +205,7 @@ impl HostModel {
             | Reading::Filesystem(_)
             | Reading::Pressure(_)
             | Reading::Processes(_) => self.system.take(item, tick.at),
-            // What describes the machine comes at its own time, through `describe`.
+            // What describes the machine, and accelerators, come at their own time, by ways of their own.
             Reading::Inventory(_)
             | Reading::Inference(_)
             | Reading::Activity(_)

@@ -10,10 +10,12 @@
 //! Two copies of the file in two folders are two libraries with a state of their own, so that tests run side by side.
 
 mod abi;
+mod examples;
 mod layout;
 mod script;
 mod state;
 
+pub use examples::TWO_GPUS;
 pub use script::{Answer, Script};
 
 use std::fs;

@@ -7,70 +7,11 @@ use tempfile::TempDir;
 use wattline_core::reading::{AcceleratorReading, SourceState};
 use wattline_core::{HostRoot, Instant, Probe, Reading, Readings, Tick, Timestamp};
 use wattline_fake_nvml::Fake;
+pub(crate) use wattline_fake_nvml::TWO_GPUS as TWO;
 use wattline_probe_nvidia::{Access, Config, NAME, NvidiaProbe};
 
 /// When the tests begin, in microseconds of Unix time.
 pub(crate) const BEGIN_US: u64 = 1_700_000_000_000_000;
-
-/// What two GPUs of Hopper's generation say. The figures are made up.
-pub(crate) const TWO: &str = "
-driver = 580.95.05
-count = 2
-*.name = NVIDIA H100 80GB HBM3
-*.architecture = 9
-*.capability = 9:0
-0.uuid = GPU-00000000-0000-0000-0000-000000000000
-1.uuid = GPU-00000000-0000-0000-0000-000000000001
-0.pci = 00000000:07:00.0
-1.pci = 00000000:0A:00.0
-0.energy_mj = 1000
-1.energy_mj = 2000
-*.power_mw = 350500
-*.power_limit_mw = 700000
-*.power_limit_default_mw = 700000
-*.utilization = 42:7
-*.encoder = 0:100000
-*.decoder = 5:100000
-*.memory = 85899345920:600000000:1000000000
-*.temperature.0 = 54
-*.clock.0 = 1980
-*.clock.1 = 1980
-*.clock.2 = 2619
-*.clock.3 = 1545
-*.reasons = 4
-*.ecc.0.0 = 3
-*.ecc.1.0 = 0
-*.pcie_replays = 2
-*.field.82 = 61
-*.field.138 = 10
-*.field.139 = 20
-*.field.142 = 1
-*.field.143 = 0
-*.field.144 = 0
-*.field.145 = 0
-*.field.74 = 5000000000
-*.field.75 = 0
-*.link.0.0 = 1
-*.link.0.1 = 0
-*.link.0.2 = 4
-*.link.0.3 = 5
-*.link.1.0 = 0
-*.link.1.1 = 2
-*.link.1.2 = 0
-*.link.1.3 = 0
-*.mig = 0:0
-*.gpm = 1
-*.gpm.1 = 90.5
-*.gpm.2 = 80
-*.gpm.3 = 31.25
-*.gpm.5 = 66
-*.gpm.10 = 12.5
-*.xid = 0
-*.compute = 
-*.graphics = 
-*.mps = 
-*.process_utilization = 
-";
 
 /// A machine, its probe, and a clock that goes on by a second with each reading.
 pub(crate) struct Machine {
