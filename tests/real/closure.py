@@ -28,7 +28,10 @@ def faults(snapshot: Iterable[Point]) -> list[str]:
     )
     found += _differences(
         "microjoules of each accelerator",
-        books.sums("workload.energy", MICRO, "hw.type", "hw.id", only=_has_id),
+        _plus(
+            books.sums("workload.energy", MICRO, "hw.type", "hw.id", only=_has_id),
+            books.sums("workload.retired.energy", MICRO, "hw.type", "hw.id", only=_has_id),
+        ),
         books.sums("hw.energy", MICRO, "hw.type", "hw.id", only=_is_accelerator),
     )
     for whole, parts, kind in (

@@ -14,6 +14,7 @@ import disks
 import emf
 import faults
 import footprint
+import gpus
 import host_load
 import kills
 import outage
@@ -27,6 +28,7 @@ from checks import Checks
 SCENES = {
     "host_load": host_load.play,
     "footprint": footprint.play,
+    "gpus": gpus.play,
     "collector": collector.play,
     "prometheus": prometheus.play,
     "python_sdk": python_sdk.play,
