@@ -343,6 +343,7 @@ impl Pipeline {
         self.host.reconfigure(settings(config, self.own_pid));
         self.local = LocalAddresses::new(config.probes.local_engines.iter().cloned());
         self.prices = TokenPrices::new(config.cost.lists.tokens.clone());
+        self.inference.forget_kinds();
         self.conventions = config.inference.conventions();
         self.agent_vcpus = config.probes.bedrock.agent_vcpus.clone();
         self.unit_prices = config.cost.lists.units.clone();

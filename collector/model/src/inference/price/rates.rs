@@ -47,7 +47,7 @@ impl Rates {
     /// The price of tokens whose counts add up.
     ///
     /// Summed in the order in which the crate sums, so that the answer is the crate's to the last digit or nearly so.
-    pub(super) fn price(&self, tokens: &TokenUsage) -> Result<Usd, NoPrice> {
+    pub(crate) fn price(&self, tokens: &TokenUsage) -> Result<Usd, NoPrice> {
         let TokenUsage { input, output, cache_read, cache_write, cache_write_1h, reasoning } = *tokens;
         let rates = self.above.iter().rev().find(|(above, _)| input > *above).map_or(&self.base, |(_, rates)| rates);
         let of = |rate: f64, count: u64| rate * count as f64 / MILLION;
