@@ -28,7 +28,7 @@ fn call(second: u64) -> Readings {
         operation: Text::Static("chat"),
     };
     let call = Inference::new(key, tick(second).wall, Seconds::new(2.0), usage(1000, 50));
-    Readings { source: "otlp", tick: tick(second), items: vec![Reading::Inference(Box::new(call))] }
+    Readings { source: "otlp", tick: tick(second), items: vec![Reading::Inference(call)] }
 }
 
 /// The span of five minutes that begins at `second`, told twenty minutes after its end.

@@ -41,7 +41,7 @@ fn call(second: u64, output: u64) -> Readings {
     let usage = TokenUsage { input: 10, output, ..TokenUsage::default() };
     let mut call = Inference::new(key, tick(second).wall, Seconds::new(1.0), usage);
     call.server_address = Some(Text::Static("127.0.0.1"));
-    Readings { source: "otlp", tick: tick(second), items: vec![Reading::Inference(Box::new(call))] }
+    Readings { source: "otlp", tick: tick(second), items: vec![Reading::Inference(call)] }
 }
 
 fn page(pipeline: &Pipeline, second: u64) -> String {

@@ -408,6 +408,7 @@ impl Pipeline {
         self.local = LocalAddresses::new(config.probes.local_engines.iter().cloned());
         self.prices = TokenPrices::new(config.cost.lists.tokens.clone());
         self.weights = config.inference.weights();
+        self.inference.forget_kinds();
         self.conventions = config.inference.conventions();
         self.agent_vcpus = config.probes.bedrock.agent_vcpus.clone();
         let account = self.account.take();

@@ -289,7 +289,7 @@ mod tests {
         let usage = TokenUsage { input: 10, output: 10, ..TokenUsage::default() };
         let mut readings = Readings::new("otlp", tick(second));
         let call = Inference::new(key, tick(second).wall, Seconds::new(1.0), usage);
-        readings.items.push(Reading::Inference(Box::new(call)));
+        readings.items.push(Reading::Inference(call));
         pipeline.ingest(&readings);
     }
 
@@ -336,7 +336,7 @@ mod tests {
         let usage = TokenUsage { input: 1, output: 1, ..TokenUsage::default() };
         let call = Inference::new(key, tick(0).wall, Seconds::ZERO, usage);
         let mut readings = Readings::new("files", tick(1));
-        readings.items.push(Reading::Inference(Box::new(call)));
+        readings.items.push(Reading::Inference(call));
         readings.items.push(Reading::Progress(Progress { source: "files".into(), step: 7 }));
         pipeline.ingest(&readings);
         // The call waits for another account of it, and would be lost with the process.

@@ -92,10 +92,19 @@ impl ExponentialHistogram {
             self.zero_count += times;
             return true;
         }
-        while !self.make_room(bucket(value, self.scale)) {
-            self.halve();
+        let mut index = bucket(value, self.scale);
+        // Nearly every value falls between others.
+        if let Ok(slot) = usize::try_from(i64::from(index) - i64::from(self.offset))
+            && let Some(count) = self.counts.get_mut(slot)
+        {
+            *count += times;
+            return true;
         }
-        let slot = usize::try_from(bucket(value, self.scale) - self.offset).unwrap_or(0);
+        while !self.make_room(index) {
+            self.halve();
+            index = bucket(value, self.scale);
+        }
+        let slot = usize::try_from(index - self.offset).unwrap_or(0);
         if let Some(count) = self.counts.get_mut(slot) {
             *count += times;
         }

@@ -23,8 +23,8 @@ pub use engine::{
     EngineHardware, EngineReading, EngineTask, EngineTokens, Gpu, HistogramReading, PhaseClock, PhaseTimes,
 };
 pub use inference::{
-    AccountModel, AccountUsage, ActivityKind, AgentActivity, AgentUsage, CallIdentity, Doubts, Inference, TokenKind,
-    TokenSum, TokenUsage, ToldBy, ToolDefinitions,
+    AccountModel, AccountUsage, ActivityKind, AgentActivity, AgentUsage, CallIdentity, CallKind, Doubts, Inference,
+    TokenKind, TokenSum, TokenUsage, ToldBy, ToolDefinitions,
 };
 
 /// What one source saw at one moment.
@@ -79,7 +79,7 @@ pub enum Reading {
     /// One accelerator, with its slices and the processes that hold it.
     Accelerator(Box<AcceleratorReading>),
     /// A completed call of a language model.
-    Inference(Box<Inference>),
+    Inference(Inference),
     /// Something that an agent did beside calling a model.
     Activity(Box<AgentActivity>),
     /// A sum of tokens by an application's own metrics.

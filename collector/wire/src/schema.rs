@@ -3,7 +3,7 @@
 //! Two readers use the table: [`check`], which says whether a decoder would take the bytes and counts what is in
 //! them, and the reading of OTLP/JSON. Fields that are not in it are skipped, as protobuf asks of an older reader.
 
-mod table;
+pub(crate) mod table;
 
 use wattline_core::Signal;
 
@@ -87,40 +87,77 @@ pub struct Limits {
 /// What passes here passes prost and every other decoder of the same messages: framing, wire types, depth and
 /// UTF-8 of all known fields are checked.
 pub fn check(signal: Signal, bytes: &[u8], limits: Limits) -> Result<u64, Error> {
-    let mut items = 0;
-    check_message(Reader::new(bytes), request(signal), limits, &mut items)?;
-    Ok(items)
+    let mut walk = Walk::new(limits);
+    walk.message(Reader::new(bytes), request(signal))?;
+    Ok(walk.items())
 }
 
-fn check_message(
-    mut reader: Reader<'_>,
-    message: &'static Message,
+/// A walk over a request, message by message.
+pub(crate) struct Walk {
     limits: Limits,
-    items: &mut u64,
-) -> Result<(), Error> {
-    let mut attributes = 0;
-    while !reader.is_empty() {
-        let (number, wire_type) = reader.key()?;
+    items: u64,
+}
+
+impl Walk {
+    pub(crate) const fn new(limits: Limits) -> Self {
+        Self { limits, items: 0 }
+    }
+
+    /// Spans, log records and points so far.
+    pub(crate) const fn items(&self) -> u64 {
+        self.items
+    }
+
+    pub(crate) const fn count_item(&mut self) {
+        self.items += 1;
+    }
+
+    /// Counts one of the `attributes` of a message. An error is at `reader`.
+    #[inline]
+    pub(crate) fn count_attribute(&self, reader: &Reader<'_>, attributes: &mut u32) -> Result<(), Error> {
+        *attributes += 1;
+        if *attributes > self.limits.attributes {
+            return Err(reader.error(Problem::Attributes(self.limits.attributes)));
+        }
+        Ok(())
+    }
+
+    /// Checks a message of a known type to its end.
+    pub(crate) fn message(&mut self, mut reader: Reader<'_>, message: &'static Message) -> Result<(), Error> {
+        let mut attributes = 0;
+        while !reader.is_empty() {
+            let key = reader.key()?;
+            self.field(&mut reader, message, key, &mut attributes)?;
+        }
+        Ok(())
+    }
+
+    /// Checks the value of a field of a message with so many attributes so far.
+    #[inline]
+    pub(crate) fn field(
+        &mut self,
+        reader: &mut Reader<'_>,
+        message: &'static Message,
+        (number, wire_type): (u32, u8),
+        attributes: &mut u32,
+    ) -> Result<(), Error> {
         let Some(known) = message.field(number) else {
             // A decoder refuses even to skip a field at the deepest level.
             if reader.depth_left() == 0 {
                 return Err(reader.error(Problem::Depth));
             }
-            reader.pass_over(number, wire_type)?;
-            continue;
+            return reader.pass_over(number, wire_type);
         };
         if let (Kind::Message(inner), 2) = (known.kind, wire_type) {
-            *items += u64::from(inner.item);
-            attributes += u32::from(inner.attribute);
-            if attributes > limits.attributes {
-                return Err(reader.error(Problem::Attributes(limits.attributes)));
+            self.items += u64::from(inner.item);
+            if inner.attribute {
+                self.count_attribute(reader, attributes)?;
             }
-            check_message(reader.message()?, inner, limits, items)?;
+            self.message(reader.message()?, inner)
         } else {
-            check_value(&mut reader, known, wire_type)?;
+            check_value(reader, known, wire_type)
         }
     }
-    Ok(())
 }
 
 #[inline]

@@ -5,7 +5,11 @@
 //! its spans is found first. Where protobuf would merge a message that is given twice, the last one counts here: no
 //! encoder writes one twice.
 
+mod checked;
+
 use crate::protobuf::{Error, Problem, Reader};
+
+pub use checked::{Listen, check_and_read};
 
 /// The resources of an export request with their spans.
 pub fn resource_spans(request: &[u8]) -> impl Iterator<Item = Result<ResourceSpans<'_>, Error>> {
@@ -111,8 +115,8 @@ pub struct Span<'a> {
 }
 
 impl<'a> Span<'a> {
-    fn read(mut fields: Reader<'a>) -> Result<Self, Error> {
-        let mut span = Self {
+    const fn empty() -> Self {
+        Self {
             trace_id: &[],
             span_id: &[],
             parent_span_id: &[],
@@ -124,7 +128,11 @@ impl<'a> Span<'a> {
             failed: false,
             event_count: 0,
             attributes: Reader::empty(),
-        };
+        }
+    }
+
+    fn read(mut fields: Reader<'a>) -> Result<Self, Error> {
+        let mut span = Self::empty();
         let mut has_attributes = false;
         while !fields.is_empty() {
             let here = fields.clone();

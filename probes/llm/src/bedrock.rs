@@ -82,7 +82,7 @@ impl LeftOut {
 #[derive(Debug, Default, PartialEq)]
 pub struct Told {
     /// Completed calls.
-    pub calls: Vec<Box<Inference>>,
+    pub calls: Vec<Inference>,
     /// Usage of hosted agents.
     pub usage: Vec<Box<AgentUsage>>,
     /// What is not booked, and why.
@@ -116,7 +116,7 @@ impl Told {
     fn read(&mut self, object: &Map<String, Value>, rules: &Rules, now: Timestamp, may_wrap: bool) {
         if record::is_record(object) {
             match record::call(object, rules, now) {
-                Ok(call) => self.calls.push(Box::new(call)),
+                Ok(call) => self.calls.push(call),
                 Err(why) => self.leave_out(why),
             }
         } else if usage::is_record(object) {

@@ -21,6 +21,7 @@
 
 mod attributes;
 mod events;
+mod kinds;
 mod leaves;
 mod model;
 mod operation;
@@ -30,19 +31,26 @@ mod usage;
 mod words;
 
 use std::hash::{BuildHasher, RandomState};
+use std::sync::{Mutex, PoisonError};
 
-use wattline_core::reading::{ActivityKind, AgentActivity, CallIdentity, Doubts, Inference, TokenUsage, ToldBy};
+use wattline_core::reading::{
+    ActivityKind, AgentActivity, CallIdentity, CallKind, Doubts, Inference, TokenUsage, ToldBy,
+};
 use wattline_core::subject::InferenceKey;
 use wattline_core::{Seconds, Text, Timestamp};
 use wattline_wire::protobuf::Error;
-use wattline_wire::trace::{AnyValue, ResourceSpans, Span, SpanKind, resource_spans};
+use wattline_wire::schema::Limits;
+use wattline_wire::trace::{
+    AnyValue, Attribute, Listen, ResourceSpans, ScopeSpans, Span, SpanKind, check_and_read, resource_spans,
+};
 
 use crate::identity::hash;
 use attributes::{Call, Name};
+use kinds::{Kinds, Said};
 use leaves::{Class, Leaves, Role};
 use operation::{Operation, Told, told};
-use usage::NoUsage;
-use words::Words;
+use usage::{CachedInput, NoUsage};
+use words::{Words, word};
 
 /// What a span without a provider or a model is booked under.
 const UNKNOWN: &str = "unknown";
@@ -59,7 +67,7 @@ const MOST_BEHIND: Seconds = Seconds::new(8.0 * 86_400.0);
 #[derive(Debug, Default, PartialEq)]
 pub struct Calls {
     /// Completed calls, each once.
-    pub booked: Vec<Box<Inference>>,
+    pub booked: Vec<Inference>,
     /// What agents did beside.
     pub activities: Vec<Box<AgentActivity>>,
     /// Spans left out because a span below them tells of the same call.
@@ -81,7 +89,12 @@ pub struct Normaliser {
     prompts: RandomState,
     /// What is read was recorded, and its times are compared with nothing.
     is_recorded: bool,
+    /// Kinds of calls that were seen, for as many requests as were read at one time.
+    kinds: Mutex<Vec<Kinds>>,
 }
+
+/// Requests that are read at one time and remember the kinds of their calls; more begin anew.
+const MOST_AT_ONCE: usize = 4;
 
 impl Normaliser {
     /// One for what was recorded, whose times are believed whenever they were.
@@ -91,56 +104,74 @@ impl Normaliser {
 
     /// Reads the calls out of an export request of spans. A call without an end is taken to have ended at `now`.
     pub fn spans(&self, request: &[u8], now: Timestamp) -> Result<Calls, Error> {
-        let mut reader = SpanReader {
-            clock: if self.is_recorded { None } else { Some(now) },
-            prompts: &self.prompts,
-            words: Words::default(),
-            leaves: Leaves::default(),
-            calls: Calls::default(),
-        };
+        let mut reader = self.reader(now);
         for group in resource_spans(request) {
             let group = group?;
-            let resource = Resource::read(&group)?;
+            reader.resource(&group)?;
             for scope in group.scopes() {
                 let scope = scope?;
-                let scope_hash = hash(scope.name);
+                reader.scope(&scope)?;
                 for span in scope.spans() {
-                    reader.read(&Origin { resource: &resource, scope: scope.name, scope_hash }, &span?)?;
+                    let span = span?;
+                    for attribute in span.attributes() {
+                        let attribute = attribute?;
+                        reader.call.take(&attribute, || attribute.value(), &self.prompts)?;
+                    }
+                    reader.span(&span)?;
                 }
             }
         }
-        Ok(reader.finish())
+        Ok(self.finished(reader))
     }
-}
 
-/// What a resource says about its calls.
-struct Resource<'a> {
-    service: Option<&'a str>,
-    region: Option<&'a str>,
-}
-
-impl<'a> Resource<'a> {
-    fn read(group: &ResourceSpans<'a>) -> Result<Self, Error> {
-        let mut resource = Self { service: None, region: None };
-        for attribute in group.attributes() {
-            let attribute = attribute?;
-            let slot = match attribute.key {
-                "service.name" => &mut resource.service,
-                "cloud.region" => &mut resource.region,
-                _ => continue,
-            };
-            if let AnyValue::Text(text) = attribute.value()? {
-                *slot = Some(text);
+    /// The same of a request that nobody has checked: it is checked as [`check`](wattline_wire::schema::check) does, in
+    /// the same walk. Tells how many spans are in it, too.
+    pub fn checked_spans(&self, request: &[u8], limits: Limits, now: Timestamp) -> Result<(u64, Calls), Error> {
+        let mut reader = self.reader(now);
+        match check_and_read(request, limits, &mut reader) {
+            Ok(items) => Ok((items, self.finished(reader))),
+            Err(error) => {
+                self.keep(reader.kinds);
+                Err(error)
             }
         }
-        Ok(resource)
+    }
+
+    fn reader<'a>(&self, now: Timestamp) -> SpanReader<'_, 'a> {
+        let kinds = self.kinds.lock().unwrap_or_else(PoisonError::into_inner).pop();
+        SpanReader {
+            clock: if self.is_recorded { None } else { Some(now) },
+            prompts: &self.prompts,
+            kinds: kinds.unwrap_or_default(),
+            origin: Origin::default(),
+            call: Call::new(),
+            words: Words::default(),
+            leaves: Leaves::default(),
+            calls: Calls::default(),
+        }
+    }
+
+    fn finished(&self, reader: SpanReader<'_, '_>) -> Calls {
+        let (calls, kinds) = reader.finish();
+        self.keep(kinds);
+        calls
+    }
+
+    fn keep(&self, kinds: Kinds) {
+        let mut kept = self.kinds.lock().unwrap_or_else(PoisonError::into_inner);
+        if kept.len() < MOST_AT_ONCE {
+            kept.push(kinds);
+        }
     }
 }
 
 /// Who sent a span.
-struct Origin<'r, 'a> {
-    resource: &'r Resource<'a>,
-    scope: &'a str,
+#[derive(Clone, Copy, Default)]
+struct Origin<'a> {
+    service: Option<&'a str>,
+    region: Option<&'a str>,
+    /// What is known of the instrumentation.
+    emitter: Option<CachedInput>,
     scope_hash: u64,
 }
 
@@ -161,24 +192,55 @@ struct SpanReader<'n, 'a> {
     /// What time it is; `None` in a recording.
     clock: Option<Timestamp>,
     prompts: &'n RandomState,
+    kinds: Kinds,
+    /// Of the spans that come now.
+    origin: Origin<'a>,
+    /// The attributes of the span that comes next.
+    call: Call<'a>,
     words: Words<'a>,
     leaves: Leaves,
     calls: Calls,
 }
 
-impl<'a> SpanReader<'_, 'a> {
-    fn read(&mut self, origin: &Origin<'_, 'a>, span: &Span<'a>) -> Result<(), Error> {
-        let call = Call::read(span, self.prompts)?;
-        let role = match told(&call, span.kind) {
-            Told::Other => Role::Other,
-            Told::Run => self.activity(origin, span, &call, ActivityKind::Run),
-            Told::Tool => {
-                let name = self.words.shared(Name::Tool, call.text(Name::Tool).or(Some(span.name)));
-                self.activity(origin, span, &call, ActivityKind::Tool(name.unwrap_or(Text::Static(UNKNOWN))))
+impl<'a> Listen<'a> for SpanReader<'_, 'a> {
+    fn resource(&mut self, resource: &ResourceSpans<'a>) -> Result<(), Error> {
+        self.origin = Origin::default();
+        for attribute in resource.attributes() {
+            let attribute = attribute?;
+            let slot = match attribute.key {
+                "service.name" => &mut self.origin.service,
+                "cloud.region" => &mut self.origin.region,
+                _ => continue,
+            };
+            if let AnyValue::Text(text) = attribute.value()? {
+                *slot = Some(text);
             }
-            Told::Call(operation) => match self.inference(origin, span, &call, operation) {
+        }
+        Ok(())
+    }
+
+    fn scope(&mut self, scope: &ScopeSpans<'a>) -> Result<(), Error> {
+        self.origin.scope_hash = hash(scope.name);
+        self.origin.emitter = usage::of_emitter(scope.name);
+        Ok(())
+    }
+
+    #[inline]
+    fn attribute(&mut self, attribute: &Attribute<'a>, value: AnyValue<'a>) -> Result<(), Error> {
+        self.call.take(attribute, || Ok(value), self.prompts)
+    }
+
+    fn span(&mut self, span: &Span<'a>) -> Result<(), Error> {
+        let role = match told(&self.call, span.kind) {
+            Told::Other => Role::Other,
+            Told::Run => self.activity(span, ActivityKind::Run),
+            Told::Tool => {
+                let name = self.words.shared(Name::Tool, self.call.text(Name::Tool).or(Some(span.name)));
+                self.activity(span, ActivityKind::Tool(name.unwrap_or(Text::Static(UNKNOWN))))
+            }
+            Told::Call(operation) => match self.inference(span, operation) {
                 Ok(inference) => {
-                    self.calls.booked.push(Box::new(inference));
+                    self.calls.booked.push(inference);
                     let is_embedding = operation == Operation::Known("embeddings");
                     Role::Call(if is_embedding { Class::Embeddings } else { Class::Generation })
                 }
@@ -193,61 +255,32 @@ impl<'a> SpanReader<'_, 'a> {
                 }
             },
         };
-        let agent = self.words.shared(Name::Agent, call.text(Name::Agent));
+        let agent = self.words.shared(Name::Agent, self.call.text(Name::Agent));
         self.leaves.add(span, role, agent);
+        self.call.clear();
         Ok(())
     }
+}
 
-    fn inference(
-        &mut self,
-        origin: &Origin<'_, 'a>,
-        span: &Span<'a>,
-        call: &Call<'a>,
-        operation: Operation<'a>,
-    ) -> Result<Inference, NotBooked> {
+impl<'a> SpanReader<'_, 'a> {
+    fn inference(&mut self, span: &Span<'a>, operation: Operation<'a>) -> Result<Inference, NotBooked> {
         if span.kind == SpanKind::Server {
             return Err(NotBooked::OfEngine);
         }
+        let (origin, call) = (self.origin, &self.call);
         let When { start, duration, is_doubtful } = when(span, self.clock);
-        let mut word = |name: Name, text| self.words.shared(name, text);
-        let error = word(Name::Error, call.text(Name::Error));
-        let error = error.or_else(|| span.failed.then_some(Text::Static(OTHER_ERROR)));
-        let (usage, cached_input) = match usage::usage(call, origin.scope) {
+        let error = call.text(Name::Error).or_else(|| span.failed.then_some(OTHER_ERROR));
+        let (usage, cached_input) = match usage::usage(call, origin.emitter) {
             // A call that failed has used nothing that anybody was told of.
             Err(NoUsage::Unknown) if error.is_some() => (TokenUsage::default(), false),
             usage => usage.map_err(NotBooked::Tokens)?,
         };
-        let asked = call.text(Name::RequestModel).map(model::named);
-        let answered = call.text(Name::ResponseModel).map(model::named);
-        // Some name who made the model where they should name who serves it.
-        let provider = asked.as_ref().and_then(model::Named::provider);
-        let provider = provider.or_else(|| call.text(Name::Provider).filter(|name| !model::is_framework(name)));
-        let provider = provider.or_else(|| Some(call.text(Name::RoutedModel)?.split_once('/')?.0));
-        let region = region(call, origin.resource, provider);
-        let region = region.or_else(|| answered.as_ref().or(asked.as_ref()).and_then(|model| model.region));
-        let request_model = word(Name::RequestModel, asked.map(|model| model.name));
-        let response_model = word(Name::ResponseModel, answered.map(|model| model.name));
-        let service = word(Name::Service, origin.resource.service).unwrap_or(Text::Static(UNKNOWN_SERVICE));
-        let key = InferenceKey {
-            model: response_model.or_else(|| request_model.clone()).unwrap_or(Text::Static(UNKNOWN)),
-            provider: word(Name::Provider, provider).unwrap_or(Text::Static(UNKNOWN)),
-            service,
-            agent: word(Name::Agent, call.text(Name::Agent)),
-            operation: match operation {
-                Operation::Known(name) => Text::Static(name),
-                Operation::Unknown(name) => word(Name::Operation, Some(name)).unwrap_or(Text::Static(UNKNOWN)),
-            },
-        };
+        let texts = Texts::of(call, &origin, operation, error);
+        let kind = self.kinds.find(&texts.said(), || texts.kind());
         let first_token = call.first_token();
         Ok(Inference {
-            request_model,
             time_to_first_token: first_token.map(Seconds::new).filter(|&time| time <= duration || is_doubtful),
-            finish_reason: word(Name::FinishReason, call.first_text(Name::FinishReason)),
             tools: call.tools(),
-            region: word(Name::Region, region),
-            server_address: word(Name::ServerAddress, call.text(Name::ServerAddress)),
-            service_tier: word(Name::ServiceTier, call.text(Name::ServiceTier)),
-            error,
             probability: sampling::probability(span.trace_state),
             doubts: Doubts { cached_input, clock: is_doubtful, operation: matches!(operation, Operation::Unknown(_)) },
             identity: CallIdentity {
@@ -262,17 +295,18 @@ impl<'a> SpanReader<'_, 'a> {
                 span: leaves::number(span.span_id).unwrap_or(0),
                 parent: leaves::number(span.parent_span_id).unwrap_or(0),
             },
-            ..Inference::new(key, start, duration, usage)
+            ..Inference::of(kind, start, duration, usage)
         })
     }
 
-    fn activity(&mut self, origin: &Origin<'_, 'a>, span: &Span<'a>, call: &Call<'a>, kind: ActivityKind) -> Role {
+    fn activity(&mut self, span: &Span<'a>, kind: ActivityKind) -> Role {
         let When { start, duration, is_doubtful: _ } = when(span, self.clock);
+        let call = &self.call;
         let mut word = |name: Name, text| self.words.shared(name, text);
         let error = word(Name::Error, call.text(Name::Error));
         let activity = AgentActivity {
             kind,
-            service: word(Name::Service, origin.resource.service).unwrap_or(Text::Static(UNKNOWN_SERVICE)),
+            service: word(Name::Service, self.origin.service).unwrap_or(Text::Static(UNKNOWN_SERVICE)),
             agent: word(Name::Agent, call.text(Name::Agent)),
             start,
             duration,
@@ -286,17 +320,122 @@ impl<'a> SpanReader<'_, 'a> {
         Role::Activity
     }
 
-    fn finish(self) -> Calls {
-        let Self { mut calls, leaves, .. } = self;
+    fn finish(self) -> (Calls, Kinds) {
+        let Self { mut calls, leaves, mut kinds, .. } = self;
         let found = leaves.found();
-        for (call, agent) in calls.booked.iter_mut().map(|call| &mut call.key.agent).zip(found.agents_of_calls) {
-            *call = call.take().or(agent);
+        for (call, agent) in calls.booked.iter_mut().zip(found.agents_of_calls) {
+            if let (None, Some(agent)) = (&call.kind.key.agent, agent) {
+                call.kind = kinds.under(&call.kind, &agent);
+            }
         }
         for (activity, agent) in calls.activities.iter_mut().zip(found.agents_of_activities) {
             activity.agent = activity.agent.take().or(agent);
         }
         leave_out(&mut calls, &found.repeated);
-        calls
+        (calls, kinds)
+    }
+}
+
+/// The texts by which the kind of a call is decided.
+#[derive(Clone, Copy)]
+struct Texts<'a> {
+    operation: Operation<'a>,
+    service: Option<&'a str>,
+    /// The region of whoever sent the span.
+    region_of_caller: Option<&'a str>,
+    asked: Option<&'a str>,
+    answered: Option<&'a str>,
+    provider: Option<&'a str>,
+    routed: Option<&'a str>,
+    agent: Option<&'a str>,
+    finish_reason: Option<&'a str>,
+    region: Option<&'a str>,
+    server_address: Option<&'a str>,
+    service_tier: Option<&'a str>,
+    error: Option<&'a str>,
+}
+
+impl<'a> Texts<'a> {
+    fn of(call: &Call<'a>, origin: &Origin<'a>, operation: Operation<'a>, error: Option<&'a str>) -> Self {
+        Self {
+            operation,
+            service: origin.service,
+            region_of_caller: origin.region,
+            asked: call.text(Name::RequestModel),
+            answered: call.text(Name::ResponseModel),
+            provider: call.text(Name::Provider),
+            routed: call.text(Name::RoutedModel),
+            agent: call.text(Name::Agent),
+            finish_reason: call.first_text(Name::FinishReason),
+            region: call.text(Name::Region),
+            server_address: call.text(Name::ServerAddress),
+            service_tier: call.text(Name::ServiceTier),
+            error,
+        }
+    }
+
+    fn said(&self) -> Said<'a> {
+        let operation = match self.operation {
+            Operation::Known(name) | Operation::Unknown(name) => name,
+        };
+        let texts = [
+            self.service,
+            self.region_of_caller,
+            self.asked,
+            self.answered,
+            self.provider,
+            self.routed,
+            self.agent,
+            self.finish_reason,
+            self.region,
+            self.server_address,
+            self.service_tier,
+            self.error,
+        ];
+        Said { operation, texts: texts.map(Option::unwrap_or_default) }
+    }
+
+    fn kind(&self) -> CallKind {
+        let asked = self.asked.map(model::named);
+        let answered = self.answered.map(model::named);
+        // Some name who made the model where they should name who serves it.
+        let provider = asked.as_ref().and_then(model::Named::provider);
+        let provider = provider.or_else(|| self.provider.filter(|name| !model::is_framework(name)));
+        let provider = provider.or_else(|| Some(self.routed?.split_once('/')?.0));
+        let region = self.region_of(provider);
+        let region = region.or_else(|| answered.as_ref().or(asked.as_ref()).and_then(|model| model.region));
+        let request_model = word(asked.map(|model| model.name));
+        let response_model = word(answered.map(|model| model.name));
+        let key = InferenceKey {
+            model: response_model.or_else(|| request_model.clone()).unwrap_or(Text::Static(UNKNOWN)),
+            provider: word(provider).unwrap_or(Text::Static(UNKNOWN)),
+            service: word(self.service).unwrap_or(Text::Static(UNKNOWN_SERVICE)),
+            agent: word(self.agent),
+            operation: match self.operation {
+                Operation::Known(name) => Text::Static(name),
+                Operation::Unknown(name) => word(Some(name)).unwrap_or(Text::Static(UNKNOWN)),
+            },
+        };
+        CallKind {
+            key,
+            request_model,
+            finish_reason: word(self.finish_reason),
+            region: word(region),
+            server_address: word(self.server_address),
+            service_tier: word(self.service_tier),
+            error: word(self.error),
+        }
+    }
+
+    /// Where the model ran, as far as the span tells. The region of the caller is the region of the model only where
+    /// the provider's address is regional, as that of Amazon Bedrock is.
+    fn region_of(&self, provider: Option<&str>) -> Option<&'a str> {
+        let of_address = || {
+            let mut labels = self.server_address?.strip_suffix(".amazonaws.com")?.rsplit('.');
+            labels.next().filter(|_region| labels.next().is_some())
+        };
+        let of_caller = || self.region_of_caller.filter(|_region| provider == Some("aws.bedrock"));
+        self.region.or_else(of_address).or_else(of_caller)
     }
 }
 
@@ -324,17 +463,6 @@ fn when(span: &Span<'_>, clock: Option<Timestamp>) -> When {
     let duration = end.since(start);
     let is_doubtful = start > end || end.since(now) > MOST_AHEAD || now.since(end) > MOST_BEHIND;
     When { start: if is_doubtful { now } else { start }, duration, is_doubtful }
-}
-
-/// Where the model ran, as far as the span tells. The region of the caller is the region of the model only where the
-/// provider's address is regional, as that of Amazon Bedrock is.
-fn region<'a>(call: &Call<'a>, resource: &Resource<'a>, provider: Option<&str>) -> Option<&'a str> {
-    let of_address = || {
-        let mut labels = call.text(Name::ServerAddress)?.strip_suffix(".amazonaws.com")?.rsplit('.');
-        labels.next().filter(|_region| labels.next().is_some())
-    };
-    let of_caller = || resource.region.filter(|_region| provider == Some("aws.bedrock"));
-    call.text(Name::Region).or_else(of_address).or_else(of_caller)
 }
 
 #[cfg(test)]

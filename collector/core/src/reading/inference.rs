@@ -1,5 +1,8 @@
 //! What is told of calls of language models and of the agents that make them.
 
+use std::ops::{Deref, DerefMut};
+use std::sync::Arc;
+
 use crate::attribute::Text;
 use crate::quantity::{Ratio, Seconds};
 use crate::subject::{HostedAgent, InferenceKey};
@@ -39,12 +42,13 @@ impl TokenUsage {
 }
 
 /// A completed call of a language model, once normalised.
+///
+/// What it has in common with most other calls is shared with them; it reads as if it stood in the call, and a call that
+/// is changed gets its own.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Inference {
-    /// What it is booked under.
-    pub key: InferenceKey,
-    /// The model asked for, which a router may have changed.
-    pub request_model: Option<Text>,
+    /// What other calls share.
+    pub kind: Arc<CallKind>,
     /// When it began.
     pub start: Timestamp,
     /// How long it took.
@@ -53,18 +57,8 @@ pub struct Inference {
     pub time_to_first_token: Option<Seconds>,
     /// Its tokens.
     pub usage: TokenUsage,
-    /// Why it ended, in the provider's words: `stop`, `length`, `tool_use`.
-    pub finish_reason: Option<Text>,
     /// The tools that the model was told of, if that is told.
     pub tools: Option<ToolDefinitions>,
-    /// The cloud region that served it, if known.
-    pub region: Option<Text>,
-    /// The address that was called, if known.
-    pub server_address: Option<Text>,
-    /// The service tier as the provider names it, if it is told: `flex`, `priority`, `batch`.
-    pub service_tier: Option<Text>,
-    /// The error, if it failed.
-    pub error: Option<Text>,
     /// The share of calls that is seen, 1 without sampling: each call seen stands for 1/probability.
     pub probability: Ratio,
     /// What could not be decided about it.
@@ -73,49 +67,82 @@ pub struct Inference {
     pub identity: CallIdentity,
 }
 
-impl Inference {
-    /// A call of which nothing else is known.
-    pub fn new(key: InferenceKey, start: Timestamp, duration: Seconds, usage: TokenUsage) -> Self {
+/// What calls of one service to one model have in common, and how they ended.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct CallKind {
+    /// What it is booked under.
+    pub key: InferenceKey,
+    /// The model asked for, which a router may have changed.
+    pub request_model: Option<Text>,
+    /// Why it ended, in the provider's words: `stop`, `length`, `tool_use`.
+    pub finish_reason: Option<Text>,
+    /// The cloud region that served it, if known.
+    pub region: Option<Text>,
+    /// The address that was called, if known.
+    pub server_address: Option<Text>,
+    /// The service tier as the provider names it, if it is told: `flex`, `priority`, `batch`.
+    pub service_tier: Option<Text>,
+    /// The error, if it failed.
+    pub error: Option<Text>,
+}
+
+impl CallKind {
+    /// A kind of which nothing else is known.
+    pub const fn new(key: InferenceKey) -> Self {
         Self {
             key,
             request_model: None,
-            start,
-            duration,
-            time_to_first_token: None,
-            usage,
             finish_reason: None,
-            tools: None,
             region: None,
             server_address: None,
             service_tier: None,
             error: None,
+        }
+    }
+}
+
+impl Deref for Inference {
+    type Target = CallKind;
+
+    fn deref(&self) -> &CallKind {
+        &self.kind
+    }
+}
+
+impl DerefMut for Inference {
+    fn deref_mut(&mut self) -> &mut CallKind {
+        Arc::make_mut(&mut self.kind)
+    }
+}
+
+impl Inference {
+    /// A call of which nothing else is known.
+    pub fn new(key: InferenceKey, start: Timestamp, duration: Seconds, usage: TokenUsage) -> Self {
+        Self::of(Arc::new(CallKind::new(key)), start, duration, usage)
+    }
+
+    /// A call of a known kind.
+    pub fn of(kind: Arc<CallKind>, start: Timestamp, duration: Seconds, usage: TokenUsage) -> Self {
+        Self {
+            kind,
+            start,
+            duration,
+            time_to_first_token: None,
+            usage,
+            tools: None,
             probability: Ratio::new(1.0),
             doubts: Doubts::default(),
             identity: CallIdentity::default(),
         }
     }
-}
 
-impl Inference {
     /// Takes over from another account of the same call what this one does not tell.
     pub fn complete(&mut self, other: &Self) {
-        fn fill<T: Clone>(own: &mut Option<T>, other: Option<&T>) {
-            if own.is_none() {
-                *own = other.cloned();
-            }
+        if self.kind != other.kind {
+            self.complete_kind(&other.kind);
         }
-        if &*self.key.provider == "unknown" {
-            self.key.provider = other.key.provider.clone();
-        }
-        fill(&mut self.key.agent, other.key.agent.as_ref());
-        fill(&mut self.request_model, other.request_model.as_ref());
         fill(&mut self.time_to_first_token, other.time_to_first_token.as_ref());
-        fill(&mut self.finish_reason, other.finish_reason.as_ref());
         fill(&mut self.tools, other.tools.as_ref());
-        fill(&mut self.region, other.region.as_ref());
-        fill(&mut self.server_address, other.server_address.as_ref());
-        fill(&mut self.service_tier, other.service_tier.as_ref());
-        fill(&mut self.error, other.error.as_ref());
         for (own, other) in
             [(&mut self.identity.response, other.identity.response), (&mut self.identity.prompt, other.identity.prompt)]
         {
@@ -134,6 +161,26 @@ impl Inference {
                 own.reasoning = usage.reasoning;
             }
         }
+    }
+
+    fn complete_kind(&mut self, other: &CallKind) {
+        let CallKind { key, request_model, finish_reason, region, server_address, service_tier, error } = &mut **self;
+        if &*key.provider == "unknown" {
+            key.provider = other.key.provider.clone();
+        }
+        fill(&mut key.agent, other.key.agent.as_ref());
+        fill(request_model, other.request_model.as_ref());
+        fill(finish_reason, other.finish_reason.as_ref());
+        fill(region, other.region.as_ref());
+        fill(server_address, other.server_address.as_ref());
+        fill(service_tier, other.service_tier.as_ref());
+        fill(error, other.error.as_ref());
+    }
+}
+
+fn fill<T: Clone>(own: &mut Option<T>, other: Option<&T>) {
+    if own.is_none() {
+        *own = other.cloned();
     }
 }
 

@@ -1,6 +1,8 @@
 //! Calls of language models in the calculator: the same assessment as of a call that was seen.
 
-use wattline_core::reading::{Inference, TokenUsage};
+use std::sync::Arc;
+
+use wattline_core::reading::{CallKind, Inference, TokenUsage};
 use wattline_core::subject::InferenceKey;
 use wattline_core::{GramsCo2e, Joules, Seconds, Text, Timestamp, Usd};
 
@@ -117,5 +119,6 @@ fn inference_of(tokens: &Tokens, provider: &Text, region: Option<&str>, at: Time
         operation: "chat".into(),
     };
     let usage = TokenUsage { input: tokens.input, output: tokens.output, ..TokenUsage::default() };
-    Inference { region: region.map(|region| region.to_owned().into()), ..Inference::new(key, at, Seconds::ZERO, usage) }
+    let kind = CallKind { region: region.map(|region| region.to_owned().into()), ..CallKind::new(key) };
+    Inference::of(Arc::new(kind), at, Seconds::ZERO, usage)
 }

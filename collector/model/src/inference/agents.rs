@@ -4,7 +4,10 @@
 //! tool, for the tool; in the rest it works itself. What is below it is what has its trace. Calls and tools are told
 //! before the run that they belong to, and a run waits a little for those that come late.
 
-use std::collections::{BTreeMap, VecDeque};
+#![expect(clippy::disallowed_types, reason = "the map is asked for traces, once for each call, and never gone through")]
+
+use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::hash::{BuildHasherDefault, Hasher};
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
@@ -26,6 +29,8 @@ const MOST_WAITING: usize = 4_096;
 const MOST_TRACES: usize = 4_096;
 /// Calls and tools that are remembered of one trace.
 const MOST_OF_A_TRACE: usize = 1_024;
+/// Room for so many calls and tools goes on from a trace to another.
+const MOST_KEPT: usize = 8;
 /// Agents kept apart; further ones are booked together under `other`.
 const MAX_AGENTS: usize = 1_000;
 /// Tools, with their errors, kept apart under one agent.
@@ -36,7 +41,7 @@ const MAX_TOOLS: usize = 64;
 pub struct AgentBooks {
     entries: BTreeMap<AgentKey, Entry>,
     waiting: VecDeque<(Tick, Box<AgentActivity>)>,
-    traces: BTreeMap<u128, Vec<Part>>,
+    traces: HashMap<u128, Vec<Part>, BuildHasherDefault<Low>>,
     /// The traces in the order in which they were first heard of.
     order: VecDeque<u128>,
 }
@@ -76,6 +81,27 @@ struct Tool {
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub struct SavedAgents {
     entries: Vec<(AgentKey, Entry)>,
+}
+
+/// Takes of a trace's id, which is drawn by chance, the half that is chance in all formats.
+#[derive(Clone, Copy, Debug, Default)]
+struct Low(u64);
+
+impl Hasher for Low {
+    fn finish(&self) -> u64 {
+        self.0
+    }
+
+    fn write(&mut self, bytes: &[u8]) {
+        for byte in bytes {
+            self.0 = self.0.rotate_left(8) ^ u64::from(*byte);
+        }
+    }
+
+    fn write_u128(&mut self, trace: u128) {
+        let low = u64::try_from(trace & u128::from(u64::MAX)).unwrap_or_default();
+        self.0 = low.wrapping_mul(0x9e37_79b9_7f4a_7c15);
+    }
 }
 
 impl AgentBooks {
@@ -145,18 +171,20 @@ impl AgentBooks {
         if trace == 0 {
             return;
         }
-        let parts = self.traces.entry(trace).or_insert_with(|| {
-            self.order.push_back(trace);
-            Vec::new()
-        });
-        if parts.len() < MOST_OF_A_TRACE {
-            parts.push(part);
+        if let Some(parts) = self.traces.get_mut(&trace) {
+            if parts.len() < MOST_OF_A_TRACE {
+                parts.push(part);
+            }
+            return;
         }
-        if self.order.len() > MOST_TRACES
-            && let Some(oldest) = self.order.pop_front()
-        {
-            self.traces.remove(&oldest);
-        }
+        // What the oldest trace took serves the newest.
+        let oldest = if self.order.len() >= MOST_TRACES { self.order.pop_front() } else { None };
+        let mut parts = oldest.and_then(|oldest| self.traces.remove(&oldest)).unwrap_or_default();
+        parts.clear();
+        parts.shrink_to(MOST_KEPT);
+        parts.push(part);
+        self.order.push_back(trace);
+        self.traces.insert(trace, parts);
     }
 
     fn book_next(&mut self) {

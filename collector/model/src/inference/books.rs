@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 use wattline_core::attribute::key;
-use wattline_core::reading::{Inference, TokenUsage, ToolDefinitions};
+use wattline_core::reading::{CallKind, Inference, TokenUsage, ToolDefinitions};
 use wattline_core::sample::{Metric, Period};
 use wattline_core::subject::InferenceKey;
 use wattline_core::{
@@ -13,7 +13,7 @@ use wattline_core::{
     Text, Timestamp, Tokens, Uncertainty, metrics,
 };
 
-use super::assess::{Assessment, Context, RemoteEnergy, Unknown, assess, assess_sum};
+use super::assess::{Assessment, Context, Judged, RemoteEnergy, Unknown, assess, assess_sum};
 use super::ecologits;
 use super::place::Origin;
 use super::provider;
@@ -43,11 +43,14 @@ pub(super) const OTHER: &str = "other";
 /// `inference.calls` by less than half a call for each call seen.
 #[derive(Debug, Default)]
 pub struct InferenceBooks {
-    entries: BTreeMap<InferenceKey, Entry>,
+    /// Where in `entries` each key stands.
+    places: BTreeMap<InferenceKey, usize>,
+    entries: Vec<Entry>,
     folded: u64,
     repeats: Repeats,
     /// The names of providers as the table has them, by the names that calls bear.
     providers: BTreeMap<Text, Text>,
+    known: KnownKinds,
 }
 
 /// Which generation of the semantic conventions' names figures of calls bear.
@@ -162,12 +165,25 @@ impl InferenceBooks {
 
     /// Books one call, and returns what was made of it before scaling.
     pub fn book(&mut self, call: &Inference, context: &Context<'_>) -> Assessment {
-        let assessment = assess(call, context);
         let millionths = stands_for(call.probability);
         let repeat = self.repeats.see(call.identity.prompt, call.error.is_some(), context.now);
-        let key = InferenceKey { provider: self.provider(&call.key.provider), ..call.key.clone() };
-        self.entry(&key, context.now).book(call, &assessment, repeat, millionths);
+        if self.known.get(&call.kind).is_none() {
+            let key = InferenceKey { provider: self.provider(&call.key.provider), ..call.key.clone() };
+            let (place, is_folded) = self.place(&key, context.now);
+            self.known.put(Known { kind: Arc::clone(&call.kind), judged: Judged::of(call, context), place, is_folded });
+        }
+        let Some(known) = self.known.get(&call.kind) else { return assess(call, context) };
+        self.folded = self.folded.saturating_add(u64::from(known.is_folded));
+        let assessment = known.judged.assess(call, 1, context);
+        if let Some(entry) = self.entries.get_mut(known.place) {
+            entry.book(call, &assessment, repeat, millionths);
+        }
         assessment
+    }
+
+    /// Forgets what tables and configuration say of calls: they say something else now.
+    pub fn forget_kinds(&mut self) {
+        self.known = KnownKinds::default();
     }
 
     /// Books tokens of calls that nobody tells apart: their price, energy and carbon as those of equal calls, or of one
@@ -176,19 +192,30 @@ impl InferenceBooks {
         let call = Inference::new(key.clone(), context.now, Seconds::ZERO, more.usage);
         let assessment = assess_sum(&call, more.calls, context);
         let key = InferenceKey { provider: self.provider(&key.provider), ..key.clone() };
-        self.entry(&key, context.now).book_sum(&call, &assessment, more.calls);
+        let (place, is_folded) = self.place(&key, context.now);
+        self.folded = self.folded.saturating_add(u64::from(is_folded));
+        if let Some(entry) = self.entries.get_mut(place) {
+            entry.book_sum(&call, &assessment, more.calls);
+        }
     }
 
     /// The books for the next agent to go on with.
     pub fn save(&self) -> SavedInferences {
-        let entries = self.entries.iter();
-        SavedInferences { entries: entries.map(|(key, entry)| entry.save(key.clone())).collect() }
+        SavedInferences { entries: self.sorted().map(|(key, entry)| entry.save(key.clone())).collect() }
+    }
+
+    fn sorted(&self) -> impl Iterator<Item = (&InferenceKey, &Entry)> {
+        self.places.iter().filter_map(|(key, place)| Some((key, self.entries.get(*place)?)))
     }
 
     /// Books that go on with what an earlier agent saved.
     pub fn restored(saved: SavedInferences) -> Self {
-        let entries = saved.entries.into_iter().map(|saved| (saved.key.clone(), Entry::restored(saved)));
-        Self { entries: entries.collect(), ..Self::default() }
+        let mut books = Self::default();
+        for saved in saved.entries {
+            books.places.insert(saved.key.clone(), books.entries.len());
+            books.entries.push(Entry::restored(saved));
+        }
+        books
     }
 
     /// Calls seen that lost their key to the limit and stand under `other`.
@@ -211,7 +238,7 @@ impl InferenceBooks {
     /// told only what came since.
     pub fn samples(&self, at: Timestamp, conventions: Conventions) -> Vec<Sample> {
         let mut samples = Vec::with_capacity(self.entries.len() * 16);
-        for entry in self.entries.values() {
+        for (_, entry) in self.sorted() {
             entry.samples(at, conventions, &mut samples);
         }
         samples
@@ -228,15 +255,60 @@ impl InferenceBooks {
         canonical
     }
 
-    fn entry(&mut self, key: &InferenceKey, start: Timestamp) -> &mut Entry {
-        let full = self.entries.len() >= Self::MAX_KEYS && !self.entries.contains_key(key);
-        let key = if full {
-            self.folded = self.folded.saturating_add(1);
-            other_key()
-        } else {
-            key.clone()
-        };
-        self.entries.entry(key.clone()).or_insert_with(|| Entry::new(key, start))
+    /// Where a key stands, and whether it has lost its place of its own to the limit.
+    fn place(&mut self, key: &InferenceKey, start: Timestamp) -> (usize, bool) {
+        if let Some(place) = self.places.get(key) {
+            return (*place, false);
+        }
+        let is_folded = self.places.len() >= Self::MAX_KEYS;
+        let key = if is_folded { other_key() } else { key.clone() };
+        let next = self.entries.len();
+        let place = *self.places.entry(key.clone()).or_insert(next);
+        if place == next {
+            self.entries.push(Entry::new(key, start));
+        }
+        (place, is_folded)
+    }
+}
+
+/// Kinds of calls that were booked before. A kind is known by where it is in memory: who makes calls shares it among
+/// those that are alike, and it is held here, so that no other takes its place.
+#[derive(Debug, Default)]
+struct KnownKinds {
+    places: Vec<Option<Box<Known>>>,
+}
+
+#[derive(Debug)]
+struct Known {
+    kind: Arc<CallKind>,
+    judged: Judged,
+    /// Where its key stands on the books.
+    place: usize,
+    /// Its key has no place of its own.
+    is_folded: bool,
+}
+
+impl KnownKinds {
+    /// As many as are kept, a power of two. One that comes to where another is takes its place.
+    const PLACES: usize = 2048;
+
+    fn get(&mut self, kind: &Arc<CallKind>) -> Option<&mut Known> {
+        let known = self.places.get_mut(Self::place(kind))?.as_deref_mut()?;
+        Arc::ptr_eq(&known.kind, kind).then_some(known)
+    }
+
+    fn put(&mut self, known: Known) {
+        if self.places.is_empty() {
+            self.places.resize_with(Self::PLACES, || None);
+        }
+        if let Some(place) = self.places.get_mut(Self::place(&known.kind)) {
+            *place = Some(Box::new(known));
+        }
+    }
+
+    fn place(kind: &Arc<CallKind>) -> usize {
+        let address = Arc::as_ptr(kind).addr();
+        (address.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 40) % Self::PLACES
     }
 }
 
@@ -311,7 +383,7 @@ impl Entry {
                 Arc::make_mut(histogram).record_many(tokens as f64, times);
             }
         }
-        let outcome = self.outcome(call.error.clone());
+        let outcome = self.outcome(call.error.as_ref());
         outcome.millionths = outcome.millionths.saturating_add(millionths);
         if call.duration.get() > 0.0 {
             Arc::make_mut(&mut outcome.durations).record_many(call.duration.get(), times);
@@ -340,9 +412,9 @@ impl Entry {
         self.detail.book(call, None, MILLION, 0);
     }
 
-    fn outcome(&mut self, error: Option<Text>) -> &mut Outcome {
-        let full = self.outcomes.len() > InferenceBooks::MAX_ERRORS && !self.outcomes.contains_key(&error);
-        let error = if full { error.map(|_| Text::Static(OTHER_ERROR)) } else { error };
+    fn outcome(&mut self, error: Option<&Text>) -> &mut Outcome {
+        let full = self.outcomes.len() > InferenceBooks::MAX_ERRORS && !self.outcomes.contains_key(&error.cloned());
+        let error = if full { error.map(|_| Text::Static(OTHER_ERROR)) } else { error.cloned() };
         self.outcomes.entry(error).or_default()
     }
 
@@ -402,9 +474,13 @@ impl Detail {
             }
         }
         if let Some(reason) = &call.finish_reason {
-            let full = self.finishes.len() >= InferenceBooks::MAX_ERRORS && !self.finishes.contains_key(reason);
-            let reason = if full { Text::Static(OTHER) } else { reason.clone() };
-            add(self.finishes.entry(reason).or_default(), millionths);
+            if let Some(count) = self.finishes.get_mut(reason) {
+                add(count, millionths);
+            } else {
+                let full = self.finishes.len() >= InferenceBooks::MAX_ERRORS;
+                let reason = if full { Text::Static(OTHER) } else { reason.clone() };
+                add(self.finishes.entry(reason).or_default(), millionths);
+            }
         }
         if let Some(time) = call.time_to_first_token {
             Arc::make_mut(&mut self.first_chunk).record_many(time.get(), times);

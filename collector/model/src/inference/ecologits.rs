@@ -163,12 +163,7 @@ impl Estimate {
 /// Estimates a call with `tokens` of output that took `latency`, which bounds the time of generation. A latency that
 /// is not above zero is not known, and bounds nothing.
 pub fn estimate(model: &Parameters, tokens: f64, latency: Seconds) -> Estimate {
-    let at = |active, total| impact(active, total, model, tokens, latency);
-    let low = at(model.active_billions.low, model.total_billions.low);
-    let high = at(model.active_billions.high, model.total_billions.high);
-    let half_range = (high.energy.get() / low.energy.get()).ln() / 2.0 / NINETY_PERCENT;
-    let half_range = if half_range.is_finite() { half_range } else { 0.0 };
-    Estimate { low, high, uncertainty: Uncertainty::from_sigma(LEAST_SIGMA.hypot(half_range)) }
+    Served::new(model).estimate(tokens, latency)
 }
 
 /// How wrong a figure may be because input has no term in it, or none but its `weights`.
@@ -178,37 +173,93 @@ pub fn estimate(model: &Parameters, tokens: f64, latency: Seconds) -> Estimate {
 /// with a word. The range is symmetric in the logarithm, so its lower end widens too, though input never makes a call
 /// cheaper.
 pub fn unreckoned_input(model: &Parameters, usage: &TokenUsage, weights: InputWeights) -> Uncertainty {
-    let TokenUsage { input, output, cache_read, .. } = *usage;
-    let cached = cache_read.min(input);
-    let as_new = (input - cached) as f64 + cached as f64 * CACHED_AT_MOST;
-    let reading = as_new * model.active_billions.high * READING_JOULES_PER_BILLION;
-    let reading = reading * (1.0 + input as f64 / INPUT_THAT_DOUBLES_READING);
-    let output = output.max(1) as f64;
-    let generating = estimate(model, output, Seconds::ZERO).energy().get();
-    let added = reading / generating + input as f64 / INPUT_THAT_DOUBLES_GENERATING;
-    let reckoned = weights.tokens(usage) / output;
-    Uncertainty::from_sigma((added.max(reckoned).ln_1p() - reckoned.ln_1p()) / NINETY_PERCENT)
+    Served::new(model).unreckoned_input(usage, weights)
 }
 
-fn impact(active: f64, total: f64, model: &Parameters, tokens: f64, latency: Seconds) -> Impact {
-    let gpu_kwh = tokens * ((ENERGY_ALPHA * (ENERGY_BETA * BATCH).exp() * active + ENERGY_GAMMA) / 1000.0);
-    let per_token = match model.tokens_per_second {
-        Some(rate) if rate > 0.0 => 1.0 / rate,
-        _ => LATENCY_ALPHA * active + LATENCY_BETA * BATCH + LATENCY_GAMMA,
-    };
-    let reckoned = tokens * per_token + model.first_token.unwrap_or(Seconds::ZERO).get();
-    let observed = latency.get();
-    let generation = if observed > 0.0 && observed < reckoned { observed } else { reckoned };
-    let gpus = gpus(total);
-    let server_kwh = generation / 3600.0 * SERVER_KW * (gpus / SERVER_GPUS) * (1.0 / BATCH);
-    let embodied_kg = gpus / SERVER_GPUS * SERVER_EMBODIED_KG + gpus * GPU_EMBODIED_KG;
-    Impact {
-        gpus,
-        gpu_energy: Joules::from_kwh(gpu_kwh),
-        generation: Seconds::new(generation),
-        server_energy: Joules::from_kwh(server_kwh),
-        energy: Joules::from_kwh(server_kwh + gpus * gpu_kwh),
-        embodied: GramsCo2e::new(generation * embodied_kg / (LIFETIME_SECONDS * BATCH) * 1000.0),
+/// A model as it is served: all that does not depend on the call.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Served {
+    low: Side,
+    high: Side,
+    /// Billions of parameters that may work on a token.
+    active_billions: f64,
+    first_token: f64,
+}
+
+/// One end of the range that unknown parameters leave.
+#[derive(Clone, Copy, Debug)]
+struct Side {
+    gpus: f64,
+    gpu_kwh_per_token: f64,
+    seconds_per_token: f64,
+    servers: f64,
+    embodied_kg: f64,
+}
+
+impl Served {
+    pub(super) fn new(model: &Parameters) -> Self {
+        let side = |active, total| Side::new(active, total, model);
+        Self {
+            low: side(model.active_billions.low, model.total_billions.low),
+            high: side(model.active_billions.high, model.total_billions.high),
+            active_billions: model.active_billions.high,
+            first_token: model.first_token.unwrap_or(Seconds::ZERO).get(),
+        }
+    }
+
+    pub(super) fn estimate(&self, tokens: f64, latency: Seconds) -> Estimate {
+        let [low, high] = [&self.low, &self.high].map(|side| side.impact(self.first_token, tokens, latency));
+        let half_range = (high.energy.get() / low.energy.get()).ln() / 2.0 / NINETY_PERCENT;
+        let half_range = if half_range.is_finite() { half_range } else { 0.0 };
+        Estimate { low, high, uncertainty: Uncertainty::from_sigma(LEAST_SIGMA.hypot(half_range)) }
+    }
+
+    pub(super) fn unreckoned_input(&self, usage: &TokenUsage, weights: InputWeights) -> Uncertainty {
+        let TokenUsage { input, output, cache_read, .. } = *usage;
+        let cached = cache_read.min(input);
+        let as_new = (input - cached) as f64 + cached as f64 * CACHED_AT_MOST;
+        let reading = as_new * self.active_billions * READING_JOULES_PER_BILLION;
+        let reading = reading * (1.0 + input as f64 / INPUT_THAT_DOUBLES_READING);
+        let output = output.max(1) as f64;
+        let [low, high] =
+            [&self.low, &self.high].map(|side| side.impact(self.first_token, output, Seconds::ZERO).energy);
+        let generating = ((low + high) * 0.5).get();
+        let added = reading / generating + input as f64 / INPUT_THAT_DOUBLES_GENERATING;
+        let reckoned = weights.tokens(usage) / output;
+        Uncertainty::from_sigma((added.max(reckoned).ln_1p() - reckoned.ln_1p()) / NINETY_PERCENT)
+    }
+}
+
+impl Side {
+    fn new(active: f64, total: f64, model: &Parameters) -> Self {
+        let gpus = gpus(total);
+        Self {
+            gpus,
+            gpu_kwh_per_token: (ENERGY_ALPHA * (ENERGY_BETA * BATCH).exp() * active + ENERGY_GAMMA) / 1000.0,
+            seconds_per_token: match model.tokens_per_second {
+                Some(rate) if rate > 0.0 => 1.0 / rate,
+                _ => LATENCY_ALPHA * active + LATENCY_BETA * BATCH + LATENCY_GAMMA,
+            },
+            servers: gpus / SERVER_GPUS,
+            embodied_kg: gpus / SERVER_GPUS * SERVER_EMBODIED_KG + gpus * GPU_EMBODIED_KG,
+        }
+    }
+
+    fn impact(&self, first_token: f64, tokens: f64, latency: Seconds) -> Impact {
+        let Self { gpus, gpu_kwh_per_token, seconds_per_token, servers, embodied_kg } = *self;
+        let gpu_kwh = tokens * gpu_kwh_per_token;
+        let reckoned = tokens * seconds_per_token + first_token;
+        let observed = latency.get();
+        let generation = if observed > 0.0 && observed < reckoned { observed } else { reckoned };
+        let server_kwh = generation / 3600.0 * SERVER_KW * servers * (1.0 / BATCH);
+        Impact {
+            gpus,
+            gpu_energy: Joules::from_kwh(gpu_kwh),
+            generation: Seconds::new(generation),
+            server_energy: Joules::from_kwh(server_kwh),
+            energy: Joules::from_kwh(server_kwh + gpus * gpu_kwh),
+            embodied: GramsCo2e::new(generation * embodied_kg / (LIFETIME_SECONDS * BATCH) * 1000.0),
+        }
     }
 }
 

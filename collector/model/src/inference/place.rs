@@ -2,7 +2,7 @@
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
-use wattline_core::reading::Inference;
+use wattline_core::reading::CallKind;
 use wattline_core::{GramsPerKwh, Uncertainty};
 
 use super::bedrock::{self, Geography};
@@ -91,7 +91,7 @@ impl LocalAddresses {
 ///
 /// A private or listed address is an engine of one's own, and so is the name of a program that runs models; but not
 /// for a model that only an API sells, nor for a cloud's service: then a proxy stands between.
-pub fn origin(call: &Inference, local: &LocalAddresses) -> Origin {
+pub fn origin(call: &CallKind, local: &LocalAddresses) -> Origin {
     let provider = provider::canonical(&call.key.provider);
     let sold = models::only_sold(&call.key.model) || call.request_model.as_deref().is_some_and(models::only_sold);
     let engine = ENGINES.contains(&provider.as_str());

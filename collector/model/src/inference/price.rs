@@ -54,6 +54,18 @@ pub struct Sale<'a> {
     pub at: Timestamp,
 }
 
+impl<'a> Sale<'a> {
+    fn of(call: &'a Inference) -> Self {
+        Self {
+            provider: &call.key.provider,
+            model: &call.key.model,
+            asked: call.request_model.as_deref(),
+            tier: call.service_tier.as_deref(),
+            at: call.start,
+        }
+    }
+}
+
 /// The prices of tokens in force: the user's own before the published ones.
 #[derive(Debug, Default)]
 pub struct TokenPrices {
@@ -67,24 +79,13 @@ impl TokenPrices {
         Self { own, kept: Mutex::default() }
     }
 
-    /// The price of a call that was made; or of `calls` together, of which `call` has the sums.
-    pub fn of_calls(&self, call: &Inference, calls: u64) -> Result<Usd, NoPrice> {
-        let sale = Sale {
-            provider: &call.key.provider,
-            model: &call.key.model,
-            asked: call.request_model.as_deref(),
-            tier: call.service_tier.as_deref(),
-            at: call.start,
-        };
-        self.price_each(&sale, &call.usage, calls)
+    /// The price of a call that was made.
+    pub fn of_call(&self, call: &Inference) -> Result<Usd, NoPrice> {
+        self.price(&Sale::of(call), &call.usage)
     }
 
     /// The price of so many tokens in one call.
     pub fn price(&self, sale: &Sale<'_>, tokens: &TokenUsage) -> Result<Usd, NoPrice> {
-        self.price_each(sale, tokens, 1)
-    }
-
-    fn price_each(&self, sale: &Sale<'_>, tokens: &TokenUsage, calls: u64) -> Result<Usd, NoPrice> {
         if !adds_up(tokens) {
             return Err(NoPrice::TokenCounts);
         }
@@ -92,15 +93,32 @@ impl TokenPrices {
         let half_hour = HalfHour::of(at);
         let question = Question { provider, model, asked, tier, half_hour };
         let mut kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(price) = kept.price(&question, tokens, calls) {
-            return price;
+        if let Some(rates) = kept.rates(&question) {
+            return rates.as_ref().map_err(|why| *why)?.price(tokens, 1);
         }
         let (rates, lasts) = self.find(sale, half_hour);
-        let price = rates.as_ref().map_err(|why| *why).and_then(|rates| rates.price(tokens, calls));
+        let price = rates.as_ref().map_err(|why| *why).and_then(|rates| rates.price(tokens, 1));
         if lasts {
             kept.keep(&question, rates);
         }
         price
+    }
+
+    /// The rates for a call that was made, and whether they are the same for the whole half hour.
+    pub(super) fn rates_of(&self, call: &Inference) -> (Result<Rates, NoPrice>, bool) {
+        let sale = Sale::of(call);
+        let half_hour = HalfHour::of(sale.at);
+        let Sale { provider, model, asked, tier, at: _ } = sale;
+        let question = Question { provider, model, asked, tier, half_hour };
+        let mut kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(rates) = kept.rates(&question) {
+            return (rates.clone(), true);
+        }
+        let (rates, lasts) = self.find(&sale, half_hour);
+        if lasts {
+            kept.keep(&question, rates.clone());
+        }
+        (rates, lasts)
     }
 
     /// The rates in force for a sale, with their source: what a price is made of.
@@ -152,7 +170,7 @@ pub fn prepare() {
 }
 
 /// False where the counts contradict each other, so that no sum of prices could be right.
-fn adds_up(tokens: &TokenUsage) -> bool {
+pub(super) fn adds_up(tokens: &TokenUsage) -> bool {
     let TokenUsage { input, output, cache_read, cache_write, cache_write_1h, reasoning } = *tokens;
     let cached = cache_read.checked_add(cache_write);
     cached.is_some_and(|cached| cached <= input) && cache_write_1h <= cache_write && reasoning <= output

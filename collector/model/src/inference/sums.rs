@@ -19,6 +19,8 @@ pub struct TokenSums {
     series: BTreeMap<u64, Seen>,
     /// Services of which spans or log records tell.
     told_of: BTreeSet<Text>,
+    /// The last of them: calls come in rows of one service.
+    last: Option<Text>,
     left_out: u64,
 }
 
@@ -58,9 +60,13 @@ impl std::ops::AddAssign for More {
 impl TokenSums {
     /// Notes that spans or log records tell of a service's calls.
     pub fn note(&mut self, service: &Text) {
+        if self.last.as_ref() == Some(service) {
+            return;
+        }
         if self.told_of.len() < MOST_SERVICES && !self.told_of.contains(service) {
             self.told_of.insert(service.clone());
         }
+        self.last = self.told_of.get(service).cloned();
     }
 
     /// Sums that were not followed, because there are too many series.

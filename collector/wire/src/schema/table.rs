@@ -4,7 +4,7 @@ use super::{Field, Kind, Message};
 
 macro_rules! messages {
     ($($(#[$flag:ident])? $message:ident { $($number:literal $name:literal $([$many:ident])? $kind:ident $(= $of:ident)?;)* })*) => {$(
-        pub(super) static $message: Message = Message {
+        pub(crate) static $message: Message = Message {
             fields: &[$(Field {
                 number: $number,
                 name: $name,

@@ -16,6 +16,9 @@ use crate::spool::{Pending, SnapshotNumber};
 /// Relayed requests taken from the queue at once, and put into the spool in one transaction.
 const BATCH: usize = 64;
 
+/// How often it is looked whether relayed requests wait in memory for too long.
+const HELD: Duration = Duration::from_millis(500);
+
 pub(super) struct Collector<'a> {
     shared: &'a Shared,
     signals: Vec<Signal>,
@@ -37,6 +40,8 @@ impl<'a> Collector<'a> {
         // What is there already counts as news, so that the first figures go out at once.
         snapshots.mark_changed();
         let mut snapshots_last = true;
+        let mut held = tokio::time::interval(HELD);
+        held.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let mut batch = Vec::with_capacity(BATCH);
         while snapshots_last || envelopes.is_some() {
             tokio::select! {
@@ -52,6 +57,7 @@ impl<'a> Collector<'a> {
                     self.take_snapshot(&mut snapshots).await;
                     self.shared.tell_and_rest().await;
                 }
+                _ = held.tick(), if envelopes.is_some() => self.shared.write_held().await,
                 more = receive(&mut envelopes, &mut batch) => {
                     self.take_envelopes(&mut batch).await;
                     if !more {
@@ -121,6 +127,10 @@ impl<'a> Collector<'a> {
                 debug!(destination = self.shared.name, signal = signal.as_str(), "not sent here, by configuration");
                 receipt.into_iter().for_each(wattline_core::Receipt::kept);
             }
+        }
+        if receipts.is_empty() {
+            // Whoever sent it was told that it is in memory.
+            return self.shared.hold(requests).await;
         }
         // What is not kept drops its receipts, which tells the sender to come again.
         if self.shared.push(requests, None).await {

@@ -1,7 +1,7 @@
 //! What collecting and sending share: the spool, the counters, and the news that the feed has ended.
 
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError, TryLockError};
 use std::time::Duration;
 
 use tokio::sync::{Notify, watch};
@@ -10,6 +10,7 @@ use tracing::{debug, error, info, warn};
 use wattline_core::{Signal, Telemetry, Timestamp};
 
 use super::Context;
+use crate::pack::Compression;
 use crate::reason::DropReason;
 use crate::spool::{Keeping, Lost, Pending, Spool, Taken};
 use crate::verdict::Verdict;
@@ -17,6 +18,8 @@ use crate::verdict::Verdict;
 pub(super) struct Shared {
     pub(super) name: String,
     telemetry: Telemetry,
+    /// Whether requests are compressed, which is no work for a task.
+    compresses: bool,
     /// `None` once it is closed.
     spool: Arc<Mutex<Option<Spool>>>,
     arrived: [Notify; 3],
@@ -33,11 +36,13 @@ pub(super) struct Shared {
 impl Shared {
     pub(super) async fn open(name: String, context: Context, keeping: Keeping) -> Self {
         let Context { telemetry, now, .. } = context;
+        let compresses = keeping.compression != Compression::None;
         let opening = tokio::task::spawn_blocking(move || Spool::open(keeping)).await;
         let spool = opening.inspect_err(|error| error!(destination = name, %error, "the spool failed to open")).ok();
         let shared = Self {
             name,
             telemetry,
+            compresses,
             spool: Arc::new(Mutex::new(spool)),
             arrived: Default::default(),
             deadline: watch::Sender::new(None),
@@ -74,13 +79,54 @@ impl Shared {
         pushed.is_kept
     }
 
+    /// Puts relayed requests in line that may be lost with the process: as long as the destination keeps up, they never
+    /// touch the disk.
+    pub(super) async fn hold(&self, requests: Vec<Pending>) {
+        let signals: Vec<Signal> = requests.iter().map(|pending| pending.signal).collect();
+        let mut requests = Some(requests);
+        let held = (!self.compresses).then(|| self.at_once(|spool, now| Some(spool.hold(requests.take()?, now))));
+        let lost = match held.flatten().flatten() {
+            Some(Ok(lost)) => lost,
+            Some(Err(returned)) => self.hold_or_push(returned).await,
+            None => self.hold_or_push(requests.unwrap_or_default()).await,
+        };
+        self.count(&lost);
+        for signal in signals {
+            self.arrived(signal).notify_one();
+        }
+    }
+
+    async fn hold_or_push(&self, requests: Vec<Pending>) -> Vec<Lost> {
+        let pushed = self.on_spool(move |spool, now| match spool.hold(requests, now) {
+            Ok(lost) => lost,
+            Err(requests) => spool.push(requests, None, now).lost,
+        });
+        pushed.await.unwrap_or_default()
+    }
+
+    /// Writes down what was held for too long.
+    pub(super) async fn write_held(&self) {
+        // Where the spool is at work, the next time is soon enough.
+        if self.at_once(|spool, now| spool.is_due(now)) == Some(true) {
+            let lost = self.on_spool(|spool, _now| spool.write_held()).await;
+            self.count(&lost.unwrap_or_default());
+        }
+    }
+
     /// The next request of `signal`, as soon as there is one; `None` when the feed has ended and none is left.
     pub(super) async fn next(&self, signal: Signal) -> Option<Taken> {
         loop {
             // Asked first: what is pushed before the end is still taken.
             let ended = self.deadline.borrow().is_some();
-            let (taken, lost) = self.on_spool(move |spool, now| spool.take(signal, now)).await.unwrap_or_default();
-            self.count(&lost);
+            let taken = match self.at_once(|spool, _now| spool.take_held(signal)).flatten() {
+                Some(taken) => taken,
+                None => {
+                    let taking = self.on_spool(move |spool, now| spool.take(signal, now));
+                    let (taken, lost) = taking.await.unwrap_or_default();
+                    self.count(&lost);
+                    taken
+                }
+            };
             if taken.is_some() || ended {
                 return taken;
             }
@@ -95,6 +141,15 @@ impl Shared {
             self.telemetry.exported(items.saturating_sub(*rejected), signal, &self.name);
             self.losing.store(false, Ordering::Relaxed);
         }
+        let mut taken = Some(taken);
+        if let (Some(true), Verdict::Delivered { rejected, .. }) = (taken.as_ref().map(Taken::is_held), verdict) {
+            let settled = self.at_once(|spool, _now| taken.take().and_then(|taken| spool.delivered(taken, *rejected)));
+            if let Some(lost) = settled {
+                self.count(lost.as_slice());
+                return;
+            }
+        }
+        let Some(taken) = taken else { return };
         let verdict = verdict.clone();
         let settling = self.on_spool(move |spool, _now| match verdict {
             Verdict::Delivered { rejected, .. } => spool.delivered(taken, rejected),
@@ -195,6 +250,16 @@ impl Shared {
         if kept > 0 {
             info!(destination = self.name, items = kept, "what is not delivered waits on disk for the next start");
         }
+    }
+
+    /// Does `work` that touches no disk here and now. `None` where the spool is at work, or closed.
+    fn at_once<T>(&self, work: impl FnOnce(&mut Spool, Timestamp) -> T) -> Option<T> {
+        let mut spool = match self.spool.try_lock() {
+            Ok(spool) => spool,
+            Err(TryLockError::Poisoned(spool)) => spool.into_inner(),
+            Err(TryLockError::WouldBlock) => return None,
+        };
+        spool.as_mut().map(|spool| work(spool, self.now()))
     }
 
     /// Does `work` on a thread that may wait for the disk.

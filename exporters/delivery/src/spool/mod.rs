@@ -4,10 +4,14 @@
 //! kept as a [`Tally`] and holds after every call and over restarts: the counts are written in the same transaction
 //! as what they count. Killed at any instruction, the spool is as it was before or after a call.
 //!
+//! What is only relayed may be held in memory for a moment ([`Spool::hold`]), as long as its destination keeps up: that
+//! is gone with the process, and was counted nowhere.
+//!
 //! The spool never refuses to work. Where there is no disk, or the disk is full or fails, requests wait in memory, and
 //! [`Spool::trouble`] says why: those are gone with the process. A request whose bytes are not what was written is skipped and counted; a file that is
 //! damaged as a whole is set aside, and what can still be read of it goes on.
 
+mod fresh;
 mod request;
 mod shelf;
 
@@ -18,6 +22,7 @@ use wattline_core::{Signal, Timestamp};
 use wattline_ledger::store::{self, Opened};
 use wattline_ledger::{Durability, Place, StoreError};
 
+use self::fresh::Fresh;
 pub use self::request::{Cut, Limits, Lost, Order, Pending, SnapshotNumber, Taken, Tally};
 use self::shelf::{Known, Outcome, Packed, SCHEMA, Shelf, halves};
 use crate::pack::Compression;
@@ -47,6 +52,8 @@ pub struct Spool {
     main: Option<Shelf>,
     /// Steps in where the main store cannot take something, and goes when it is empty.
     spare: Option<Shelf>,
+    /// What came a moment ago and is not on disk.
+    fresh: Fresh,
     /// What the spare store counted before it went and the main store could not take over.
     past: Tally,
     /// The number of the next store.
@@ -66,7 +73,8 @@ pub struct Pushed {
 impl Spool {
     /// Opens the spool with all that waits in it. It always opens; [`Self::trouble`] tells what it does without.
     pub fn open(keeping: Keeping) -> Self {
-        let mut spool = Self { keeping, main: None, spare: None, past: Tally::default(), next: 0, trouble: None };
+        let (fresh, past) = Default::default();
+        let mut spool = Self { keeping, main: None, spare: None, fresh, past, next: 0, trouble: None };
         match store::open(&spool.keeping.place, &SCHEMA, spool.keeping.durability) {
             Ok(opened) => spool.begin(opened),
             Err(error) => spool.trouble = Some(error.to_string()),
@@ -84,16 +92,80 @@ impl Spool {
     /// go of what is too old or too much. A request without items is forgotten.
     #[must_use = "losses are counted"]
     pub fn push(&mut self, requests: Vec<Pending>, state: Option<&[u8]>, now: Timestamp) -> Pushed {
-        let (packed, mut lost) = self.packed(requests);
-        if packed.is_empty() && lost.is_empty() && state.is_none() {
+        let (new, lost) = self.packed(requests, now);
+        if new.is_empty() && lost.is_empty() && state.is_none() {
             return Pushed { lost, is_kept: true };
         }
-        let on_disk = self.on_main(|main| main.push(&packed, &lost, state, now));
+        // What came before stays before.
+        let mut packed = self.fresh.leave();
+        packed.extend(new);
+        self.store(&packed, lost, state)
+    }
+
+    /// Takes requests in that may be lost with the process, and lets them wait in memory for a moment. Nothing of it
+    /// touches the disk. They are given back where that cannot be: they must be pushed then.
+    pub fn hold(&mut self, requests: Vec<Pending>, now: Timestamp) -> Result<Vec<Lost>, Vec<Pending>> {
+        let bytes: u64 = requests.iter().map(|request| request.body.len() as u64).sum();
+        let fits = requests.iter().all(|request| self.keeping.limits.fits(request) && request.snapshot.is_none());
+        let is_well = self.main.is_some() && self.trouble.is_none() && self.keeping.place != Place::Memory;
+        let room = fresh::MOST_BYTES.min(self.keeping.limits.disk_bytes / 2);
+        let has_room = self.fresh.bytes().saturating_add(bytes) <= room && self.fresh.has_room(bytes);
+        if !(fits && is_well && has_room && self.keeps_up()) {
+            return Err(requests);
+        }
+        let (packed, lost) = self.packed(requests, now);
+        for packed in packed {
+            self.fresh.add(packed);
+        }
+        // Compression failed for these, and nothing has counted them.
+        for loss in &lost {
+            self.past.accepted = self.past.accepted.saturating_add(loss.items);
+            *self.past.dropped.entry(loss.reason).or_default() += loss.items;
+        }
+        Ok(lost)
+    }
+
+    /// The next request of `signal` that waits in memory. `None` where only the disk knows, `Some(None)` where nothing
+    /// waits anywhere.
+    pub fn take_held(&mut self, signal: Signal) -> Option<Option<Taken>> {
+        self.keeps_up().then(|| self.fresh.take(signal))
+    }
+
+    /// Writes down what has waited in memory for too long, and what was counted there.
+    #[must_use = "losses are counted"]
+    pub fn write_held(&mut self) -> Vec<Lost> {
+        let packed = self.fresh.leave();
+        let lost = if packed.is_empty() { Vec::new() } else { self.store(&packed, Vec::new(), None).lost };
+        self.write_counts();
+        lost
+    }
+
+    /// Whether [`Self::write_held`] is due.
+    pub fn is_due(&self, now: Timestamp) -> bool {
+        self.fresh.is_due(now)
+    }
+
+    /// Whether nothing waits but what came a moment ago.
+    fn keeps_up(&self) -> bool {
+        self.spare.is_none() && self.main.as_ref().is_some_and(|main| main.tally().waiting == 0)
+    }
+
+    fn write_counts(&mut self) {
+        let counts = self.fresh.take_counts();
+        match &mut self.main {
+            Some(main) => main.count(counts),
+            None => self.past = std::mem::take(&mut self.past).plus(&counts.tally()),
+        }
+    }
+
+    /// Puts requests where they wait, with what was `lost` of them before.
+    fn store(&mut self, packed: &[Packed], mut lost: Vec<Lost>, state: Option<&[u8]>) -> Pushed {
+        let on_disk = self.on_main(|main| main.push(packed, &lost, state));
         let is_kept = on_disk.is_some() && self.keeping.place != Place::Memory;
         if is_kept {
             self.hand_over();
         }
-        let made_room = on_disk.or_else(|| self.on_spare(|spare| spare.push(&packed, &lost, state, now)));
+        let made_room = on_disk.or_else(|| self.on_spare(|spare| spare.push(packed, &lost, state)));
         match made_room {
             Some(more) => lost.extend(more),
             None => {
@@ -121,17 +193,19 @@ impl Spool {
         if taken.is_some() {
             return (taken, lost);
         }
-        let Some(spare) = &mut self.spare else { return (None, lost) };
+        let Some(spare) = &mut self.spare else { return (self.fresh.take(signal), lost) };
         let taken = spare.take(signal, order, age, now, &mut lost).ok().flatten();
         if taken.is_none() && spare.tally().waiting == 0 && spare.tally().in_flight == 0 {
             self.drop_spare();
         }
-        (taken, lost)
+        (taken.or_else(|| self.fresh.take(signal)), lost)
     }
 
     /// A request in flight waits again, before those that came after it.
-    #[expect(clippy::needless_pass_by_value, reason = "a request that was settled cannot be settled again")]
     pub fn put_back(&mut self, taken: Taken) {
+        if taken.is_held() {
+            return self.fresh.put_back(taken);
+        }
         if let Some(shelf) = self.shelf_of(&taken) {
             shelf.put_back(&taken);
         }
@@ -141,6 +215,9 @@ impl Spool {
     #[must_use = "losses are counted"]
     #[expect(clippy::needless_pass_by_value, reason = "a request that was settled cannot be settled again")]
     pub fn delivered(&mut self, taken: Taken, rejected: u64) -> Option<Lost> {
+        if taken.is_held() {
+            return self.fresh.delivered(&taken, rejected);
+        }
         self.shelf_of(&taken)?.delivered(&taken, rejected)
     }
 
@@ -148,6 +225,9 @@ impl Spool {
     #[must_use = "losses are counted"]
     #[expect(clippy::needless_pass_by_value, reason = "a request that was settled cannot be settled again")]
     pub fn refused(&mut self, taken: Taken, reason: DropReason) -> Option<Lost> {
+        if taken.is_held() {
+            return self.fresh.refused(&taken, reason);
+        }
         Some(self.shelf_of(&taken)?.refused(&taken, reason))
     }
 
@@ -159,11 +239,19 @@ impl Spool {
         let cut = self.keeping.cut;
         let compression = self.keeping.compression;
         let Taken { signal, items, .. } = taken;
+        // Those of a request that a store holds get the time of that one.
+        let at = Timestamp::default();
         let whole = taken.compression.unpack(&taken.body).ok().filter(|body| body.len() >= SMALLEST_CUT);
         // Whether it is a part of a snapshot stays as it is in the store.
         let halves = whole.and_then(|body| halves(&Pending { signal, body, items, snapshot: None }, cut));
         let packed = halves
-            .and_then(|[first, second]| Some([packed(&first, compression).ok()?, packed(&second, compression).ok()?]));
+            .map(|halves| halves.map(|half| packed(&half, compression, at).ok()))
+            .and_then(|[first, second]| Some([first?, second?]));
+        if taken.is_held() {
+            let Some(packed) = packed else { return self.fresh.refused(&taken, DropReason::TooLarge) };
+            self.fresh.halve(&taken, packed);
+            return None;
+        }
         let place = self.shelf_of(&taken)?;
         let is_halved = packed.is_some_and(|packed| place.halve(&taken, &packed).unwrap_or(false));
         (!is_halved).then(|| place.refused(&taken, DropReason::TooLarge))
@@ -173,7 +261,7 @@ impl Spool {
     /// otherwise.
     #[must_use = "losses are counted"]
     pub fn close(mut self) -> Vec<Lost> {
-        let mut lost = Vec::new();
+        let mut lost = self.write_held();
         for shelf in [&mut self.spare, &mut self.main].into_iter().flatten() {
             if self.keeping.place == Place::Memory {
                 lost.extend(shelf.clear(DropReason::Shutdown).unwrap_or_default());
@@ -197,23 +285,24 @@ impl Spool {
 
     /// Gives space back. To be called when nothing has happened for a while.
     pub fn rest(&mut self) {
+        self.write_counts();
         self.hand_over();
         self.on_main(Shelf::rest);
     }
 
     /// Where all items are that ever came.
     pub fn tally(&self) -> Tally {
-        self.shelves().fold(self.past.clone(), |sum, shelf| sum.plus(shelf.tally()))
+        self.shelves().fold(self.past.clone().plus(&self.fresh.tally()), |sum, shelf| sum.plus(shelf.tally()))
     }
 
     /// Bytes that wait or are in flight, with what a request costs beside its body.
     pub fn bytes(&self) -> u64 {
-        self.shelves().map(Shelf::bytes).sum()
+        self.shelves().map(Shelf::bytes).sum::<u64>().saturating_add(self.fresh.bytes())
     }
 
     /// When the request came that has waited longest.
     pub fn oldest(&self) -> Option<Timestamp> {
-        self.shelves().filter_map(|shelf| shelf.oldest().ok().flatten()).min()
+        self.shelves().filter_map(|shelf| shelf.oldest().ok().flatten()).chain(self.fresh.oldest()).min()
     }
 
     /// What was kept with the last requests.
@@ -345,7 +434,7 @@ impl Spool {
     }
 
     /// Requests as they wait: cut to the limits and compressed.
-    fn packed(&self, requests: Vec<Pending>) -> (Vec<Packed>, Vec<Lost>) {
+    fn packed(&self, requests: Vec<Pending>, at: Timestamp) -> (Vec<Packed>, Vec<Lost>) {
         let (mut packed_all, mut lost) = (Vec::new(), Vec::new());
         let mut drop_it = |pending: &Pending, reason| {
             if pending.items > 0 {
@@ -361,7 +450,7 @@ impl Spool {
                     continue;
                 }
                 if self.keeping.limits.fits(&part) {
-                    match packed(&part, self.keeping.compression) {
+                    match packed(&part, self.keeping.compression, at) {
                         Ok(packed) => packed_all.push(packed),
                         Err(_failed) => drop_it(&part, DropReason::Encoding),
                     }
@@ -386,9 +475,9 @@ const COPIES_MAX: usize = 32;
 /// destination costs which answers everything so: about a thousand for a request of 4 MiB.
 const SMALLEST_CUT: usize = 16 * 1024;
 
-fn packed(pending: &Pending, compression: Compression) -> std::io::Result<Packed> {
+fn packed(pending: &Pending, compression: Compression, at: Timestamp) -> std::io::Result<Packed> {
     let body = compression.pack(&pending.body)?;
-    Ok(Packed { pending: Pending { body: Bytes::new(), ..pending.clone() }, body, compression })
+    Ok(Packed { pending: Pending { body: Bytes::new(), ..pending.clone() }, body, compression, at })
 }
 
 #[cfg(test)]

@@ -49,6 +49,13 @@ pub struct Taken {
     pub compression: Compression,
 }
 
+impl Taken {
+    /// Whether it waited in memory, so that what becomes of it touches no disk.
+    pub(crate) const fn is_held(&self) -> bool {
+        self.store == super::fresh::NUMBER
+    }
+}
+
 /// How requests of a destination are cut in two: `None` for one that cannot be cut.
 pub type Cut = fn(Signal, &[u8]) -> Option<[Half; 2]>;
 

@@ -11,6 +11,7 @@ use rusqlite::{Connection, OptionalExtension, Row, Transaction, params};
 use wattline_core::{Seconds, Signal, Timestamp};
 use wattline_ledger::{Durability, Place, Schema, store};
 
+use super::fresh::Counts;
 use super::request::{Lost, Order, Pending, SnapshotNumber, Taken, Tally};
 use crate::pack::Compression;
 use crate::reason::DropReason;
@@ -47,7 +48,7 @@ pub(super) const SCHEMA: Schema = Schema {
 /// Room between two requests for the halves of the first, which keep its place in line.
 const WIDTH: i64 = 1 << 24;
 /// What a request costs beside its bytes, so that many small ones are bounded too.
-const OVERHEAD: u64 = 128;
+pub(super) const OVERHEAD: u64 = 128;
 /// Expired requests that are let go of in one transaction.
 const EXPIRED_AT_ONCE: u32 = 64;
 /// Free pages of 4 KiB from which space is given back, and the most pages in use that are copied for it.
@@ -110,6 +111,8 @@ pub(super) struct Packed {
     pub(super) pending: Pending,
     pub(super) body: Bytes,
     pub(super) compression: Compression,
+    /// When it came.
+    pub(super) at: Timestamp,
 }
 
 /// What `line` tells of a request.
@@ -199,23 +202,18 @@ impl Shelf {
 
     /// Takes requests in, all or none, with the `state` that goes with them and with what was `lost` of them before,
     /// and lets go of what is too much then. It returns what that was.
-    pub(super) fn push(
-        &mut self,
-        packed: &[Packed],
-        lost: &[Lost],
-        state: Option<&[u8]>,
-        now: Timestamp,
-    ) -> Outcome<Vec<Lost>> {
-        let mut changes = self.owed.clone();
+    pub(super) fn push(&mut self, packed: &[Packed], lost: &[Lost], state: Option<&[u8]>) -> Outcome<Vec<Lost>> {
+        let mut changes = Changes::default();
         changes.lost.extend_from_slice(lost);
         changes.accepted.extend(lost.iter().map(|loss| (loss.signal, loss.items)));
         let transaction = self.connection.unchecked_transaction()?;
-        // What is owed leaves first: it must not be let go of a second time.
-        changes.delete(&transaction)?;
+        // What is owed leaves first: it must not be let go of a second time. What is in memory has followed it before.
+        self.owed.delete(&transaction)?;
+        self.owed.count(&transaction)?;
         let mut bytes = 0_u64;
         let mut id = next_id(&transaction)?;
-        for Packed { pending, body, compression } in packed {
-            let row = NewRow { id, width: WIDTH, at: now, pending, body, compression: *compression };
+        for Packed { pending, body, compression, at } in packed {
+            let row = NewRow { id, width: WIDTH, at: *at, pending, body, compression: *compression };
             bytes = bytes.saturating_add(insert(&transaction, &row)?);
             changes.accepted.push((pending.signal, pending.items));
             id = id.saturating_add(WIDTH);
@@ -223,8 +221,7 @@ impl Shelf {
         if let Some(state) = state {
             keep_state(&transaction, state)?;
         }
-        let owed = self.owed.gone.iter().map(|gone| gone.cost).sum::<u64>();
-        let held = self.bytes.saturating_sub(owed).saturating_add(bytes);
+        let held = self.bytes.saturating_add(bytes);
         let room = self.make_room(&transaction, held)?;
         let losses = room.lost.clone();
         changes.append(room);
@@ -304,7 +301,7 @@ impl Shelf {
         let at = Timestamp::from_unix_nanos(at.unsigned_abs());
         let (mut bytes, mut items) = (0_u64, 0_u64);
         for (half, id) in halves.iter().zip([taken.id, taken.id.saturating_add(width)]) {
-            let Packed { pending, body, compression } = half;
+            let Packed { pending, body, compression, at: _ } = half;
             if pending.items > 0 {
                 let row = NewRow { id, width, at, pending, body, compression: *compression };
                 bytes = bytes.saturating_add(insert(&transaction, &row)?);
@@ -317,6 +314,18 @@ impl Shelf {
         self.tally.waiting = self.tally.waiting.saturating_add(items);
         self.is_dirty = true;
         Ok(true)
+    }
+
+    /// Counts what became of requests that have never been here.
+    pub(super) fn count(&mut self, counts: Counts) {
+        let Counts { accepted, delivered, lost } = counts;
+        let lost = lost.into_iter().map(|((signal, reason), items)| Lost { signal, items, reason });
+        self.settle(Changes {
+            gone: Vec::new(),
+            accepted: accepted.into_iter().collect(),
+            delivered: delivered.into_iter().collect(),
+            lost: lost.collect(),
+        });
     }
 
     /// Lets go of all that waits.

@@ -350,6 +350,57 @@ fn maps_of_pages_are_not_taken_for_something_that_waits() {
 }
 
 /// A disk of a few pages: `max_page_count` answers as a full disk does.
+fn hold(spool: &mut Spool, pending: Pending, at: u64) -> bool {
+    match spool.hold(vec![pending], second(at)) {
+        Ok(lost) => {
+            assert_eq!(lost, []);
+            true
+        }
+        Err(_) => false,
+    }
+}
+
+#[test]
+fn what_is_held_leaves_the_disk_alone_while_its_destination_keeps_up() {
+    let directory = tempfile::tempdir().unwrap();
+    let mut spool = on_disk(directory.path());
+    let before = bytes_of(directory.path().join("a.db-wal"));
+    for items in 1..=3 {
+        assert!(hold(&mut spool, opaque(Signal::Traces, 500, items), 1));
+    }
+    let (taken, _) = spool.take(Signal::Traces, second(1));
+    assert_eq!(spool.delivered(taken.unwrap(), 0), None);
+    assert_eq!(spool.take_held(Signal::Logs), Some(None));
+    assert_eq!(spool.take_held(Signal::Traces).unwrap().unwrap().items, 2);
+    assert!(closes(&spool.tally()) && spool.tally().delivered == 1, "{:?}", spool.tally());
+    assert_eq!(bytes_of(directory.path().join("a.db-wal")), before);
+}
+
+#[test]
+fn what_comes_back_or_waits_too_long_or_is_too_much_goes_to_the_disk_in_its_order() {
+    let directory = tempfile::tempdir().unwrap();
+    let mut spool = on_disk(directory.path());
+    for items in 1..=3 {
+        assert!(hold(&mut spool, opaque(Signal::Traces, 500, items), 1));
+    }
+    let (taken, _) = spool.take(Signal::Traces, second(1));
+    spool.put_back(taken.unwrap());
+    assert!(!hold(&mut spool, opaque(Signal::Traces, 500, 4), 1), "the destination does not keep up");
+    assert!(spool.is_due(second(1)));
+    assert_eq!(spool.write_held(), []);
+    assert!(!hold(&mut spool, opaque(Signal::Traces, 500, 4), 1), "what came before is on disk");
+    assert_eq!(push(&mut spool, opaque(Signal::Traces, 500, 4), 1), []);
+    assert_eq!(deliver_all(&mut spool, Signal::Traces, 1), [1, 2, 3, 4]);
+    assert!(hold(&mut spool, opaque(Signal::Traces, 500, 5), 2));
+    assert!(!spool.is_due(second(3)) && spool.is_due(second(4)));
+    assert_eq!(push(&mut spool, opaque(Signal::Traces, 500, 6), 4), []);
+    drop(spool);
+    let mut spool = on_disk(directory.path());
+    assert_eq!(rest(&mut spool, Signal::Traces, 5), [5, 6]);
+    while hold(&mut spool, opaque(Signal::Logs, 100_000, 1), 6) {}
+    assert!(spool.fresh.bytes() <= ROOMY.disk_bytes / 2);
+}
+
 fn fill_up(spool: &mut Spool, pages: u32) {
     spool.on_main(|main| main.limit_pages(pages));
 }
@@ -407,6 +458,25 @@ fn what_was_counted_while_the_disk_was_full_is_counted_on_it_afterwards() {
     }
 }
 
+/// What could not be written down when it was settled was counted again with the next request.
+#[test]
+fn what_is_written_down_late_is_counted_once() {
+    let directory = tempfile::tempdir().unwrap();
+    let mut spool = on_disk(directory.path());
+    assert_eq!(push(&mut spool, opaque(Signal::Traces, 50, 2), 1), []);
+    let (taken, _) = spool.take(Signal::Traces, second(1));
+    spool.on_main(|main| main.refuse_writes(true));
+    assert_eq!(spool.delivered(taken.unwrap(), 0), None);
+    spool.on_main(|main| main.refuse_writes(false));
+    assert_eq!(push(&mut spool, opaque(Signal::Traces, 50, 4), 2), []);
+    let bytes = spool.bytes();
+    let tally = spool.tally();
+    assert_eq!((tally.accepted, tally.delivered, tally.waiting), (6, 2, 4));
+    drop(spool);
+    let spool = on_disk(directory.path());
+    assert_eq!((spool.tally(), spool.bytes()), (tally, bytes));
+}
+
 #[test]
 fn what_waited_in_memory_moves_to_the_disk_at_the_end() {
     let directory = tempfile::tempdir().unwrap();
@@ -441,6 +511,8 @@ fn space_is_given_back_when_all_is_delivered() {
 
 #[derive(Clone, Debug)]
 enum Step {
+    Hold(Signal, usize, u64),
+    WriteHeld,
     Push(Signal, usize, u64, bool),
     PushSpans(usize, u64),
     Take(Signal),
@@ -468,6 +540,11 @@ fn step() -> impl Strategy<Value = Step> {
         2 => Just(Step::TooLarge),
         1 => (0..80_u64).prop_map(Step::Wait),
     ]
+}
+
+fn step_with_holding() -> impl Strategy<Value = Step> {
+    let hold = (signal(), 0..2_500_usize, 0..50_u64).prop_map(|(s, b, i)| Step::Hold(s, b, i));
+    prop_oneof![8 => step(), 8 => hold, 2 => Just(Step::WriteHeld), 1 => any::<bool>().prop_map(Step::FillUp)]
 }
 
 fn step_in_memory() -> impl Strategy<Value = Step> {
@@ -516,6 +593,11 @@ impl Play {
                 let snapshot = own.then_some(SnapshotNumber(*number / 2));
                 push(spool, Pending { snapshot, ..opaque(signal, bytes, items) }, *now)
             }
+            Step::Hold(signal, bytes, items) => match spool.hold(vec![opaque(signal, bytes, items)], second(*now)) {
+                Ok(lost) => lost,
+                Err(requests) => spool.push(requests, None, second(*now)).lost,
+            },
+            Step::WriteHeld => spool.write_held(),
             Step::PushSpans(count, items) => {
                 push(spool, Pending { body: spans(count), ..opaque(Signal::Traces, 0, items) }, *now)
             }
@@ -573,6 +655,34 @@ proptest! {
             let stores = if play.spool.spare.is_some() { 2 } else { 1 };
             prop_assert!(play.spool.bytes() <= stores * LIMITS.disk_bytes.max(flying_bytes));
         }
+    }
+
+    /// Whether a request is held in memory first or goes to the disk at once makes no difference to the sums.
+    #[test]
+    fn what_is_held_is_delivered_lost_or_still_there(
+        script in prop::collection::vec(step_with_holding(), 1..80),
+    ) {
+        let directory = tempfile::tempdir().unwrap();
+        let mut play = Play::new(Place::File(directory.path().join("a.db")));
+        let mut reported = 0_u64;
+        for step in script {
+            reported += play.step(&step).iter().map(|loss| loss.items).sum::<u64>();
+            let tally = play.spool.tally();
+            prop_assert!(closes(&tally), "{tally:?}");
+            prop_assert_eq!(tally.dropped_items(), reported);
+            let flying_items: u64 = play.flying.iter().map(|taken| taken.items).sum();
+            prop_assert_eq!(tally.in_flight, flying_items);
+        }
+        for taken in play.flying.drain(..) {
+            play.spool.put_back(taken);
+        }
+        fill_up(&mut play.spool, u32::MAX);
+        let before = play.spool.tally();
+        let lost: u64 = play.spool.close().iter().map(|loss| loss.items).sum();
+        let after = Spool::open(keeping(Place::File(directory.path().join("a.db")))).tally();
+        prop_assert_eq!((after.accepted, after.delivered), (before.accepted, before.delivered));
+        prop_assert_eq!(after.waiting, before.waiting - lost);
+        prop_assert!(closes(&after), "{after:?}");
     }
 
     /// The process ends after any step, and the file loses the end of its journal as it may when the power goes. What

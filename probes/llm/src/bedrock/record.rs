@@ -10,8 +10,10 @@
 //! Source: Amazon Bedrock user guide, "Monitor model invocation using CloudWatch Logs and Amazon S3", and records as
 //! they are published in samples. Nothing of what was said is kept.
 
+use std::sync::Arc;
+
 use serde_json::{Map, Value};
-use wattline_core::reading::{CallIdentity, Doubts, Inference, TokenUsage, ToldBy};
+use wattline_core::reading::{CallIdentity, CallKind, Doubts, Inference, TokenUsage, ToldBy};
 use wattline_core::subject::InferenceKey;
 use wattline_core::{Seconds, Text, Timestamp};
 
@@ -74,14 +76,17 @@ pub(super) fn call(record: &Map<String, Value>, rules: &Rules, now: Timestamp) -
     let duration = answer.duration_ms.or_else(|| body::duration_ms(record));
     let region = text("inferenceRegion").or_else(|| text("region")).filter(|region| name::is_region(region));
     let tier = answer.tier.or_else(|| asked.as_object().and_then(body::tier)).or_else(|| body::tier(record));
-    Ok(Inference {
+    let kind = CallKind {
         request_model: requested.map(Text::from),
-        time_to_first_token: answer.first_token_ms.map(seconds),
         finish_reason: answer.finish_reason.and_then(name::label).map(Text::from),
-        tools: body::tools(asked),
         region: region.or_else(|| name::region_of(id)).map(|region| Text::from(region.to_owned())),
         service_tier: tier.and_then(name::label).map(Text::from),
         error,
+        ..CallKind::new(key)
+    };
+    Ok(Inference {
+        time_to_first_token: answer.first_token_ms.map(seconds),
+        tools: body::tools(asked),
         doubts: Doubts { cached_input, clock, operation: !is_known },
         identity: CallIdentity {
             told_by: ToldBy::Log,
@@ -89,7 +94,7 @@ pub(super) fn call(record: &Map<String, Value>, rules: &Rules, now: Timestamp) -
             response: text("requestId").map_or(0, |id| hash(id.trim())),
             ..CallIdentity::default()
         },
-        ..Inference::new(key, start, duration.map_or(Seconds::ZERO, seconds), usage)
+        ..Inference::of(Arc::new(kind), start, duration.map_or(Seconds::ZERO, seconds), usage)
     })
 }
 

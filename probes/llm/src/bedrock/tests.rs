@@ -50,7 +50,7 @@ fn told_by(line: &str, rules: &Rules) -> Told {
 fn call(record: &Value) -> Inference {
     let told = told_by(&record.to_string(), &Rules::default());
     assert_eq!((told.calls.len(), told.left_out.len()), (1, 0), "{told:?}");
-    *told.calls.into_iter().next().unwrap()
+    told.calls.into_iter().next().unwrap()
 }
 
 fn left_out(record: &Value) -> LeftOut {
@@ -64,7 +64,7 @@ fn a_record_of_converse_is_one_call() {
     let call = call(&converse());
     assert_eq!(call.key.model, "us.anthropic.claude-sonnet-4-5-20250929-v1:0".into());
     assert_eq!(
-        (call.key.provider, call.key.service, call.key.operation),
+        (call.key.provider.clone(), call.key.service.clone(), call.key.operation.clone()),
         ("aws.bedrock".into(), "app".into(), "chat".into())
     );
     let expected = TokenUsage { input: 25_040, output: 13, cache_read: 25_037, ..TokenUsage::default() };
@@ -74,7 +74,7 @@ fn a_record_of_converse_is_one_call() {
     assert_eq!(call.region, Some("us-west-2".into()), "where it was served, not where it was asked for");
     assert_eq!(call.finish_reason, Some("end_turn".into()));
     assert_eq!(call.tools, Some(ToolDefinitions { count: 1, bytes: r#"{"toolSpec":{"name":"a"}}"#.len() as u64 }));
-    assert_eq!((call.error, call.doubts), (None, Doubts::default()));
+    assert_eq!((call.error.clone(), call.doubts), (None, Doubts::default()));
     assert_eq!((call.identity.told_by, call.identity.response), (ToldBy::Log, hash("a1b2c3")));
 }
 
@@ -102,7 +102,7 @@ fn a_stream_is_read_out_of_its_events() {
     record["modelId"] = json!("arn:aws:bedrock:us-east-1:123456789012:default-prompt-router/amazon.nova:1");
     let call = call(&record);
     assert_eq!(call.usage.output, 20, "the count of the record is missing, that of the body is there");
-    assert_eq!((call.finish_reason, call.service_tier), (Some("tool_use".into()), Some("flex".into())));
+    assert_eq!((call.finish_reason.clone(), call.service_tier.clone()), (Some("tool_use".into()), Some("flex".into())));
     assert_eq!(call.key.model, "us.amazon.nova-lite-v1:0".into(), "the model that answered");
     assert_eq!(call.request_model, Some("default-prompt-router/amazon.nova:1".into()));
     assert_eq!(call.duration, Seconds::new(1.5));
@@ -137,7 +137,7 @@ fn a_record_whose_bodies_lie_in_s3_has_its_counts() {
     record["output"] = json!({"outputBodyS3Path": "s3://b/out.json.gz", "outputTokenCount": 900});
     let call = call(&record);
     assert_eq!((call.usage.input, call.usage.output), (70_000, 900));
-    assert_eq!((call.finish_reason, call.tools, call.duration), (None, None, Seconds::ZERO));
+    assert_eq!((call.finish_reason.clone(), call.tools, call.duration), (None, None, Seconds::ZERO));
 }
 
 #[test]
@@ -176,7 +176,7 @@ fn a_call_that_failed_is_booked_without_tokens() {
     record["input"] = json!({"inputTokenCount": 0});
     record["output"] = json!(null);
     let call = call(&record);
-    assert_eq!((call.error, call.usage), (Some("ThrottlingException".into()), TokenUsage::default()));
+    assert_eq!((call.error.clone(), call.usage), (Some("ThrottlingException".into()), TokenUsage::default()));
 }
 
 #[test]
@@ -219,7 +219,7 @@ fn an_embedding_has_no_output() {
     record["input"] = json!({"inputBodyJson": {"inputText": "a secret"}, "inputTokenCount": 9});
     record["output"] = json!({"outputBodyJson": {"embedding": [0.1, 0.2], "inputTextTokenCount": 9}});
     let call = call(&record);
-    assert_eq!((call.key.operation, call.usage.input, call.usage.output), ("embeddings".into(), 9, 0));
+    assert_eq!((call.key.operation.clone(), call.usage.input, call.usage.output), ("embeddings".into(), 9, 0));
 }
 
 #[test]

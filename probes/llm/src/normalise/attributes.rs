@@ -9,7 +9,7 @@ use serde_json::{Map, Value as Json};
 use wattline_core::metrics;
 use wattline_core::reading::ToolDefinitions;
 use wattline_wire::protobuf::Error;
-use wattline_wire::trace::{AnyValue, Attribute, Attributes, Span};
+use wattline_wire::trace::{AnyValue, Attribute, Attributes};
 
 /// What an attribute means, whatever it is called.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -246,17 +246,45 @@ struct Line {
     rank: u8,
 }
 
-/// The names by length and then by rank. Few have the same length, so that most attributes of a span are told apart
-/// without comparing a byte.
+/// Names are told apart by a mark of so many bits before a byte of them is compared.
+const MARKS: usize = 256;
+
+/// What the length and the last eight bytes of a name come to: few names have the same.
+#[inline]
+const fn mark(key: &[u8]) -> usize {
+    /// The golden ratio's bits, which have no pattern.
+    const SPREAD: u64 = 0x9e37_79b9_7f4a_7c15;
+    let end = match key.last_chunk::<8>() {
+        Some(end) => u64::from_le_bytes(*end),
+        None => 0,
+    };
+    let mixed = (end ^ (key.len() as u64).rotate_left(56)).wrapping_mul(SPREAD);
+    (mixed >> 56) as usize
+}
+
+/// The marks of [`NAMES`].
+#[expect(clippy::indexing_slicing, reason = "this runs in the compiler, which refuses an index out of range")]
+const MARKED: [usize; NAMES.len()] = {
+    let mut marked = [0; NAMES.len()];
+    let mut rank = 0;
+    while rank < NAMES.len() {
+        assert!(NAMES[rank].0.len() <= LONGEST, "a name is longer than LONGEST");
+        marked[rank] = mark(NAMES[rank].0.as_bytes());
+        rank += 1;
+    }
+    marked
+};
+
+/// The names by mark and then by rank.
 #[expect(clippy::indexing_slicing, reason = "this runs in the compiler, which refuses an index out of range")]
 static LINES: [Line; NAMES.len()] = {
     let mut lines = [Line { key: "", name: Name::Operation, rank: 0 }; NAMES.len()];
     assert!(NAMES.len() <= 256, "a rank has eight bits");
-    let (mut length, mut next) = (0, 0);
-    while length <= LONGEST {
+    let (mut mark, mut next) = (0, 0);
+    while mark < MARKS {
         let mut rank = 0;
         while rank < NAMES.len() {
-            if NAMES[rank].0.len() == length {
+            if MARKED[rank] == mark {
                 #[expect(clippy::cast_possible_truncation, reason = "there are no more than 256 names")]
                 let line = Line { key: NAMES[rank].0, name: NAMES[rank].1, rank: rank as u8 };
                 lines[next] = line;
@@ -264,48 +292,64 @@ static LINES: [Line; NAMES.len()] = {
             }
             rank += 1;
         }
-        length += 1;
+        mark += 1;
     }
-    assert!(next == NAMES.len(), "a name is longer than LONGEST");
     lines
 };
 
-/// Where the names of each length begin in [`LINES`].
+/// Where the names of each mark begin in [`LINES`].
 #[expect(clippy::indexing_slicing, reason = "this runs in the compiler, which refuses an index out of range")]
-static STARTS: [u8; LONGEST + 2] = {
-    let mut starts = [0; LONGEST + 2];
-    let mut length = 0;
-    while length <= LONGEST {
-        let mut same = 0;
-        let mut rank = 0;
-        while rank < NAMES.len() {
-            if NAMES[rank].0.len() == length {
-                same += 1;
-            }
-            rank += 1;
-        }
-        starts[length + 1] = starts[length] + same;
-        length += 1;
+static STARTS: [u8; MARKS + 1] = {
+    let mut starts = [0; MARKS + 1];
+    let mut rank = 0;
+    while rank < NAMES.len() {
+        starts[MARKED[rank] + 1] += 1;
+        rank += 1;
+    }
+    let mut mark = 0;
+    while mark < MARKS {
+        starts[mark + 1] += starts[mark];
+        mark += 1;
     }
     starts
 };
 
 #[inline]
 fn find(key: &str) -> Option<&'static Line> {
-    let (&start, &end) = (STARTS.get(key.len())?, STARTS.get(key.len() + 1)?);
+    let mark = mark(key.as_bytes());
+    let (&start, &end) = (STARTS.get(mark)?, STARTS.get(mark + 1)?);
     LINES.get(usize::from(start)..usize::from(end))?.iter().find(|line| line.key == key)
 }
 
 /// The attributes of one span or log record that tell of a call.
 pub(crate) struct Call<'a> {
-    slots: [Option<(u8, AnyValue<'a>)>; Name::COUNT],
+    values: [AnyValue<'a>; Name::COUNT],
+    /// The rank of each value.
+    ranks: [u8; Name::COUNT],
+    /// Which values there are, by their bits.
+    has: u32,
     tools: Option<ToolDefinitions>,
     prompt: Option<u64>,
 }
 
 impl<'a> Call<'a> {
-    pub(super) fn read(span: &Span<'a>, prompts: &RandomState) -> Result<Self, Error> {
-        Self::of(span.attributes(), &[], prompts)
+    /// Nothing is told yet.
+    pub(super) const fn new() -> Self {
+        assert!(Name::COUNT <= u32::BITS as usize, "a name has no bit");
+        Self {
+            values: [const { AnyValue::Empty }; Name::COUNT],
+            ranks: [0; Name::COUNT],
+            has: 0,
+            tools: None,
+            prompt: None,
+        }
+    }
+
+    /// Forgets all that was told.
+    pub(super) const fn clear(&mut self) {
+        self.has = 0;
+        self.tools = None;
+        self.prompt = None;
     }
 
     /// Reads attributes of which some have a meaning of their own here.
@@ -314,19 +358,28 @@ impl<'a> Call<'a> {
         own: &'static [(&'static str, Name)],
         prompts: &RandomState,
     ) -> Result<Self, Error> {
-        let mut call = Self { slots: [const { None }; Name::COUNT], tools: None, prompt: None };
+        let mut call = Self::new();
         for attribute in attributes {
             let attribute = attribute?;
             match own.iter().find(|(key, _)| *key == attribute.key) {
                 Some(&(key, name)) => call.put(&Line { key, name, rank: 0 }, attribute.value()?),
-                None => call.take(&attribute, prompts)?,
+                None => call.take(&attribute, || attribute.value(), prompts)?,
             }
         }
         Ok(call)
     }
 
-    fn take(&mut self, attribute: &Attribute<'a>, prompts: &RandomState) -> Result<(), Error> {
+    /// Takes the next attribute, whose `value` is read where it tells something.
+    #[inline]
+    pub(super) fn take(
+        &mut self,
+        attribute: &Attribute<'a>,
+        value: impl FnOnce() -> Result<AnyValue<'a>, Error>,
+        prompts: &RandomState,
+    ) -> Result<(), Error> {
         match find(attribute.key) {
+            Some(line) if line.name == Name::Members => self.take_members(line, value()?)?,
+            Some(line) => self.put(line, value()?),
             None if PROMPTS.iter().any(|beginning| attribute.key.starts_with(beginning)) => {
                 let mut hasher = prompts.build_hasher();
                 hasher.write_u64(self.prompt.unwrap_or_default());
@@ -334,35 +387,40 @@ impl<'a> Call<'a> {
                 hasher.write(attribute.raw());
                 self.prompt = Some(hasher.finish());
             }
-            None if attribute.key.starts_with("llm.") => self.take_tool(attribute)?,
+            None if attribute.key.starts_with("llm.") => self.take_tool(attribute.key, value)?,
             None => {}
-            Some(line) if line.name == Name::Members => match attribute.value()? {
-                AnyValue::Text(text) => {
-                    let members = serde_json::from_str(text).or_else(|_| serde_json::from_str(&of_python(text)));
-                    if let Ok(members) = members {
-                        self.put_members(line.key, &members);
+        }
+        Ok(())
+    }
+
+    fn take_members(&mut self, line: &Line, value: AnyValue<'a>) -> Result<(), Error> {
+        match value {
+            AnyValue::Text(text) => {
+                let members = serde_json::from_str(text).or_else(|_| serde_json::from_str(&of_python(text)));
+                if let Ok(members) = members {
+                    self.put_members(line.key, &members);
+                }
+            }
+            AnyValue::KeyValues(members) => {
+                for member in members {
+                    let member = member?;
+                    if let Some(line) = find(&format!("{}.{}", line.key, member.key)) {
+                        self.put(line, member.value()?);
                     }
                 }
-                AnyValue::KeyValues(members) => {
-                    for member in members {
-                        let member = member?;
-                        if let Some(line) = find(&format!("{}.{}", line.key, member.key)) {
-                            self.put(line, member.value()?);
-                        }
-                    }
-                }
-                _ => {}
-            },
-            Some(line) => self.put(line, attribute.value()?),
+            }
+            _ => {}
         }
         Ok(())
     }
 
     fn put(&mut self, line: &Line, value: AnyValue<'a>) {
-        if let Some(slot) = self.slots.get_mut(line.name as usize)
-            && slot.as_ref().is_none_or(|(rank, _)| line.rank <= *rank)
+        let (place, bit) = (line.name as usize, 1 << line.name as u32);
+        if let (Some(slot), Some(rank)) = (self.values.get_mut(place), self.ranks.get_mut(place))
+            && (self.has & bit == 0 || line.rank <= *rank)
         {
-            *slot = Some((line.rank, value));
+            (*slot, *rank) = (value, line.rank);
+            self.has |= bit;
         }
     }
 
@@ -383,32 +441,33 @@ impl<'a> Call<'a> {
         }
     }
 
-    fn take_tool(&mut self, attribute: &Attribute<'a>) -> Result<(), Error> {
+    fn take_tool(&mut self, key: &str, value: impl FnOnce() -> Result<AnyValue<'a>, Error>) -> Result<(), Error> {
         for (before, after) in OF_ONE_TOOL {
-            let number = attribute.key.strip_prefix(before).and_then(|rest| rest.strip_suffix(after));
+            let number = key.strip_prefix(before).and_then(|rest| rest.strip_suffix(after));
             if let Some(number) = number.and_then(|number| number.parse::<u16>().ok()) {
                 let tools = self.tools.get_or_insert_default();
                 tools.count = tools.count.max(u32::from(number) + 1);
-                if let AnyValue::Text(text) = attribute.value()? {
+                if let AnyValue::Text(text) = value()? {
                     tools.bytes = tools.bytes.saturating_add(text.len() as u64);
                 }
+                break;
             }
         }
         Ok(())
     }
 
     pub(super) fn value(&self, name: Name) -> Option<&AnyValue<'a>> {
-        self.slots.get(name as usize)?.as_ref().map(|(_, value)| value)
+        if self.has(name) { self.values.get(name as usize) } else { None }
     }
 
-    pub(super) fn has(&self, name: Name) -> bool {
-        self.value(name).is_some()
+    pub(super) const fn has(&self, name: Name) -> bool {
+        self.has & (1 << name as u32) != 0
     }
 
     /// The text; `None` for any other value and for one without visible characters.
     pub(super) fn text(&self, name: Name) -> Option<&'a str> {
         match self.value(name) {
-            Some(AnyValue::Text(text)) => Some(text.trim()).filter(|text| !text.is_empty()),
+            Some(AnyValue::Text(text)) => Some(trimmed(text)).filter(|text| !text.is_empty()),
             _ => None,
         }
     }
@@ -474,6 +533,15 @@ impl<'a> Call<'a> {
             Some(ToolDefinitions { count, bytes: if has_bytes { bytes as u64 } else { 0 } })
         };
         listed(Name::ToolDefinitions, true).or(self.tools).or_else(|| listed(Name::ToolNames, false))
+    }
+}
+
+/// The text without space around it, of which nearly all have none.
+#[inline]
+fn trimmed(text: &str) -> &str {
+    match text.as_bytes() {
+        [b'!'..=b'~'] | [b'!'..=b'~', .., b'!'..=b'~'] => text,
+        _ => text.trim(),
     }
 }
 

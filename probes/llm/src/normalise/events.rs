@@ -2,8 +2,10 @@
 //!
 //! To teach wattline another one, add a line to [`EVENTS`] and a test that bears it.
 
+use std::sync::Arc;
+
 use memchr::memmem;
-use wattline_core::reading::{CallIdentity, Doubts, Inference, TokenUsage, ToldBy};
+use wattline_core::reading::{CallIdentity, CallKind, Doubts, Inference, TokenUsage, ToldBy};
 use wattline_core::subject::InferenceKey;
 use wattline_core::{Seconds, Text, Timestamp};
 use wattline_wire::logs::{LogRecord, log_records};
@@ -117,7 +119,7 @@ impl Normaliser {
                 continue;
             }
             match self.call_of(&record, event, &mut words, now)? {
-                Ok(Some(call)) => calls.booked.push(Box::new(call)),
+                Ok(Some(call)) => calls.booked.push(call),
                 // Most events of a stream come before its counts.
                 Ok(None) => {}
                 Err(NoUsage::Unknown) => calls.without_tokens += u64::from(event.is_none()),
@@ -142,21 +144,13 @@ impl Normaliser {
             (None, Told::Call(operation)) => operation,
             (None, _) => return Ok(Ok(None)),
         };
-        let mut service = None;
-        for attribute in record.resource_attributes() {
-            let attribute = attribute?;
-            if attribute.key == "service.name"
-                && let AnyValue::Text(text) = attribute.value()?
-            {
-                service = Some(text);
-            }
-        }
+        let service = service_of(record)?;
         let (trace, span) = record.ids()?;
         let mut word = |name: Name, text| words.shared(name, text);
         let error = word(Name::Error, call.text(Name::Error));
         let is_error = event.is_some_and(|event| event.is_error);
         let error = error.or_else(|| is_error.then_some(Text::Static(OTHER_ERROR)));
-        let counts = match usage::usage_of(&call, event.map(|event| event.cached)) {
+        let counts = match usage::usage(&call, event.map(|event| event.cached)) {
             Err(NoUsage::Unknown) if error.is_some() => Ok((TokenUsage::default(), false)),
             counts => counts,
         };
@@ -186,11 +180,14 @@ impl Normaliser {
             nanos => Timestamp::from_unix_nanos(nanos),
         };
         let clock = !self.is_recorded && (end.since(now) > super::MOST_AHEAD || now.since(end) > super::MOST_BEHIND);
-        Ok(Ok(Some(Inference {
+        let kind = CallKind {
             request_model,
             finish_reason: word(Name::FinishReason, call.first_text(Name::FinishReason)),
-            tools: call.tools(),
             error,
+            ..CallKind::new(key)
+        };
+        Ok(Ok(Some(Inference {
+            tools: call.tools(),
             doubts: Doubts { cached_input, clock, operation: matches!(operation, Operation::Unknown(_)) },
             identity: CallIdentity {
                 told_by: ToldBy::Log,
@@ -201,9 +198,22 @@ impl Normaliser {
                 span: span.try_into().map_or(0, u64::from_be_bytes),
                 parent: 0,
             },
-            ..Inference::new(key, if clock { now } else { end.back(duration) }, duration, usage)
+            ..Inference::of(Arc::new(kind), if clock { now } else { end.back(duration) }, duration, usage)
         })))
     }
+}
+
+fn service_of<'a>(record: &LogRecord<'a>) -> Result<Option<&'a str>, Error> {
+    let mut service = None;
+    for attribute in record.resource_attributes() {
+        let attribute = attribute?;
+        if attribute.key == "service.name"
+            && let AnyValue::Text(text) = attribute.value()?
+        {
+            service = Some(text);
+        }
+    }
+    Ok(service)
 }
 
 /// No call lasts longer than a day.

@@ -88,7 +88,7 @@ impl Leaves {
     /// What the spans tell of one another.
     pub(super) fn found(mut self) -> Found {
         let is_alone = self.calls < 2 && self.agents.is_empty();
-        if is_alone {
+        if is_alone || !self.are_related() {
             return Found::default();
         }
         self.nodes.sort_by_key(|node| (node.trace, node.span));
@@ -102,6 +102,14 @@ impl Leaves {
             found.repeated = self.repeated();
         }
         found
+    }
+
+    /// Whether any span here may be another one's, or the one around it. Most requests hold spans of which none is, and
+    /// need not be sorted.
+    fn are_related(&self) -> bool {
+        let mut spans = Spans::new(self.nodes.len());
+        let is_twice = self.nodes.iter().fold(false, |is_twice, node| spans.add(node.span) | is_twice);
+        is_twice || self.nodes.iter().any(|node| spans.has(node.parent))
     }
 
     fn find_agents(&self, found: &mut Found) {
@@ -160,6 +168,47 @@ impl Leaves {
     fn position(&self, trace: u128, span: u64) -> Option<usize> {
         let index = self.nodes.partition_point(|node| (node.trace, node.span) < (trace, span));
         self.nodes.get(index).filter(|node| (node.trace, node.span) == (trace, span)).map(|_| index)
+    }
+}
+
+/// The ids of spans, by their last bits: those of the protocol are drawn by chance.
+struct Spans {
+    places: Vec<u64>,
+}
+
+impl Spans {
+    /// For so many.
+    fn new(count: usize) -> Self {
+        Self { places: vec![0; (2 * count).next_power_of_two().max(2)] }
+    }
+
+    /// Adds an id that is not 0. True if it is here already, or more have the same last bits than are looked through.
+    fn add(&mut self, id: u64) -> bool {
+        for place in self.places_of(id) {
+            match self.places.get_mut(place) {
+                Some(free) if *free == 0 => {
+                    *free = id;
+                    return false;
+                }
+                Some(other) if *other != id => {}
+                _ => return true,
+            }
+        }
+        true
+    }
+
+    /// Whether the id is here. It is asked for when none was too much.
+    fn has(&self, id: u64) -> bool {
+        let places = self.places_of(id).map(|place| self.places.get(place).copied().unwrap_or(0));
+        id != 0 && places.take_while(|&other| other != 0).any(|other| other == id)
+    }
+
+    fn places_of(&self, id: u64) -> impl Iterator<Item = usize> + use<> {
+        /// Places that are looked through.
+        const MOST: usize = 64;
+        let last = self.places.len() - 1;
+        let first = usize::try_from(id & last as u64).unwrap_or(0);
+        (first..first + MOST).map(move |place| place & last)
     }
 }
 

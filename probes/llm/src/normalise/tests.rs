@@ -95,19 +95,8 @@ fn check(attributes: Vec<KeyValue>, expected: &Expect) {
     let calls = read(vec![span(1, attributes)]);
     let mut lines = Vec::new();
     for call in &calls.booked {
-        let Inference {
-            key,
-            request_model,
-            start,
-            duration,
-            usage,
-            region,
-            server_address,
-            service_tier: _,
-            error,
-            probability,
-            ..
-        } = &**call;
+        let Inference { kind, start, duration, usage, probability, .. } = call;
+        let CallKind { key, request_model, region, server_address, error, .. } = &**kind;
         let InferenceKey { model, provider, service, agent, operation } = key;
         let TokenUsage { input, output, cache_read, cache_write, cache_write_1h: _, reasoning } = usage;
         let (start, duration, weight) = (start.unix_nanos(), duration.get(), 1.0 / probability.get());

@@ -49,13 +49,9 @@ const EMITTERS: &[(&str, CachedInput)] = &[
     ("gen_ai", CachedInput::Within), // Vercel
 ];
 
-/// What the counts of a call are, and whether it could not be decided if its input has cached tokens in it.
-pub(super) fn usage(call: &Call<'_>, scope: &str) -> Result<(TokenUsage, bool), NoUsage> {
-    usage_of(call, of_emitter(scope))
-}
-
-/// The same of an emitter that is known.
-pub(super) fn usage_of(call: &Call<'_>, emitter: Option<CachedInput>) -> Result<(TokenUsage, bool), NoUsage> {
+/// What the counts of a call by such an emitter are, and whether it could not be decided if its input has cached tokens
+/// in it.
+pub(super) fn usage(call: &Call<'_>, emitter: Option<CachedInput>) -> Result<(TokenUsage, bool), NoUsage> {
     if !call.has(Name::Input) && !call.has(Name::Output) {
         return Err(NoUsage::Unknown);
     }
@@ -77,7 +73,8 @@ pub(super) fn usage_of(call: &Call<'_>, emitter: Option<CachedInput>) -> Result<
     counts.normal(emitter)
 }
 
-fn of_emitter(scope: &str) -> Option<CachedInput> {
+/// What is known of the emitter whose scope has this name.
+pub(super) fn of_emitter(scope: &str) -> Option<CachedInput> {
     let fits = |name: &str| scope == name || (name.ends_with('.') && scope.starts_with(name));
     let known = EMITTERS.iter().filter(|(name, _)| fits(name));
     known.max_by_key(|(beginning, _)| beginning.len()).map(|(_, rule)| *rule)

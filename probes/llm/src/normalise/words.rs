@@ -19,17 +19,23 @@ pub(super) struct Words<'a> {
 impl<'a> Words<'a> {
     /// The word, cut to its first 256 characters.
     pub(super) fn shared(&mut self, name: Name, word: Option<&'a str>) -> Option<Text> {
-        let word = word.map(str::trim).filter(|word| !word.is_empty())?;
+        let said = word?;
         let slot = self.last.get_mut(name as usize)?;
         match slot {
-            Some((last, text)) if *last == word => Some(text.clone()),
+            Some((last, text)) if *last == said => Some(text.clone()),
             _ => {
-                let text = Text::Shared(Arc::from(cut(word)));
-                *slot = Some((word, text.clone()));
+                let text = self::word(Some(said))?;
+                *slot = Some((said, text.clone()));
                 Some(text)
             }
         }
     }
+}
+
+/// The word without space around it, cut to its first 256 characters.
+pub(super) fn word(word: Option<&str>) -> Option<Text> {
+    let word = word.map(str::trim).filter(|word| !word.is_empty())?;
+    Some(Text::Shared(Arc::from(cut(word))))
 }
 
 fn cut(word: &str) -> &str {

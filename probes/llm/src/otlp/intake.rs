@@ -103,7 +103,11 @@ impl Intake {
     /// Takes a request in protobuf. When this returns without an error, the request is in the queues, or on disk where
     /// that is asked for, and may be acknowledged; else no part of it is booked, and it may be sent again.
     pub(super) async fn take(&self, signal: Signal, body: Bytes, is_booked: bool) -> Result<(), Refusal> {
-        let items = check(signal, &body, self.limits)?;
+        let tick = (self.clock)();
+        let (items, calls) = match signal {
+            Signal::Traces if !is_booked => self.normaliser.checked_spans(&body, self.limits, tick.wall)?,
+            Signal::Traces | Signal::Metrics | Signal::Logs => (check(signal, &body, self.limits)?, Calls::default()),
+        };
         if items > self.max_items {
             return Err(Refusal::TooManyItems { limit: self.max_items });
         }
@@ -113,11 +117,9 @@ impl Intake {
         }
         // Places in both queues come first: a request that one of them refuses leaves no trace in the other.
         let relay = self.outlet.relay.as_ref().map(Sender::reserve).transpose()?;
-        let tick = (self.clock)();
         let calls = match signal {
-            Signal::Traces if !is_booked => self.normaliser.spans(&body, tick.wall)?,
             Signal::Logs if !is_booked => self.normaliser.logs(&body, tick.wall)?,
-            Signal::Traces | Signal::Metrics | Signal::Logs => Calls::default(),
+            Signal::Traces | Signal::Metrics | Signal::Logs => calls,
         };
         let told = match signal {
             Signal::Logs if !is_booked => bedrock::calls_of_logs(&body, &self.rules, tick.wall)?,

@@ -92,7 +92,7 @@ impl Running {
             assert_eq!((readings.source, readings.tick), ("otlp", NOW));
             for item in readings.items {
                 let Reading::Inference(call) = item else { panic!("{item:?}") };
-                calls.push(*call);
+                calls.push(call);
             }
         }
         let relay = self.relay.as_mut();

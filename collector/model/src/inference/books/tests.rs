@@ -31,6 +31,11 @@ fn call(provider: &'static str, model: &'static str, input: u64, output: u64) ->
     Inference::new(key, BEFORE, Seconds::new(12.5), TokenUsage { input, output, ..TokenUsage::default() })
 }
 
+fn failed(mut call: Inference) -> Inference {
+    call.error = Some("timeout".into());
+    call
+}
+
 /// The sum of a metric's numbers over all series that bear `label`.
 fn sum(samples: &[Sample], name: &str, label: Option<(&str, &str)>) -> f64 {
     samples
@@ -175,7 +180,8 @@ fn a_book_that_is_answered_with_a_word_is_told_with_a_wide_range() {
 fn what_making_machines_emitted_does_not_depend_on_the_grid() {
     let of = |region: &'static str| {
         let model = "anthropic.claude-sonnet-4-5-20250929-v1:0";
-        let one = Inference { region: Some(region.into()), ..call("aws.bedrock", model, 10, 400) };
+        let mut one = call("aws.bedrock", model, 10, 400);
+        one.region = Some(region.into());
         book(&mut InferenceBooks::new(), &one).energy.unwrap()
     };
     // A region that is known, and one that is not, for which the country of the provider stands in.
@@ -272,7 +278,7 @@ fn every_attribute_is_one_that_the_metric_table_allows() {
     let mut books = InferenceBooks::new();
     book(&mut books, &call("openai", "gpt-4o", 10, 10));
     book(&mut books, &call("openai", "nobodys-model", 10, 10));
-    book(&mut books, &Inference { error: Some("timeout".into()), ..call("openai", "gpt-4o", 10, 0) });
+    book(&mut books, &failed(call("openai", "gpt-4o", 10, 0)));
     for sample in books.samples(NOW, Conventions::Current) {
         for attribute in &sample.attributes {
             assert!(sample.metric.attributes.contains(&attribute.key), "{} on {}", attribute.key, sample.metric.name);
@@ -294,13 +300,12 @@ fn any_call() -> impl Strategy<Value = Inference> {
     let address = prop::option::of(prop::sample::select(vec!["localhost", "api.example.com", "10.0.0.1"]));
     let region = prop::option::of(prop::sample::select(vec!["us-east-1", "eu-north-1", "europe-west1"]));
     ((provider, model, error, address, region), (0u64..200_000, 0u64..20_000, 0.0..1.5f64, 0.0..100.0f64)).prop_map(
-        |((provider, model, error, address, region), (input, output, probability, seconds))| Inference {
-            error: error.map(Text::from),
-            server_address: address.map(Text::from),
-            region: region.map(Text::from),
-            probability: Ratio::new(probability),
-            duration: Seconds::new(seconds),
-            ..call(provider, model, input, output)
+        |((provider, model, error, address, region), (input, output, probability, seconds))| {
+            let mut call = call(provider, model, input, output);
+            call.error = error.map(Text::from);
+            call.server_address = address.map(Text::from);
+            call.region = region.map(Text::from);
+            Inference { probability: Ratio::new(probability), duration: Seconds::new(seconds), ..call }
         },
     )
 }
@@ -359,7 +364,7 @@ fn books_that_were_saved_say_the_same_and_go_on() {
     for (input, output) in [(1000, 400), (7, 3), (0, 9)] {
         book(&mut books, &call("openai", "gpt-4o", input, output));
     }
-    book(&mut books, &Inference { error: Some("timeout".into()), ..call("openai", "nobody-knows-it", 5, 0) });
+    book(&mut books, &failed(call("openai", "nobody-knows-it", 5, 0)));
     let saved = serde_json::to_string(&books.save()).unwrap();
     let mut restored = InferenceBooks::restored(serde_json::from_str(&saved).unwrap());
     assert_eq!(restored.samples(NOW, Conventions::Current), books.samples(NOW, Conventions::Current));

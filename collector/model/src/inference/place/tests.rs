@@ -1,5 +1,5 @@
 use proptest::prelude::*;
-use wattline_core::reading::TokenUsage;
+use wattline_core::reading::{Inference, TokenUsage};
 use wattline_core::subject::InferenceKey;
 use wattline_core::{Ratio, Seconds, Text};
 
@@ -14,10 +14,9 @@ fn call(provider: &'static str, model: &'static str, address: Option<&'static st
         agent: None,
         operation: "chat".into(),
     };
-    Inference {
-        server_address: address.map(Text::from),
-        ..Inference::new(key, wattline_core::Timestamp::default(), Seconds::new(1.0), TokenUsage::default())
-    }
+    let mut call = Inference::new(key, wattline_core::Timestamp::default(), Seconds::new(1.0), TokenUsage::default());
+    call.server_address = address.map(Text::from);
+    call
 }
 
 #[test]

@@ -2,9 +2,6 @@
 
 use std::collections::BTreeMap;
 
-use wattline_core::Usd;
-use wattline_core::reading::TokenUsage;
-
 use super::NoPrice;
 use super::list::HalfHour;
 use super::rates::Rates;
@@ -70,10 +67,6 @@ struct Answer {
 }
 
 impl Answer {
-    fn price(&self, tokens: &TokenUsage, calls: u64) -> Result<Usd, NoPrice> {
-        self.rates.as_ref().map_err(|why| *why)?.price(tokens, calls)
-    }
-
     fn is_to(&self, question: &Question<'_>) -> bool {
         let Self { provider, model, asked, tier, half_hour, rates: _ } = self;
         *question == Question { provider, model, asked: asked.as_deref(), tier: tier.as_deref(), half_hour: *half_hour }
@@ -90,24 +83,17 @@ pub(super) struct Kept {
 }
 
 impl Kept {
-    /// The price of tokens of so many calls, if the question was asked before.
-    pub(super) fn price(
-        &mut self,
-        question: &Question<'_>,
-        tokens: &TokenUsage,
-        calls: u64,
-    ) -> Option<Result<Usd, NoPrice>> {
+    /// The rates, if the question was asked before.
+    pub(super) fn rates(&mut self, question: &Question<'_>) -> Option<&Result<Rates, NoPrice>> {
         let number = question.number();
-        if let Some(answer) = self.young.get(&number).filter(|answer| answer.is_to(question)) {
-            return Some(answer.price(tokens, calls));
+        if !self.young.get(&number).is_some_and(|answer| answer.is_to(question)) {
+            if !self.old.get(&number)?.is_to(question) {
+                return None;
+            }
+            let answer = self.old.remove(&number)?;
+            self.insert(number, answer);
         }
-        if !self.old.get(&number)?.is_to(question) {
-            return None;
-        }
-        let answer = self.old.remove(&number)?;
-        let price = answer.price(tokens, calls);
-        self.insert(number, answer);
-        Some(price)
+        self.young.get(&number).map(|answer| &answer.rates)
     }
 
     pub(super) fn keep(&mut self, question: &Question<'_>, rates: Result<Rates, NoPrice>) {
@@ -153,7 +139,7 @@ mod tests {
     }
 
     fn is_kept(kept: &mut Kept, model: &str) -> bool {
-        kept.price(&question(model), &TokenUsage::default(), 1).is_some()
+        kept.rates(&question(model)).is_some()
     }
 
     #[test]

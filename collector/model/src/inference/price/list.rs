@@ -43,10 +43,10 @@ const HALF_HOUR_NANOS: u64 = 1_800_000_000_000;
 /// Half an hour of civil time. List prices change at midnight UTC and, where they depend on the time of day, on the
 /// hour or half past.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct HalfHour(u64);
+pub(crate) struct HalfHour(u64);
 
 impl HalfHour {
-    pub(super) const fn of(at: Timestamp) -> Self {
+    pub(crate) const fn of(at: Timestamp) -> Self {
         Self(at.unix_nanos() / HALF_HOUR_NANOS)
     }
 

@@ -47,7 +47,7 @@ impl Rates {
     /// The price of tokens whose counts add up, of so many calls of equal length.
     ///
     /// Summed in the order in which the crate sums, so that the answer is the crate's to the last digit or nearly so.
-    pub(super) fn price(&self, tokens: &TokenUsage, calls: u64) -> Result<Usd, NoPrice> {
+    pub(crate) fn price(&self, tokens: &TokenUsage, calls: u64) -> Result<Usd, NoPrice> {
         let TokenUsage { input, output, cache_read, cache_write, cache_write_1h, reasoning } = *tokens;
         let length = input / calls.max(1);
         let rates = self.above.iter().rev().find(|(above, _)| length > *above).map_or(&self.base, |(_, rates)| rates);

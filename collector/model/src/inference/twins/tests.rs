@@ -1,5 +1,6 @@
 use proptest::prelude::*;
 use wattline_core::Text;
+use wattline_core::reading::CallIdentity;
 use wattline_core::subject::InferenceKey;
 
 use super::*;
@@ -26,10 +27,10 @@ fn decided(accounts: impl IntoIterator<Item = Inference>) -> Vec<Inference> {
     let mut twins = Twins::new();
     let mut calls = Vec::new();
     for account in accounts {
-        calls.extend(twins.take(Box::new(account), Instant::default()));
+        calls.extend(twins.take(account, Instant::default()));
     }
     calls.extend(std::iter::from_fn(|| twins.release()));
-    calls.into_iter().map(|call| *call).collect()
+    calls
 }
 
 /// The same call as another instrumentation wraps it: in another trace, a little longer.
@@ -46,12 +47,16 @@ fn two_instrumentations_of_one_call_in_two_traces_are_one() {
     let one = told(1, 1);
     assert_eq!(decided([one.clone(), wrapped(&one, 2)]).len(), 1);
     assert_eq!(decided([wrapped(&one, 2), one.clone()]).len(), 1);
+    let mut failed = wrapped(&one, 2);
+    failed.error = Some("timeout".into());
+    let mut of_another = wrapped(&one, 2);
+    of_another.key.service = "other".into();
     let apart = [
+        failed,
+        of_another,
         Inference { identity: CallIdentity { scope: 1, ..wrapped(&one, 2).identity }, ..wrapped(&one, 2) },
         Inference { usage: TokenUsage { output: 11, ..one.usage }, ..wrapped(&one, 2) },
         Inference { start: one.start.ahead(Seconds::new(1.0)), ..wrapped(&one, 2) },
-        Inference { error: Some("timeout".into()), ..wrapped(&one, 2) },
-        Inference { key: InferenceKey { service: "other".into(), ..one.key.clone() }, ..wrapped(&one, 2) },
     ];
     for other in apart {
         assert_eq!(decided([one.clone(), other.clone()]).len(), 2, "{other:?}");
@@ -95,16 +100,16 @@ fn a_twin_that_comes_after_the_decision_is_known() {
     let mut twins = Twins::new();
     let one = told(1, 1);
     let at = |seconds: u64| Instant::from_nanos(seconds * SECOND);
-    assert!(twins.take(Box::new(one.clone()), at(0)).is_none());
+    assert!(twins.take(one.clone(), at(0)).is_none());
     assert!(twins.due(at(4)).is_none(), "it waits");
     assert!(twins.due(at(5)).is_some());
-    assert!(twins.take(Box::new(one.clone()), at(6)).is_none());
-    assert!(twins.take(Box::new(wrapped(&one, 2)), at(7)).is_none());
+    assert!(twins.take(one.clone(), at(6)).is_none());
+    assert!(twins.take(wrapped(&one, 2), at(7)).is_none());
     assert_eq!((twins.waiting(), twins.found()), (0, 2));
     assert!(twins.due(at(1_000)).is_none());
     assert_eq!(twins.calls.len(), 0, "and is forgotten");
-    assert!(twins.newest.is_empty(), "with all that it was found by");
-    assert!(twins.take(Box::new(one), at(1_001)).is_none());
+    assert!(twins.index.links.is_empty(), "with all that it was found by");
+    assert!(twins.take(one, at(1_001)).is_none());
     assert_eq!(twins.waiting(), 1);
 }
 
@@ -116,12 +121,49 @@ fn when_too_many_wait_the_oldest_is_decided_and_counted_and_nothing_grows() {
     for number in 0..calls {
         let mut call = told(number, 1);
         call.identity.response = number + 1;
-        decided += u64::from(twins.take(Box::new(call), Instant::default()).is_some());
+        decided += u64::from(twins.take(call, Instant::default()).is_some());
     }
     assert_eq!(twins.waiting(), MOST_WAITING);
     assert_eq!(decided, calls - MOST_WAITING as u64);
     assert_eq!(twins.overflowed(), decided);
-    assert!(twins.calls.len() <= MOST_REMEMBERED && twins.newest.len() <= 4 * MOST_REMEMBERED);
+    assert!(twins.calls.len() <= MOST_REMEMBERED && twins.index.links.len() == twins.calls.len());
+}
+
+/// Of a trace with more calls than are looked through, each is known again by its span, and by the span around it.
+#[test]
+fn a_long_trace_that_comes_twice_is_known_to_its_beginning() {
+    let mut twins = Twins::new();
+    let call = |number: u64| {
+        let mut call = told(number, 1);
+        call.identity = CallIdentity { span: number, parent: number + 1, ..call.identity };
+        call.usage.input += number;
+        call
+    };
+    // One right below the other is one call: only every second is told.
+    for number in (1..4_000).step_by(2) {
+        assert!(twins.take(call(number), Instant::default()).is_none());
+    }
+    for number in (1..4_000).step_by(2) {
+        assert!(twins.take(call(number), Instant::default()).is_none());
+    }
+    assert_eq!((twins.waiting(), twins.found()), (2_000, 2_000));
+    assert!(twins.take(call(4_000 - 2_000), Instant::default()).is_none());
+    assert_eq!((twins.waiting(), twins.found()), (2_000, 2_001), "it is around one that was told");
+}
+
+#[test]
+fn what_was_forgotten_is_found_by_nothing() {
+    let mut twins = Twins::new();
+    let at = |seconds: u64| Instant::from_nanos(seconds * SECOND);
+    for round in 0..3 {
+        for number in 1..=MOST_REMEMBERED as u64 {
+            let mut call = told(number, 1);
+            call.identity = CallIdentity { span: number, response: number, ..call.identity };
+            twins.take(call, at(round * 10_000));
+        }
+        while twins.due(at(round * 10_000 + 9_000)).is_some() {}
+        assert_eq!((twins.calls.len(), twins.found()), (0, 0), "round {round}");
+    }
 }
 
 proptest! {
