@@ -209,8 +209,6 @@ metrics! {
     HW_GPU_POWER_LIMIT: Gauge<Watts> = "hw.gpu.power.limit" [];
     /// Bytes between a GPU and the PCI bus.
     HW_GPU_IO: Counter<Bytes> = "hw.gpu.io" [NETWORK_IO_DIRECTION];
-    /// Bytes between a GPU and other GPUs, over all its links to them.
-    HW_GPU_PEER_IO: Counter<Bytes> = "hw.gpu.peer.io" [NETWORK_IO_DIRECTION];
     /// Processes on a GPU, by how they use it; one may be in several.
     HW_GPU_PROCESSES: UpDownCounter<Count> = "hw.gpu.processes" in "{process}" [HW_GPU_CONTEXT];
     /// Memory of a slice of a GPU, as cut.
