@@ -183,7 +183,7 @@ metrics! {
     /// Temperature of a device, by where in it.
     HW_TEMPERATURE: Gauge<Celsius> = "hw.temperature" [HW_SENSOR_LOCATION];
     /// What a GPU is, as labels; the number is always 1.
-    HW_GPU_INFO: Gauge<Ratio> = "hw.gpu.info" [HW_VENDOR, HW_MODEL, HW_SERIAL_NUMBER, HW_DRIVER_VERSION, HW_GPU_ARCHITECTURE, HW_GPU_INDEX, HW_GPU_PCI_ADDRESS];
+    HW_GPU_INFO: Gauge<Count> = "hw.gpu.info" [HW_VENDOR, HW_MODEL, HW_SERIAL_NUMBER, HW_DRIVER_VERSION, HW_GPU_ARCHITECTURE, HW_GPU_INDEX, HW_GPU_PCI_ADDRESS];
     /// Share of the last window in which a GPU was at work on some kernel, however small, or its encoder or decoder was.
     HW_GPU_UTILIZATION: Gauge<Ratio> = "hw.gpu.utilization" [HW_GPU_TASK];
     /// Share of what the units of a GPU could do in the last window, by its own counters; from Hopper on.
@@ -210,8 +210,6 @@ metrics! {
     HW_GPU_POWER_LIMIT: Gauge<Watts> = "hw.gpu.power.limit" [];
     /// Bytes between a GPU and the PCI bus.
     HW_GPU_IO: Counter<Bytes> = "hw.gpu.io" [NETWORK_IO_DIRECTION];
-    /// Bytes between a GPU and other GPUs, over all its links to them.
-    HW_GPU_PEER_IO: Counter<Bytes> = "hw.gpu.peer.io" [NETWORK_IO_DIRECTION];
     /// Processes on a GPU, by how they use it; one may be in several.
     HW_GPU_PROCESSES: UpDownCounter<Count> = "hw.gpu.processes" in "{process}" [HW_GPU_CONTEXT];
     /// Memory of a slice of a GPU, as cut.

@@ -16,7 +16,7 @@ mod inference;
 
 pub use accelerator::{
     AcceleratorFacts, AcceleratorMemory, AcceleratorPower, AcceleratorProcess, AcceleratorReading, AcceleratorState,
-    Activity, ClockLimit, Clocks, Contexts, DownReason, ErrorKind, InstanceId, Link, ProcessUtilization, RemappedRows,
+    Activity, ClockLimit, Clocks, Contexts, DownReason, ErrorKind, InstanceId, ProcessUtilization, RemappedRows,
     SliceFacts, SliceReading, Temperatures, Traffic, Utilization,
 };
 pub use engine::{

@@ -10,7 +10,7 @@ mod samples;
 use std::collections::BTreeMap;
 
 use wattline_core::counter::Counter;
-use wattline_core::reading::{AcceleratorReading, AcceleratorState, ClockLimit, ErrorKind, Link, RemappedRows};
+use wattline_core::reading::{AcceleratorReading, AcceleratorState, ClockLimit, ErrorKind, RemappedRows, Traffic};
 use wattline_core::{Device, Instant, Sample, Seconds, Tick, Timestamp};
 
 use means::Means;
@@ -50,10 +50,10 @@ enum Counted {
     Errors(ErrorKind),
     /// Nanoseconds.
     Limited(ClockLimit),
-    /// Bytes.
-    Sent(Link),
-    /// Bytes.
-    Received(Link),
+    /// Bytes to the PCI bus,
+    Sent,
+    /// and from it.
+    Received,
 }
 
 /// The growth of a counter since it was first read.
@@ -124,9 +124,9 @@ impl Followed {
         for (limit, ns) in &reading.limited_ns {
             add(Counted::Limited(*limit), *ns);
         }
-        for (link, traffic) in &reading.traffic {
-            add(Counted::Sent(*link), traffic.sent_bytes);
-            add(Counted::Received(*link), traffic.received_bytes);
+        if let Some(Traffic { sent_bytes, received_bytes }) = reading.pcie {
+            add(Counted::Sent, sent_bytes);
+            add(Counted::Received, received_bytes);
         }
         for (number, count) in &reading.xids {
             if self.xids.len() < MOST_XIDS || self.xids.contains_key(number) {

@@ -196,10 +196,6 @@ pub(crate) enum Clock {
 pub(crate) enum Field {
     /// Temperature of the memory, in degrees.
     MemoryTemperature,
-    /// Bytes to other GPUs, in KiB.
-    PeersSent,
-    /// Bytes from other GPUs, in KiB.
-    PeersReceived,
     /// Bytes to the PCI bus.
     PcieSent,
     /// Bytes from the PCI bus.
@@ -243,10 +239,10 @@ pub(crate) struct ProcessSample {
     pub(crate) shares: ProcessUtilization,
 }
 
-/// Errors of a link to another GPU.
+/// Errors of a link to another GPU, of the kinds that it counts.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct LinkErrors {
-    pub(crate) crc: u64,
-    pub(crate) replay: u64,
-    pub(crate) recovery: u64,
+    pub(crate) crc: Option<u64>,
+    pub(crate) replay: Option<u64>,
+    pub(crate) recovery: Option<u64>,
 }

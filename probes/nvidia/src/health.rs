@@ -15,7 +15,8 @@ pub(crate) fn of_look(look: &Look) -> SourceState {
     let worries: Vec<String> = readings.iter().filter_map(worry).collect();
     let nameless = nameless.iter().map(|(index, reason)| format!("GPU {index} {}", reason.as_str()));
     let downs: Vec<String> = readings.iter().filter_map(down).chain(nameless).collect();
-    let mut found = products(readings);
+    let is_none = readings.is_empty() && downs.is_empty();
+    let mut found = if is_none { "no GPU".to_owned() } else { products(readings) };
     if let Some(version) = version {
         found = format!("{found}, driver {version}");
     }

@@ -189,10 +189,12 @@ impl<'nvml> Gpu for NvmlGpu<'nvml> {
         let link = self.device.link_wrapper_for(link);
         let count = |counter| match link.error_counter(counter) {
             Err(NvmlError::InvalidArg) => Err(Fault::Nothing),
-            outcome => Ok(outcome?),
+            Err(NvmlError::NotSupported) => Ok(None),
+            outcome => Ok(Some(outcome?)),
         };
+        let (flits, data) = (count(ErrorCounter::DlCrcFlit)?, count(ErrorCounter::DlCrcData)?);
         Ok(LinkErrors {
-            crc: count(ErrorCounter::DlCrcFlit)?.saturating_add(count(ErrorCounter::DlCrcData)?),
+            crc: flits.into_iter().chain(data).reduce(u64::saturating_add),
             replay: count(ErrorCounter::DlReplay)?,
             recovery: count(ErrorCounter::DlRecovery)?,
         })
@@ -201,7 +203,8 @@ impl<'nvml> Gpu for NvmlGpu<'nvml> {
     fn fields(&self, fields: &[Field]) -> Answer<Vec<Answer<u64>>> {
         let ids: Vec<FieldId> = fields.iter().map(|field| FieldId(id_of(*field))).collect();
         let values = self.device.field_values_for(&ids)?;
-        Ok(values.into_iter().map(|value| whole(&value?.value?)).collect())
+        let answers = fields.iter().zip(values);
+        Ok(answers.map(|(field, value)| whole(*field, &value?.value?)).collect())
     }
 
     fn processes(&self, kind: ProcessKind) -> Answer<Vec<Holder>> {
@@ -338,8 +341,6 @@ const REASONS: [(ThrottleReasons, ClockLimit); 9] = [
 const fn id_of(field: Field) -> u32 {
     match field {
         Field::MemoryTemperature => field_id::NVML_FI_DEV_MEMORY_TEMP,
-        Field::PeersSent => field_id::NVML_FI_DEV_NVLINK_THROUGHPUT_DATA_TX,
-        Field::PeersReceived => field_id::NVML_FI_DEV_NVLINK_THROUGHPUT_DATA_RX,
         Field::PcieSent => field_id::NVML_FI_DEV_PCIE_COUNT_TX_BYTES,
         Field::PcieReceived => field_id::NVML_FI_DEV_PCIE_COUNT_RX_BYTES,
         Field::RowsCorrected => field_id::NVML_FI_DEV_REMAPPED_COR,
@@ -374,8 +375,10 @@ fn percent(number: u32) -> Answer<Ratio> {
     if number <= 100 { Ok(Ratio::new(f64::from(number) / 100.0)) } else { Err(Fault::Transient) }
 }
 
-fn whole(value: &SampleValue) -> Answer<u64> {
+/// A field that counts. Bytes in 32 bits are over before anybody looks again.
+fn whole(field: Field, value: &SampleValue) -> Answer<u64> {
     match value {
+        SampleValue::U32(_) if matches!(field, Field::PcieSent | Field::PcieReceived) => Err(Fault::Unsupported),
         SampleValue::U32(number) => Ok(u64::from(*number)),
         SampleValue::U64(number) => Ok(*number),
         SampleValue::I64(number) => u64::try_from(*number).map_err(|_negative| Fault::Transient),

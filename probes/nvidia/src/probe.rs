@@ -126,7 +126,7 @@ impl NvidiaProbe {
     fn take(&mut self, mut look: Look, tick: Tick, out: &mut Readings) {
         match look.end.take() {
             // What there is now is found at the next reading.
-            Some(End::Changed) => self.stop(self.config.timeout),
+            Some(End::Changed) => return self.stop(self.config.timeout),
             Some(End::Driver(what)) => {
                 let what = format!("the driver is gone, or another one was loaded: {what}");
                 return self.fail(tick.at, SourceState::Failed { what }, out);

@@ -8,8 +8,8 @@ use wattline_core::reading::{AcceleratorProcess, Contexts, ProcessUtilization};
 use crate::features::{Features, Question, Stop};
 use crate::gpu::{Answer, Fault, Gpu, Holder, ProcessKind, ProcessSample};
 
-/// Processes of one GPU that are told at most. What is beyond is left out, the highest ids first.
-const PROCESS_LIMIT: usize = 1024;
+/// More processes than this cannot hold one GPU: each takes a hundred megabytes of it. What says so is not believed.
+const PROCESS_LIMIT: usize = 4096;
 
 /// Samples may be this much ahead of our clock, in microseconds.
 const CLOCKS_DIFFER_US: u64 = 5_000_000;
@@ -31,7 +31,7 @@ pub(crate) fn holders<G: Gpu>(gpu: &G, features: &mut Features) -> Result<Option
             None => {}
         }
     }
-    Ok(Some(found.into_values().take(PROCESS_LIMIT).collect()))
+    Ok((found.len() <= PROCESS_LIMIT).then(|| found.into_values().collect()))
 }
 
 /// A list of which there is nothing to tell is empty.

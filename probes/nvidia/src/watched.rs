@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use wattline_core::reading::{
     AcceleratorFacts, AcceleratorProcess, AcceleratorReading, AcceleratorState, Activity, ClockLimit, Clocks,
-    DownReason, ErrorKind, Link, RemappedRows, Temperatures, Traffic, Utilization,
+    DownReason, ErrorKind, RemappedRows, Temperatures, Traffic, Utilization,
 };
 use wattline_core::{Celsius, Device, DeviceKind, Instant, Text, Tick};
 
@@ -55,15 +55,11 @@ impl Default for Fields {
             ClockLimit::Reliability,
         ];
         let rows = [Field::RowsCorrected, Field::RowsUncorrected, Field::RowsPending, Field::RowsFailed];
+        // Each of these takes the driver some tenths of a millisecond.
+        let bytes = [Field::PcieSent, Field::PcieReceived];
         Self {
-            fast: vec![
-                Field::MemoryTemperature,
-                Field::PeersSent,
-                Field::PeersReceived,
-                Field::PcieSent,
-                Field::PcieReceived,
-            ],
-            slow: limits.into_iter().map(Field::Limited).chain(rows).collect(),
+            fast: vec![Field::MemoryTemperature],
+            slow: limits.into_iter().map(Field::Limited).chain(rows).chain(bytes).collect(),
         }
     }
 }
@@ -167,16 +163,6 @@ impl<G: Gpu> Watched<G> {
         let field = |wanted: Field| fields.iter().find(|(field, _)| *field == wanted).map(|(_, value)| *value);
         let memory = field(Field::MemoryTemperature).map(|degrees| Celsius::new(degrees as f64));
         reading.temperatures = Temperatures { core, memory };
-        for (link, sent, received, unit) in [
-            (Link::Pcie, Field::PcieSent, Field::PcieReceived, 1),
-            (Link::Peers, Field::PeersSent, Field::PeersReceived, 1024),
-        ] {
-            if let (Some(sent), Some(received)) = (field(sent), field(received)) {
-                let bytes = |count: u64| count.saturating_mul(unit);
-                let traffic = Traffic { sent_bytes: bytes(sent), received_bytes: bytes(received) };
-                reading.traffic.push((link, traffic));
-            }
-        }
         // A device that is cut has counters for its slices only.
         if self.slices.is_empty() {
             reading.activity = activity(gpu, features, &mut self.sample)?;
@@ -199,11 +185,13 @@ impl<G: Gpu> Watched<G> {
         }
         let replays = features.ask(Question::PcieReplays, || gpu.pcie_replays())?;
         reading.errors.extend(replays.map(|count| (ErrorKind::PcieReplay, count)));
-        if let Some(LinkErrors { crc, replay, recovery }) = features.ask(Question::LinkErrors, || links(gpu))? {
-            let kinds =
-                [(ErrorKind::LinkCrc, crc), (ErrorKind::LinkReplay, replay), (ErrorKind::LinkRecovery, recovery)];
-            reading.errors.extend(kinds);
-        }
+        let links = features.ask(Question::LinkErrors, || links(gpu))?.unwrap_or_default();
+        let kinds = [
+            (ErrorKind::LinkCrc, links.crc),
+            (ErrorKind::LinkReplay, links.replay),
+            (ErrorKind::LinkRecovery, links.recovery),
+        ];
+        reading.errors.extend(kinds.into_iter().filter_map(|(kind, count)| Some((kind, count?))));
         let fields = ask_fields(gpu, features, &mut self.fields.slow)?;
         let field = |wanted: Field| fields.iter().find(|(field, _)| *field == wanted).map(|(_, value)| *value);
         reading.remapped =
@@ -211,6 +199,8 @@ impl<G: Gpu> Watched<G> {
                 let is = |flag| field(flag).is_some_and(|value| value != 0);
                 RemappedRows { corrected, uncorrected, pending: is(Field::RowsPending), failed: is(Field::RowsFailed) }
             });
+        let bytes = field(Field::PcieSent).zip(field(Field::PcieReceived));
+        reading.pcie = bytes.map(|(sent_bytes, received_bytes)| Traffic { sent_bytes, received_bytes });
         if let Some(rows) = reading.remapped {
             self.worry = worry(rows);
         }
@@ -333,21 +323,23 @@ fn activity<G: Gpu>(gpu: &G, features: &mut Features, last: &mut Option<G::Sampl
 
 /// The errors of all links together.
 fn links<G: Gpu>(gpu: &G) -> Answer<LinkErrors> {
-    let mut sum: Option<LinkErrors> = None;
+    fn add(sum: &mut Option<u64>, more: Option<u64>) {
+        *sum = sum.iter().copied().chain(more).reduce(u64::saturating_add);
+    }
+    let mut sum = LinkErrors::default();
     for link in 0..MOST_LINKS {
         match gpu.link_errors(link) {
             Ok(LinkErrors { crc, replay, recovery }) => {
-                let sum = sum.get_or_insert_default();
-                sum.crc = sum.crc.saturating_add(crc);
-                sum.replay = sum.replay.saturating_add(replay);
-                sum.recovery = sum.recovery.saturating_add(recovery);
+                add(&mut sum.crc, crc);
+                add(&mut sum.replay, replay);
+                add(&mut sum.recovery, recovery);
             }
             // Links are counted from zero: the first that is not there is the end, or there are none at all.
             Err(Fault::Nothing | Fault::Unsupported) => break,
             Err(fault) => return Err(fault),
         }
     }
-    sum.ok_or(Fault::Unsupported)
+    if sum == LinkErrors::default() { Err(Fault::Unsupported) } else { Ok(sum) }
 }
 
 fn worry(rows: RemappedRows) -> Option<Text> {

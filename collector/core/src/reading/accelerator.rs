@@ -30,8 +30,8 @@ pub struct AcceleratorReading {
     pub clocks: Clocks,
     /// What holds its clocks down now; empty where nothing does.
     pub limits: Option<Vec<ClockLimit>>,
-    /// Time in which a limit held its clocks down, in nanoseconds since the driver was loaded. These and the errors and
-    /// rows below are asked for every ten seconds and told in those readings only.
+    /// Time in which a limit held its clocks down, in nanoseconds since the driver was loaded. These and the errors, rows
+    /// and bytes below are asked for every ten seconds and told in those readings only.
     pub limited_ns: Vec<(ClockLimit, u64)>,
     /// Errors since the driver was loaded. A kind that the device does not count is not in it.
     pub errors: Vec<(ErrorKind, u64)>,
@@ -39,8 +39,8 @@ pub struct AcceleratorReading {
     pub remapped: Option<RemappedRows>,
     /// Critical errors that the driver has reported since the last reading, by its own numbers, and how often.
     pub xids: Vec<(u64, u32)>,
-    /// Bytes through its links since the driver was loaded.
-    pub traffic: Vec<(Link, Traffic)>,
+    /// Bytes between it and the PCI bus since the driver was loaded.
+    pub pcie: Option<Traffic>,
     /// How busy its units were since the last reading. `None` too in the first reading of a device.
     pub activity: Option<Activity>,
     /// The processes that hold it, in the order of their ids. `None` where they cannot be seen: then nothing is known of
@@ -68,7 +68,7 @@ impl AcceleratorReading {
             errors: Vec::new(),
             remapped: None,
             xids: Vec::new(),
-            traffic: Vec::new(),
+            pcie: None,
             activity: None,
             processes: None,
             slices: Vec::new(),
@@ -295,16 +295,7 @@ pub struct RemappedRows {
     pub failed: bool,
 }
 
-/// Ways out of a device.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum Link {
-    /// The PCI bus.
-    Pcie,
-    /// Links between devices, all of them together.
-    Peers,
-}
-
-/// Bytes through a link.
+/// Bytes on their way out of a device and into it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Traffic {
     /// Sent by the device.

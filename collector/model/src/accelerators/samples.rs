@@ -1,15 +1,14 @@
 //! The figures of one accelerator.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use wattline_core::attribute::{Attribute, key};
 use wattline_core::reading::{
-    AcceleratorFacts, AcceleratorMemory, AcceleratorState, Clocks, Link, RemappedRows, SliceReading, Temperatures,
+    AcceleratorFacts, AcceleratorMemory, AcceleratorState, Clocks, RemappedRows, SliceReading, Temperatures,
 };
 use wattline_core::sample::{Metric, Period};
-use wattline_core::{
-    Bytes, Count, Device, DeviceSlice, Quantity, Ratio, Sample, Seconds, Subject, Text, Tick, metrics,
-};
+use wattline_core::{Bytes, Count, Device, DeviceSlice, Quantity, Ratio, Sample, Seconds, Subject, Tick, metrics};
 
 use super::means::Share;
 use super::{Counted, Followed};
@@ -29,7 +28,7 @@ pub(super) fn of(device: &Device, known: &Followed, now: Tick, samples: &mut Vec
             mean(share, *value, &mut out);
         }
         for slice in &known.reading.slices {
-            of_slice(device, slice, known, &mut out);
+            of_slice(device, slice, &means, &mut out);
         }
     }
 }
@@ -71,8 +70,8 @@ fn counted(known: &Followed, out: &mut Out<'_>) {
                 let label = vec![Attribute::new(key::HW_GPU_CLOCK_LIMIT, limit.as_str())];
                 out.push(&metrics::HW_GPU_CLOCK_LIMITED_TIME, label, Seconds::new(total / 1e9));
             }
-            Counted::Sent(link) => out.push(traffic(*link), direction("transmit"), Bytes::new(total)),
-            Counted::Received(link) => out.push(traffic(*link), direction("receive"), Bytes::new(total)),
+            Counted::Sent => out.push(&metrics::HW_GPU_IO, direction("transmit"), Bytes::new(total)),
+            Counted::Received => out.push(&metrics::HW_GPU_IO, direction("receive"), Bytes::new(total)),
         }
     }
     for (number, count) in &known.xids {
@@ -84,13 +83,6 @@ fn counted(known: &Followed, out: &mut Out<'_>) {
             let label = vec![Attribute::new(key::ERROR_TYPE, kind)];
             out.push(&metrics::HW_GPU_MEMORY_ROWS, label, Count::new(rows as f64));
         }
-    }
-}
-
-const fn traffic(link: Link) -> &'static Metric<Bytes> {
-    match link {
-        Link::Pcie => &metrics::HW_GPU_IO,
-        Link::Peers => &metrics::HW_GPU_PEER_IO,
     }
 }
 
@@ -107,7 +99,7 @@ fn info(facts: &AcceleratorFacts, out: &mut Out<'_>) {
         Attribute::new(key::HW_GPU_INDEX, facts.index.to_string()),
     ];
     labels.extend(optional.into_iter().filter_map(|(name, value)| Some(Attribute::new(name, value.clone()?))));
-    out.push(&metrics::HW_GPU_INFO, labels, Ratio::new(1.0));
+    out.push(&metrics::HW_GPU_INFO, labels, Count::new(1.0));
     if let Some(limit) = facts.power_limit {
         out.push(&metrics::HW_GPU_POWER_LIMIT, Vec::new(), limit);
     }
@@ -162,7 +154,7 @@ fn mean(share: &Share, value: Ratio, out: &mut Out<'_>) {
     }
 }
 
-fn of_slice(device: &Device, slice: &SliceReading, known: &Followed, out: &mut Out<'_>) {
+fn of_slice(device: &Device, slice: &SliceReading, means: &BTreeMap<Share, Ratio>, out: &mut Out<'_>) {
     let SliceReading { facts, memory, activity: _ } = slice;
     let subject = Subject::Slice(DeviceSlice { device: device.clone(), id: facts.uuid.clone() });
     let mut out = Out { subject: Arc::new(subject), period: out.period, samples: out.samples };
@@ -177,12 +169,12 @@ fn of_slice(device: &Device, slice: &SliceReading, known: &Followed, out: &mut O
     if let Some(count) = facts.multiprocessors {
         out.push(&metrics::HW_GPU_SLICE_MULTIPROCESSORS, labels(), Count::new(f64::from(count)));
     }
-    for (share, value) in known.means.all() {
+    for (share, value) in means {
         if let Share::SliceUnit(uuid, unit) = share
-            && uuid == facts.uuid
+            && *uuid == facts.uuid
         {
-            let labels = [Attribute::new(key::HW_GPU_UNIT, Text::from(unit))].into_iter().chain(labels()).collect();
-            out.push(&metrics::HW_GPU_SLICE_ACTIVITY, labels, value);
+            let labels = [Attribute::new(key::HW_GPU_UNIT, *unit)].into_iter().chain(labels()).collect();
+            out.push(&metrics::HW_GPU_SLICE_ACTIVITY, labels, *value);
         }
     }
 }

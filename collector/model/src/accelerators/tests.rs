@@ -2,7 +2,6 @@ use std::sync::Arc;
 
 use wattline_core::reading::{
     AcceleratorFacts, AcceleratorMemory, AcceleratorProcess, Activity, Contexts, DownReason, SliceFacts, SliceReading,
-    Traffic,
 };
 use wattline_core::{Celsius, DeviceKind, Ratio};
 
@@ -99,15 +98,15 @@ fn a_device_that_nobody_reads_any_more_shows_nothing_of_now_and_is_forgotten_aft
     let mut all = accelerators();
     let mut up = reading();
     up.memory = Some(AcceleratorMemory::default());
-    up.traffic = vec![(Link::Peers, Traffic::default())];
+    up.pcie = Some(Traffic::default());
     all.take(&up, tick(1));
     assert_eq!(told(&all, 62, "hw.status"), <[&str; 0]>::default());
     assert_eq!(told(&all, 62, "hw.gpu.memory.usage"), <[&str; 0]>::default());
-    assert_eq!(told(&all, 62, "hw.gpu.peer.io").len(), 2);
+    assert_eq!(told(&all, 62, "hw.gpu.io").len(), 2);
     let mut other = reading();
     other.device = Device::new(DeviceKind::Gpu, "GPU-1");
     all.take(&other, tick(3_700));
-    assert_eq!(told(&all, 3_700, "hw.gpu.peer.io"), <[&str; 0]>::default());
+    assert_eq!(told(&all, 3_700, "hw.gpu.io"), <[&str; 0]>::default());
 }
 
 #[test]

@@ -11,11 +11,9 @@ use crate::layout::{
     ProcessInfo, Return, UtilizationSample,
 };
 use crate::script::Answer;
-use crate::state::{ask, code, count, hold, let_go, number, place, reload, rows, settled, token, with, write_calls};
-
-fn returned(outcome: Result<(), Return>) -> Return {
-    outcome.err().unwrap_or(code::SUCCESS)
-}
+use crate::state::{
+    ask, code, count, hold, let_go, number, place, reload, returned, rows, settled, token, with, write_calls,
+};
 
 /// Puts one number where the caller wants it.
 unsafe fn put_number<T: FromStr>(function: &'static str, device: Handle, key: &str, out: *mut T) -> Return {
@@ -338,7 +336,7 @@ unsafe extern "C" fn nvmlDeviceGetNvLinkErrorCounter(
     unsafe { put_number("nvmlDeviceGetNvLinkErrorCounter", device, &format!("link.{link}.{counter}"), out) }
 }
 
-/// `pid:microseconds:sm:memory:encoder:decoder`, of which those after `last` are told.
+/// `pid:microseconds:sm:memory:encoder:decoder`, of which those after `last` are told; `-` is always half a second after.
 #[unsafe(no_mangle)]
 #[expect(clippy::cast_possible_truncation, reason = "a test may want what no device can show")]
 unsafe extern "C" fn nvmlDeviceGetProcessUtilization(
@@ -347,12 +345,11 @@ unsafe extern "C" fn nvmlDeviceGetProcessUtilization(
     count: *mut c_uint,
     last: c_ulonglong,
 ) -> Return {
-    let sample = |row: &Vec<u64>| match *row.as_slice() {
-        [pid, at_us, sm, memory, encoder, decoder] if at_us > last => {
-            let shares = [sm, memory, encoder, decoder].map(|share| share as c_uint);
-            Some(UtilizationSample { pid: pid as c_uint, at_us, shares })
-        }
-        _ => None,
+    let sample = |row: &Vec<u64>| {
+        let &[pid, at_us, sm, memory, encoder, decoder] = row.as_slice() else { return None };
+        let at_us = if at_us == u64::MAX { last.saturating_add(500_000) } else { at_us };
+        let shares = [sm, memory, encoder, decoder].map(|share| share as c_uint);
+        (at_us > last).then_some(UtilizationSample { pid: pid as c_uint, at_us, shares })
     };
     match ask("nvmlDeviceGetProcessUtilization", device.addr(), "process_utilization") {
         Ok(text) => match rows(&text).iter().filter_map(sample).collect::<Vec<_>>() {

@@ -147,6 +147,11 @@ pub(crate) fn number<T: FromStr>(text: &str) -> Result<T, u32> {
     text.parse().map_err(|_error| code::INVALID_ARGUMENT)
 }
 
+/// The code that a function returns.
+pub(crate) fn returned(outcome: Result<(), u32>) -> u32 {
+    outcome.err().unwrap_or(code::SUCCESS)
+}
+
 /// Numbers apart by `:`, rows apart by `,`. What is no number is NVML's "none": all bits set.
 pub(crate) fn rows(text: &str) -> Vec<Vec<u64>> {
     let row = |row: &str| row.split(':').map(|number| number.trim().parse().unwrap_or(u64::MAX)).collect();

@@ -113,9 +113,14 @@ fn a_gpu_more_or_less_is_found_at_the_next_reading() {
     let mut machine = Machine::new(TWO);
     machine.gpus();
     machine.say("count = 1");
-    machine.until(2, |gpus| gpus.len() == 1);
+    machine.gpus();
+    assert!(machine.health().starts_with("up: 2 x"), "{}", machine.health());
+    machine.until(1, |gpus| gpus.len() == 1);
     machine.say("count = 2");
     machine.until(2, |gpus| gpus.len() == 2);
+    machine.say("count = 0");
+    (0..2).for_each(|_| assert_eq!(machine.gpus().len(), 0));
+    assert_eq!(machine.health(), "up: no GPU, driver 580.95.05");
 }
 
 #[test]

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use wattline_core::reading::{AcceleratorMemory, AcceleratorState, ClockLimit, ErrorKind, Link, RemappedRows, Traffic};
+use wattline_core::reading::{AcceleratorMemory, AcceleratorState, ClockLimit, ErrorKind, RemappedRows, Traffic};
 use wattline_core::{Celsius, Hertz, Ratio, Seconds, Watts};
 
 use crate::machine::{Machine, TWO};
@@ -37,7 +37,7 @@ fn a_gpu_shows_all_that_its_library_tells_in_our_units() {
     ];
     assert_eq!(gpu.errors, errors);
     assert_eq!(gpu.remapped, Some(RemappedRows { corrected: 1, ..RemappedRows::default() }));
-    assert_eq!(gpu.traffic, [(Link::Peers, Traffic { sent_bytes: 10_240, received_bytes: 20_480 })]);
+    assert_eq!(gpu.pcie, Some(Traffic { sent_bytes: 7_000_000_000, received_bytes: 9_000_000_000 }));
     assert_eq!(gpu.processes.as_deref(), Some(&[][..]));
     let facts = &gpu.facts;
     assert_eq!((&*facts.name, facts.architecture.as_deref()), ("NVIDIA H100 80GB HBM3", Some("hopper")));
@@ -130,6 +130,15 @@ fn facts_are_the_same_allocation_until_one_of_them_changes() {
     }
     machine.say("*.power_limit_mw = 300000");
     machine.until(10, |gpus| gpus[0].facts.power_limit == Some(Watts::new(300.0)));
+}
+
+#[test]
+fn a_link_that_does_not_count_every_kind_of_error_is_told_with_those_that_it_counts() {
+    let mut machine = Machine::new(TWO);
+    // As on NVLink 4, where the counters of data packets are gone; the second link ends the row.
+    machine.say("0.link.0.3 = !3\n0.link.0.2 = !3\n0.link.1.0 = !2");
+    let links = [(ErrorKind::LinkReplay, 1), (ErrorKind::LinkRecovery, 0)];
+    assert!(machine.gpus()[0].errors.ends_with(&links));
 }
 
 #[test]
