@@ -19,7 +19,7 @@ pub(super) struct Words<'a> {
 impl<'a> Words<'a> {
     /// The word, cut to its first 256 characters.
     pub(super) fn shared(&mut self, name: Name, word: Option<&'a str>) -> Option<Text> {
-        let word = word.map(str::trim).filter(|word| !word.is_empty())?;
+        let word = word.and_then(said)?;
         let slot = self.last.get_mut(name as usize)?;
         match slot {
             Some((last, text)) if *last == word => Some(text.clone()),
@@ -30,6 +30,16 @@ impl<'a> Words<'a> {
             }
         }
     }
+}
+
+/// The word of a series of its own, cut likewise.
+pub(super) fn alone(word: Option<&str>) -> Option<Text> {
+    word.and_then(said).map(|word| Text::from(cut(word).to_owned()))
+}
+
+/// The word, where it is one.
+fn said(word: &str) -> Option<&str> {
+    Some(word.trim()).filter(|word| !word.is_empty())
 }
 
 fn cut(word: &str) -> &str {
