@@ -338,7 +338,7 @@ fn added(last: &HistogramReading, shown: &HistogramReading) -> Option<Exponentia
         }
         let upto = now.checked_sub(*before)?;
         let inside = upto.checked_sub(at_or_below)?;
-        let middle = if below > 0.0 { f64::sqrt(below * bound) } else { bound / 2.0 };
+        let middle = if below > 0.0 { f64::sqrt(below) * bound.sqrt() } else { bound / 2.0 };
         histogram.record_many(middle, inside);
         count_left = count_left.checked_sub(inside)?;
         (below, at_or_below) = (*bound, upto);

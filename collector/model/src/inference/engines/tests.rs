@@ -174,6 +174,19 @@ fn distributions_keep_counts_and_sums_and_begin_anew_with_the_engine() {
     assert!((histogram.sum() - (14.0 + 0.8)).abs() < 1e-12, "{}", histogram.sum());
 }
 
+/// The product of two large bounds is infinite, and what had it for its middle was lost.
+#[test]
+fn what_is_between_very_large_bounds_is_counted() {
+    let with = |count| EngineReading {
+        first_token: Some(HistogramReading { buckets: vec![(1e200, 0), (1e300, count)], count, sum: 9.0 }),
+        ..llama(0, 0, 1.0)
+    };
+    let samples = booked(&[(0, with(1)), (10, with(9))]).samples(tick(10));
+    let sample = samples.iter().find(|sample| sample.metric.name == "gen_ai.server.time_to_first_token").unwrap();
+    let Value::Histogram(histogram) = &sample.value else { panic!("{sample:?}") };
+    assert_eq!(histogram.count(), 8);
+}
+
 #[test]
 fn energy_goes_on_after_a_restart_of_the_agent_and_tokens_begin_anew() {
     let books = booked(&[(0, llama(0, 0, 8.0)), (10, llama(0, 1000, 8.0))]);
