@@ -152,6 +152,26 @@ fn phases_say_whose_time_they_are() {
     assert_eq!(sample.attribute(key::ENGINE_CLOCK), Some("engine"));
 }
 
+/// An engine that was updated may count its phases otherwise. What stood on the old clock moved to the new one.
+#[test]
+fn time_stays_on_the_clock_that_counted_it() {
+    let with = |prefill_clock, prefill_ns| EngineReading {
+        phases: Some(PhaseTimes { prefill_ns, prefill_clock, decode_ns: 0, decode_clock: PhaseClock::Requests }),
+        ..llama(0, 0, 1.0)
+    };
+    let second = 1_000_000_000;
+    let books = booked(&[
+        (0, with(PhaseClock::Requests, 0)),
+        (10, with(PhaseClock::Requests, 3 * second)),
+        (20, with(PhaseClock::Engine, second)),
+        (30, with(PhaseClock::Engine, 2 * second)),
+    ]);
+    let samples = books.samples(tick(30));
+    let prefill = samples.iter().filter(|sample| sample.attribute(key::ENGINE_PHASE) == Some("prefill"));
+    let told: Vec<_> = prefill.map(|sample| (sample.attribute(key::ENGINE_CLOCK), sample.number())).collect();
+    assert_eq!(told, [(Some("engine"), Some(1.0)), (Some("requests"), Some(3.0))]);
+}
+
 #[test]
 fn distributions_keep_counts_and_sums_and_begin_anew_with_the_engine() {
     let with = |buckets: &[(f64, u64)], count, sum| EngineReading {
