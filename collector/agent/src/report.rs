@@ -2,12 +2,12 @@
 
 mod gpus;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write;
 
 use serde::Serialize;
 use wattline_core::reading::{CloudInstance, CpuModel, Virtualization};
-use wattline_core::{Inventory, Method, MicroJoules, Seconds, Uncertainty};
+use wattline_core::{DeviceKind, Inventory, Method, MicroJoules, Seconds, Uncertainty};
 use wattline_model::hardware::{self, Basis, Held};
 use wattline_model::host::{EnergyState, HostBooks};
 
@@ -211,11 +211,7 @@ impl Report {
         };
         Some(Self {
             version: env!("CARGO_PKG_VERSION"),
-            host: Machine {
-                doubt: doubt(pipeline),
-                unread: unread(pipeline.host().inventory()),
-                ..machine(pipeline.host().inventory())
-            },
+            host: Machine { doubt: doubt(pipeline), unread: unread(pipeline), ..machine(pipeline.host().inventory()) },
             window_s: window.get(),
             at: settled.at.unix_seconds(),
             total,
@@ -477,14 +473,25 @@ fn workloads(books: &HostBooks, window: Seconds, uncertainty: Uncertainty) -> Ve
     workloads
 }
 
-/// Accelerators that the instance type has. Nothing reads them, so nothing is booked for them, which is said.
-fn unread(inventory: &Inventory) -> Option<String> {
-    let cloud = inventory.cloud.as_ref()?;
+/// Accelerators that the instance type has and of which fewer are on the books: what nobody reads is not booked, which is
+/// said.
+fn unread(pipeline: &Pipeline) -> Option<String> {
+    let cloud = pipeline.host().inventory().cloud.as_ref()?;
     let found = hardware::instance(&cloud.provider, cloud.instance_type.as_deref()?)?.instance;
-    let fitted: Vec<String> =
+    let fitted: f64 = found.accelerators.iter().map(|fitted| fitted.count).sum();
+    let is_accelerator = |kind| matches!(kind, DeviceKind::Gpu | DeviceKind::Accelerator);
+    let rows = pipeline.host().books().devices().filter(|row| is_accelerator(row.device.kind));
+    let read = rows.map(|row| &row.device.id).collect::<BTreeSet<_>>().len();
+    if read as f64 >= fitted {
+        return None;
+    }
+    let names: Vec<String> =
         found.accelerators.iter().map(|fitted| format!("{} x {}", fitted.count, fitted.accelerator.name)).collect();
-    let fitted = (!fitted.is_empty()).then(|| fitted.join(", "))?;
-    Some(format!("{} has {fitted}: not read, so no energy is booked for them", found.name))
+    let names = names.join(", ");
+    Some(match read {
+        0 => format!("{} has {names}: not read, so no energy is booked for them", found.name),
+        _ => format!("{} has {names}: {read} are read, and no energy is booked for the others", found.name),
+    })
 }
 
 /// What is wrong with the instance type, if anything.

@@ -158,14 +158,16 @@ impl<'de> Visitor<'de> for Slot<'_> {
             return Err(self.invalid("an object"));
         };
         self.check_single()?;
-        let Output { bytes, limit, full } = self.out;
+        let Output { bytes, limit, full } = &mut *self.out;
         put_message(bytes, self.field.number, |bytes| {
             let mut inner = Output { bytes: std::mem::take(bytes), limit: *limit, full: false };
             let read = Body { message, out: &mut inner }.visit_map(map);
             *bytes = inner.bytes;
             *full = inner.full;
             read
-        })
+        })?;
+        // The length before it is written last, and a message without fields is nothing but its length.
+        self.out.check()
     }
 
     fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<(), A::Error> {

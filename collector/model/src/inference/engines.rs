@@ -177,8 +177,10 @@ struct Engine {
     accepted: Sum,
     preemptions: Sum,
     requests: BTreeMap<Text, Sum>,
-    prefill: (PhaseClock, Sum),
-    decode: (PhaseClock, Sum),
+    /// Time by whose it is, which another version of an engine may tell otherwise: what is counted on one clock stays
+    /// there.
+    prefill: BTreeMap<PhaseClock, Sum>,
+    decode: BTreeMap<PhaseClock, Sum>,
     first_token: Distribution,
     per_token: Distribution,
     duration: Distribution,
@@ -213,8 +215,8 @@ impl Engine {
             accepted: Sum::default(),
             preemptions: Sum::default(),
             requests: BTreeMap::new(),
-            prefill: (PhaseClock::Requests, Sum::default()),
-            decode: (PhaseClock::Requests, Sum::default()),
+            prefill: BTreeMap::new(),
+            decode: BTreeMap::new(),
             first_token: Distribution::default(),
             per_token: Distribution::default(),
             duration: Distribution::default(),
@@ -247,9 +249,8 @@ impl Engine {
             }
         }
         if let Some(phases) = reading.phases {
-            (self.prefill.0, self.decode.0) = (phases.prefill_clock, phases.decode_clock);
-            self.prefill.1.step(Some(phases.prefill_ns), at);
-            self.decode.1.step(Some(phases.decode_ns), at);
+            self.prefill.entry(phases.prefill_clock).or_default().step(Some(phases.prefill_ns), at);
+            self.decode.entry(phases.decode_clock).or_default().step(Some(phases.decode_ns), at);
         }
         self.first_token.step(reading.first_token.as_ref());
         self.per_token.step(reading.per_token.as_ref());
@@ -290,11 +291,13 @@ impl Engine {
         }
         let preemptions = self.preemptions.total.map(|total| Count::new(total as f64));
         samples.extend(preemptions.map(|count| metrics::ENGINE_PREEMPTIONS.sample(subject, Vec::new(), period, count)));
-        for (phase, (clock, sum)) in [("prefill", &self.prefill), ("decode", &self.decode)] {
-            let Some(total) = sum.total else { continue };
-            let mut labels = label(key::ENGINE_PHASE, phase);
-            labels.push(Attribute::new(key::ENGINE_CLOCK, clock.as_str()));
-            samples.push(metrics::ENGINE_PHASE_TIME.sample(subject, labels, period, Seconds::new(total as f64 / 1e9)));
+        for (phase, clocks) in [("prefill", &self.prefill), ("decode", &self.decode)] {
+            for (clock, sum) in clocks {
+                let mut labels = label(key::ENGINE_PHASE, phase);
+                labels.push(Attribute::new(key::ENGINE_CLOCK, clock.as_str()));
+                let time = Seconds::new(sum.total.unwrap_or(0) as f64 / 1e9);
+                samples.push(metrics::ENGINE_PHASE_TIME.sample(subject, labels, period, time));
+            }
         }
         for (metric, distribution) in self.distributions() {
             if distribution.total.count() > 0 {
@@ -338,7 +341,7 @@ fn added(last: &HistogramReading, shown: &HistogramReading) -> Option<Exponentia
         }
         let upto = now.checked_sub(*before)?;
         let inside = upto.checked_sub(at_or_below)?;
-        let middle = if below > 0.0 { f64::sqrt(below * bound) } else { bound / 2.0 };
+        let middle = if below > 0.0 { f64::sqrt(below) * bound.sqrt() } else { bound / 2.0 };
         histogram.record_many(middle, inside);
         count_left = count_left.checked_sub(inside)?;
         (below, at_or_below) = (*bound, upto);

@@ -130,6 +130,18 @@ fn the_size_as_protobuf_is_limited() {
     assert!(matches!(refused, Err(JsonError::TooLarge { limit: 5000 })), "{refused:?}");
 }
 
+/// Messages without fields, and the lengths of those around, were once not counted.
+#[test]
+fn a_limit_holds_to_the_byte() {
+    let empty = format!(r#"{{"resourceSpans":[{}{{}}]}}"#, "{},".repeat(500));
+    for json in [empty.as_str(), r#"{"resourceSpans":[{"scopeSpans":[{"spans":[{"name":"a"}]}]}]}"#] {
+        let length = to_protobuf(Signal::Traces, json.as_bytes(), LIMIT).unwrap().len();
+        assert!(to_protobuf(Signal::Traces, json.as_bytes(), length).is_ok());
+        let refused = to_protobuf(Signal::Traces, json.as_bytes(), length - 1);
+        assert!(matches!(refused, Err(JsonError::TooLarge { .. })), "{refused:?}");
+    }
+}
+
 proptest! {
     #[test]
     fn any_text_is_read_or_refused_and_what_is_read_is_well_formed(

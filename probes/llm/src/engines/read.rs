@@ -21,6 +21,9 @@ const WORD_BYTES_MAX: usize = 200;
 /// Bounds of one histogram: three times as many as the longest known has.
 const BOUNDS_MAX: usize = 128;
 
+/// Nothing that is counted or at work is more than this: beyond, a text has no whole numbers any more.
+const MOST: f64 = 9_007_199_254_740_992.0;
+
 /// The model where nothing tells.
 pub(super) const UNKNOWN: &str = "unknown";
 
@@ -251,7 +254,7 @@ fn number<'a>(row: &Row, lines: &impl Fn(&str) -> Vec<&'a Line<'a>>) -> Option<f
         cells.add((), line, value);
     }
     // What is counted or at work is not negative.
-    cells.sums().remove(&()).map(|value| value * row.unit).filter(|value| *value >= 0.0)
+    cells.sums().remove(&()).map(|value| value * row.unit).filter(|value| (0.0..=MOST).contains(value))
 }
 
 /// Replicas that have a series of a row; at least one.
@@ -270,7 +273,9 @@ fn mean<'a>(row: &Row, lines: &impl Fn(&str) -> Vec<&'a Line<'a>>) -> Option<f64
         cells.add((), line, value);
     }
     let replicas = cells.cells.len() as f64;
-    cells.sums().remove(&()).map(|value| (value * row.unit / replicas).clamp(0.0, 1.0))
+    // A sum of values that are much too large may be none.
+    let mean = cells.sums().remove(&()).map(|value| value * row.unit / replicas).filter(|mean| !mean.is_nan());
+    mean.map(|mean| mean.clamp(0.0, 1.0))
 }
 
 fn reasons<'a>(row: &Row, lines: &impl Fn(&str) -> Vec<&'a Line<'a>>) -> Vec<(Text, u64)> {
@@ -308,7 +313,7 @@ fn histogram<'a>(row: &Row, lines: &impl Fn(&str) -> Vec<&'a Line<'a>>) -> Optio
         cells.sums().remove(&())
     };
     let count = whole(part("_count"))?;
-    let sum = (part("_sum")? * row.unit).max(0.0);
+    let sum = Some((part("_sum")? * row.unit).max(0.0)).filter(|sum| *sum <= MOST)?;
     let mut cells = Cells::new();
     for (line, value) in series(&whole_row, "_bucket", lines) {
         let bound = line.label("le").and_then(|bound| bound.parse::<f64>().ok());
@@ -333,17 +338,14 @@ fn cut(word: &str) -> &str {
 }
 
 /// The nearest whole number of what is one or none.
-#[expect(
-    clippy::cast_possible_truncation,
-    clippy::cast_sign_loss,
-    reason = "`as` saturates, and negative ones are none"
-)]
+#[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "negative and larger ones are none")]
 fn whole(value: Option<f64>) -> Option<u64> {
-    value.filter(|value| value.is_finite() && *value >= 0.0).map(|value| value.round() as u64)
+    value.filter(|value| (0.0..=MOST).contains(value)).map(|value| value.round() as u64)
 }
 
+#[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "`as` saturates, and none is negative")]
 fn nanoseconds(seconds: Option<f64>) -> Option<u64> {
-    whole(seconds.map(|seconds| seconds * 1e9))
+    seconds.map(|seconds| (seconds * 1e9).round() as u64)
 }
 
 #[cfg(test)]

@@ -10,6 +10,7 @@ use wattline_wire::points::{Point, points};
 use wattline_wire::protobuf::Error;
 use wattline_wire::trace::{AnyValue, Attributes};
 
+use super::words::word;
 use super::{Normaliser, UNKNOWN, UNKNOWN_SERVICE, model};
 use crate::identity::hash;
 
@@ -106,21 +107,21 @@ fn sum_of(point: &Point<'_>, now: Timestamp) -> Result<Option<TokenSum>, Error> 
         if attribute.key == "service.name"
             && let AnyValue::Text(text) = attribute.value()?
         {
-            service = Some(text.to_owned());
+            service = word(Some(text));
         }
     }
     let asked = labels.request_model.map(model::named);
     let answered = labels.response_model.map(model::named);
-    let name = answered.or(asked).map_or(UNKNOWN, |model| model.name);
+    let word = |said: Option<&str>, otherwise| word(said).unwrap_or(Text::Static(otherwise));
     let provider = labels.provider.or(sum.provider).or_else(|| asked.and_then(|model| model.provider()));
     Ok(Some(TokenSum {
         series: labels.series ^ instance ^ hash(point.name),
         key: InferenceKey {
-            model: Text::from(name.to_owned()),
-            provider: Text::from(provider.unwrap_or(UNKNOWN).to_owned()),
-            service: service.map_or(Text::Static(UNKNOWN_SERVICE), Text::from),
+            model: word(answered.or(asked).map(|model| model.name), UNKNOWN),
+            provider: word(provider, UNKNOWN),
+            service: service.unwrap_or(Text::Static(UNKNOWN_SERVICE)),
             agent: None,
-            operation: Text::from(labels.operation.unwrap_or("chat").to_owned()),
+            operation: word(labels.operation, "chat"),
         },
         kind,
         tokens: point.sum,
@@ -223,6 +224,17 @@ mod tests {
         );
         assert_eq!(kinds("gen_ai.client.inference.usage.input_tokens", "x", &["y"]), [TokenKind::Input]);
         assert_eq!(kinds("claude_code.cost.usage", "type", &["input"]), []);
+    }
+
+    #[test]
+    fn labels_are_cut_and_empty_ones_say_nothing() {
+        let long = "m".repeat(300);
+        let sums = read(
+            "claude_code.token.usage",
+            &[&[("type", "input"), ("model", &long)], &[("type", "input"), ("model", " "), ("gen_ai.system", "")]],
+        );
+        assert_eq!((sums[0].key.model.len(), &*sums[0].key.operation), (256, "chat"));
+        assert_eq!((&*sums[1].key.model, &*sums[1].key.provider), ("unknown", "unknown"));
     }
 
     #[test]

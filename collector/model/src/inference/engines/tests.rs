@@ -152,6 +152,26 @@ fn phases_say_whose_time_they_are() {
     assert_eq!(sample.attribute(key::ENGINE_CLOCK), Some("engine"));
 }
 
+/// An engine that was updated may count its phases otherwise. What stood on the old clock moved to the new one.
+#[test]
+fn time_stays_on_the_clock_that_counted_it() {
+    let with = |prefill_clock, prefill_ns| EngineReading {
+        phases: Some(PhaseTimes { prefill_ns, prefill_clock, decode_ns: 0, decode_clock: PhaseClock::Requests }),
+        ..llama(0, 0, 1.0)
+    };
+    let second = 1_000_000_000;
+    let books = booked(&[
+        (0, with(PhaseClock::Requests, 0)),
+        (10, with(PhaseClock::Requests, 3 * second)),
+        (20, with(PhaseClock::Engine, second)),
+        (30, with(PhaseClock::Engine, 2 * second)),
+    ]);
+    let samples = books.samples(tick(30));
+    let prefill = samples.iter().filter(|sample| sample.attribute(key::ENGINE_PHASE) == Some("prefill"));
+    let told: Vec<_> = prefill.map(|sample| (sample.attribute(key::ENGINE_CLOCK), sample.number())).collect();
+    assert_eq!(told, [(Some("engine"), Some(1.0)), (Some("requests"), Some(3.0))]);
+}
+
 #[test]
 fn distributions_keep_counts_and_sums_and_begin_anew_with_the_engine() {
     let with = |buckets: &[(f64, u64)], count, sum| EngineReading {
@@ -172,6 +192,19 @@ fn distributions_keep_counts_and_sums_and_begin_anew_with_the_engine() {
     let Value::Histogram(histogram) = &sample.value else { panic!("{sample:?}") };
     assert_eq!(histogram.count(), 10 + 2);
     assert!((histogram.sum() - (14.0 + 0.8)).abs() < 1e-12, "{}", histogram.sum());
+}
+
+/// The product of two large bounds is infinite, and what had it for its middle was lost.
+#[test]
+fn what_is_between_very_large_bounds_is_counted() {
+    let with = |count| EngineReading {
+        first_token: Some(HistogramReading { buckets: vec![(1e200, 0), (1e300, count)], count, sum: 9.0 }),
+        ..llama(0, 0, 1.0)
+    };
+    let samples = booked(&[(0, with(1)), (10, with(9))]).samples(tick(10));
+    let sample = samples.iter().find(|sample| sample.metric.name == "gen_ai.server.time_to_first_token").unwrap();
+    let Value::Histogram(histogram) = &sample.value else { panic!("{sample:?}") };
+    assert_eq!(histogram.count(), 8);
 }
 
 #[test]

@@ -299,6 +299,25 @@ fn nonsense_in_a_histogram_never_makes_counts_fall() {
     assert_eq!((reading.first_token, reading.tokens.output, reading.tokens.input), (Some(expected), None, None));
 }
 
+/// Two values that are numbers may have a sum that is none.
+#[test]
+fn sums_beyond_all_numbers_are_not_told() {
+    let twice = |line: &str| [line.replace('@', "engine=\"0\""), line.replace('@', "engine=\"1\"")].join("\n");
+    let reading = one(&twice(
+        "vllm:num_requests_running{@} 1e308\nvllm:num_requests_waiting{@} 1.7e308\nvllm:generation_tokens_total{@} 1e16\n\
+         vllm:request_prefill_time_seconds_sum{@} 1e308\nvllm:time_to_first_token_seconds_count{@} 1\n\
+         vllm:time_to_first_token_seconds_sum{@} 1e308\nvllm:request_success_total{@} 1e19",
+    ));
+    assert_eq!((reading.running, reading.waiting, reading.tokens.output), (None, None, None));
+    assert_eq!(requests(&reading), []);
+    assert_eq!((reading.phases, reading.first_token), (None, None));
+    // A sum over replicas in the order of their names: infinite, and then less so.
+    let usage = [(0, "1e308"), (1, "1e308"), (2, "-1.7e308"), (3, "-1.7e308"), (4, "-1.7e308")];
+    let lines = usage.map(|(engine, usage)| format!("vllm:kv_cache_usage_perc{{engine=\"{engine}\"}} {usage}\n"));
+    let usage = one(&lines.concat()).cache_usage.map(Ratio::get);
+    assert!(usage.is_none_or(|usage| (0.0..=1.0).contains(&usage)), "{usage:?}");
+}
+
 proptest! {
     #[test]
     fn no_text_of_an_engine_panics(
