@@ -18,7 +18,7 @@ use wattline_core::{
 use wattline_model::accelerators::Accelerators;
 use wattline_model::cost::UnitPrices;
 use wattline_model::grid::Grid;
-use wattline_model::host::{HostModel, RawCounter, SavedBooks, Settings};
+use wattline_model::host::{HostModel, Rates, RawCounter, SavedBooks, Settings};
 use wattline_model::inference::agentcore::{HostedBooks, HostingContext, SavedHosted};
 use wattline_model::inference::ecologits::InputWeights;
 use wattline_model::inference::{
@@ -245,12 +245,22 @@ impl Pipeline {
         }
         // A grid or a price that has changed ends the window here, so that each part has its own rates.
         self.host.change_rates(self.meaning.at(readings.tick.wall).clone());
+        self.measure_engines(readings.tick);
         if self.host.books().settled_at() != settled {
             News::Settled
         } else if is_first {
             News::Opened
         } else {
             News::Gathered
+        }
+    }
+
+    /// Tells engines what their accelerators drew.
+    fn measure_engines(&mut self, tick: Tick) {
+        let held = self.host.take_held();
+        if !held.is_empty() {
+            let rates = engine_rates(self.meaning.at(tick.wall));
+            self.engines.measure(&held, tick, &rates);
         }
     }
 
@@ -278,9 +288,7 @@ impl Pipeline {
                 self.waiting_progress.push_back((self.twins.taken(), progress.clone()));
             }
             Reading::Engine(engine) => {
-                let rates = self.meaning.at(tick.wall);
-                let rates =
-                    EngineRates { intensity: rates.intensity, pue: rates.pue, uncertainty: rates.carbon_uncertainty };
+                let rates = engine_rates(self.meaning.at(tick.wall));
                 self.engines.book(engine, tick, &rates);
             }
             Reading::Accelerator(reading) => {
@@ -492,6 +500,10 @@ impl Pipeline {
             samples.push(metrics::WATTLINE_PROBE_UP.sample(&wattline, part, period, Ratio::new(up)));
         }
     }
+}
+
+fn engine_rates(rates: &Rates) -> EngineRates {
+    EngineRates { intensity: rates.intensity, pue: rates.pue, uncertainty: rates.carbon_uncertainty }
 }
 
 fn window(config: &Config) -> Seconds {

@@ -249,38 +249,47 @@ impl Report {
             line(out, &format!("  {}", device.name()), &device.figure, &device.model)?;
         }
         writeln!(out)?;
-        writeln!(
-            out,
-            "{:<38}{:>9} {:>9} {:>9} {:>9} {:>12}",
-            "WORKLOAD", "power", "cpu", "memory", "enclosure", "energy"
-        )?;
+        self.write_workloads(out, top)?;
+        writeln!(out)?;
+        gpus::write(&self.gpus, out)?;
+        self.write_meaning(out)
+    }
+
+    fn write_workloads(&self, out: &mut String, top: usize) -> std::fmt::Result {
+        let has = |kind| self.devices.iter().any(|device| device.kind == kind);
+        // Kinds that not every machine has, by the name of their column.
+        let rare = [("gpu", "gpu"), ("accelerator", "accel.")].into_iter().filter(|(kind, _)| has(*kind));
+        let columns: Vec<_> = [("cpu", "cpu"), ("memory", "memory")]
+            .into_iter()
+            .chain(rare)
+            .chain([("enclosure", "enclosure")])
+            .collect();
+        let row = |name: &str, power: &str, parts: &[String], energy: &str| {
+            let parts = parts.iter().fold(String::new(), |all, part| all + &format!(" {part:>9}"));
+            format!("{name:<38}{power:>9}{parts} {energy:>12}")
+        };
+        let heads: Vec<String> = columns.iter().map(|(_, head)| (*head).to_owned()).collect();
+        let none = vec![String::new(); columns.len()];
+        writeln!(out, "{}", row("WORKLOAD", "power", &heads, "energy"))?;
         for workload in self.workloads.iter().take(top) {
             let of = |kind| watts(workload.power_by_device_w.get(kind).copied().unwrap_or(0.0));
-            writeln!(
-                out,
-                "{:<38}{:>9} {:>9} {:>9} {:>9} {:>12}",
-                short(&format!("{} ({})", workload.name, workload.kind), 37),
-                watts(workload.figure.power_w),
-                of("cpu"),
-                of("memory"),
-                of("enclosure"),
-                joules(workload.figure.energy_j),
-            )?;
+            let parts: Vec<String> = columns.iter().map(|(kind, _)| of(*kind)).collect();
+            let name = short(&format!("{} ({})", workload.name, workload.kind), 37);
+            let Figure { power_w, energy_j, .. } = workload.figure;
+            writeln!(out, "{}", row(&name, &watts(power_w), &parts, &joules(energy_j)))?;
         }
         let rest = self.workloads.iter().skip(top);
         let (count, power, energy) = rest.fold((0, 0.0, 0.0), |(count, power, energy), workload| {
             (count + 1, power + workload.figure.power_w, energy + workload.figure.energy_j)
         });
         if count > 0 {
-            writeln!(out, "{:<38}{:>9} {:>29} {:>12}", format!("{count} more"), watts(power), "", joules(energy))?;
+            writeln!(out, "{}", row(&format!("{count} more"), &watts(power), &none, &joules(energy)))?;
         }
         for (name, figure) in [("idle: at rest, nobody's", self.idle), ("unattributed: no witness", self.unattributed)]
         {
-            writeln!(out, "{name:<38}{:>9} {:>29} {:>12}", watts(figure.power_w), "", joules(figure.energy_j))?;
+            writeln!(out, "{}", row(name, &watts(figure.power_w), &none, &joules(figure.energy_j)))?;
         }
-        writeln!(out)?;
-        gpus::write(&self.gpus, out)?;
-        self.write_meaning(out)
+        Ok(())
     }
 
     fn write_meaning(&self, out: &mut String) -> std::fmt::Result {

@@ -149,6 +149,9 @@ metrics! {
     /// List price of the CPU time and memory of hosted agents.
     AGENTCORE_COST: Counter<Usd> = "agentcore.cost.usd" [HW_TYPE];
 
+    /// Measured energy for each generated token, over the last minutes: what the engine's accelerators drew at work and
+    /// waiting, prompts included.
+    ENGINE_TOKEN_ENERGY: Gauge<Joules> = "engine.energy.per_output_token" [ENERGY_METHOD];
     /// Tokens that an inference engine took in and gave out; input includes cached tokens where the engine counts them.
     ENGINE_TOKENS: Counter<Tokens> = "engine.tokens" [GEN_AI_TOKEN_TYPE];
     /// Input tokens that an inference engine had in its cache; they are in engine.tokens too.

@@ -17,6 +17,9 @@ pub struct EngineReading {
     pub service: Text,
     /// What it runs on, as far as the configuration tells. Without it nothing is said of its energy.
     pub hardware: Option<EngineHardware>,
+    /// The accelerators that it runs on, by their `hw.id`, as far as the configuration tells: what these draw for whoever
+    /// holds them is its energy then.
+    pub devices: Vec<Text>,
     /// Tokens since its start.
     pub tokens: EngineTokens,
     /// Requests finished since its start, by why they ended in the engine's words. Empty where it does not count them.
@@ -50,6 +53,7 @@ impl EngineReading {
             engine,
             service,
             hardware: None,
+            devices: Vec::new(),
             tokens: EngineTokens { input: None, cached: None, output: None, drafted: None, accepted: None },
             requests: Vec::new(),
             running: None,

@@ -15,11 +15,14 @@ mod settle;
 mod system;
 mod witness;
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use wattline_core::reading::{AcceleratorReading, EnergySource, Scope};
 use wattline_core::sample::Period;
-use wattline_core::{Instant, Inventory, Ratio, Reading, Readings, Sample, Seconds, Tick, Timestamp};
+use wattline_core::{
+    Instant, Inventory, MicroJoules, Ratio, Reading, Readings, Sample, Seconds, Text, Tick, Timestamp,
+};
 
 use self::boards::Boards;
 use self::books::Window;
@@ -75,6 +78,8 @@ pub struct HostModel {
     power: HostPower,
     meters: Meters,
     boards: Boards,
+    /// What was booked of each accelerator to those who hold it, since it was last asked for.
+    held: BTreeMap<Text, MicroJoules>,
     modeller: Modeller,
     witness: Witness,
     floors: Floors,
@@ -99,6 +104,7 @@ impl HostModel {
             inventory,
             meters: Meters::default(),
             boards: Boards::default(),
+            held: BTreeMap::new(),
             modeller: Modeller::default(),
             floors: Floors::default(),
             system: System::default(),
@@ -184,6 +190,12 @@ impl HostModel {
         self.boards.take(reading, tick);
     }
 
+    /// What each accelerator drew for those who hold it, at work and waiting, in the windows settled since this was last
+    /// asked. It is on the books already.
+    pub fn take_held(&mut self) -> BTreeMap<Text, MicroJoules> {
+        std::mem::take(&mut self.held)
+    }
+
     fn take(&mut self, item: &Reading, tick: Tick, opened: Instant) {
         match item {
             Reading::Energy(reading) => self.meters.take_energy(reading, tick, opened),
@@ -240,6 +252,13 @@ impl HostModel {
         let at_rest = self.power.at(Ratio::ZERO, use_.memory_used);
         let mut idle = self.floors.learn(&machine.devices, &use_, &at_rest, elapsed);
         let settlement = settle(machine, &idle, &use_, elapsed);
+        for booking in &settlement.bookings {
+            let id =
+                booking.id.as_ref().filter(|_| matches!(booking.state, EnergyState::Active | EnergyState::Reserved));
+            if let Some(id) = id {
+                *self.held.entry(id.clone()).or_default() += booking.energy;
+            }
+        }
         idle.extend(boards.floors);
         self.system.close_window(use_.modes, tick);
         self.books.book(&settlement, &use_, &self.rates, Window { opened, closed: tick });

@@ -3,11 +3,15 @@
 //! An engine tells counters since its start. The first look at one tells nothing; every further one books what was added,
 //! and one after the engine has started again books nothing. Sums begin with the first look.
 //!
-//! The energy of a window is that of its generated tokens, at the batch that was at work. It is booked only where the
+//! The energy of an engine whose accelerators are named is what these drew for whoever holds them, as the books of the
+//! machine have it: told again by model, with what the engine held while it waited. It is shared by tokens generated where
+//! several models are served on one accelerator.
+//!
+//! Without them the energy of a window is that of its generated tokens, at the batch that was at work. It is booked only where the
 //! configuration names the GPUs and the table of models knows the model: nobody's GPU is guessed. Spans of calls of one's
 //! own engines have no energy on the books, so that nothing stands there twice.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
@@ -16,8 +20,8 @@ use wattline_core::reading::{EngineReading, HistogramReading, PhaseClock};
 use wattline_core::sample::Period;
 use wattline_core::subject::{EngineKey, EngineKind, InferenceKey};
 use wattline_core::{
-    Count, Counter, ExponentialHistogram, GramsPerKwh, Instant, Method, Metric, MicroJoules, Nanograms, Ratio, Sample,
-    Seconds, Subject, Text, Tick, Timestamp, Tokens, Uncertainty, metrics,
+    Count, Counter, ExponentialHistogram, GramsPerKwh, Instant, Joules, Method, Metric, MicroJoules, Nanograms, Ratio,
+    Sample, Seconds, Subject, Text, Tick, Timestamp, Tokens, Uncertainty, metrics,
 };
 
 use super::place::Origin;
@@ -34,6 +38,9 @@ const GONE: Seconds = Seconds::new(3600.0);
 
 /// A window longer than this has no batch that stands for it, and no energy.
 const LONGEST_WINDOW: Seconds = Seconds::new(300.0);
+
+/// How wrong the meters of accelerators are: see the books of the machine.
+const METER_UNCERTAINTY: Uncertainty = Uncertainty::from_sigma(0.05);
 
 /// Uncertainties are summed in millionths.
 const MILLION: f64 = 1e6;
@@ -53,7 +60,10 @@ pub struct EngineRates {
 #[derive(Debug, Default)]
 pub struct EngineBooks {
     engines: BTreeMap<EngineKey, Engine>,
+    /// What was modelled.
     energy: BTreeMap<InferenceKey, Drawn>,
+    /// What was measured.
+    measured: BTreeMap<InferenceKey, Drawn>,
     refused: u64,
 }
 
@@ -72,21 +82,41 @@ impl EngineBooks {
             }
         }
         let engine = self.engines.entry(reading.engine.clone()).or_insert_with(|| Engine::new(&reading.engine, tick));
-        let Some(window) = engine.book(reading, tick) else { return };
+        engine.devices.clone_from(&reading.devices);
+        engine.service.clone_from(&reading.service);
+        let window = engine.book(reading, tick);
+        engine.weigh(tick.at);
+        // What is measured is not modelled.
+        let Some(window) = window.filter(|_| reading.devices.is_empty()) else { return };
         let Some(taken) = taken(reading, &window) else { return };
-        let key = InferenceKey {
-            model: reading.engine.model.clone(),
-            provider: Text::Static(reading.engine.kind.as_str()),
-            service: reading.service.clone(),
-            agent: None,
-            operation: Text::Static(OPERATION),
-        };
+        let key = key_of(&reading.engine, &reading.service);
         let full = self.energy.len() >= Self::MAX_ENGINES && !self.energy.contains_key(&key);
         if full {
             self.refused = self.refused.saturating_add(1);
             return;
         }
         self.energy.entry(key).or_insert_with(|| Drawn { start: engine.start, ..Drawn::default() }).book(taken, rates);
+    }
+
+    /// Books what accelerators drew for those who hold them, to the engines that run on them.
+    pub fn measure(&mut self, held: &BTreeMap<Text, MicroJoules>, tick: Tick, rates: &EngineRates) {
+        for (device, energy) in held {
+            let runs_on = |engine: &Engine| engine.devices.contains(device) && tick.at.since(engine.seen.at) <= FRESH;
+            let mut engines: Vec<_> = self.engines.iter_mut().filter(|(_, engine)| runs_on(engine)).collect();
+            let weights: Vec<u64> = engines.iter().map(|(_, engine)| engine.generated).collect();
+            let parts = energy.split(&weights).or_else(|| energy.split(&vec![1; weights.len()])).unwrap_or_default();
+            for ((key, engine), energy) in engines.iter_mut().zip(parts) {
+                engine.drawn += energy;
+                let key = key_of(key, &engine.service);
+                if self.measured.len() < Self::MAX_ENGINES || self.measured.contains_key(&key) {
+                    let drawn =
+                        self.measured.entry(key).or_insert_with(|| Drawn { start: tick.wall, ..Drawn::default() });
+                    drawn.book(Taken { energy, uncertainty: METER_UNCERTAINTY }, rates);
+                } else {
+                    self.refused = self.refused.saturating_add(1);
+                }
+            }
+        }
     }
 
     /// Ends the series of engines that are gone. What they took stays.
@@ -101,12 +131,15 @@ impl EngineBooks {
 
     /// The energy on the books, for the next agent to go on with. What engines count goes on by itself.
     pub fn save(&self) -> SavedEngines {
-        SavedEngines { energy: self.energy.iter().map(|(key, energy)| (key.clone(), *energy)).collect() }
+        let saved =
+            |books: &BTreeMap<InferenceKey, Drawn>| books.iter().map(|(key, drawn)| (key.clone(), *drawn)).collect();
+        SavedEngines { energy: saved(&self.energy), measured: saved(&self.measured) }
     }
 
     /// Books that go on with what an earlier agent saved.
     pub fn restored(saved: SavedEngines) -> Self {
-        Self { energy: saved.energy.into_iter().collect(), ..Self::default() }
+        let SavedEngines { energy, measured } = saved;
+        Self { energy: energy.into_iter().collect(), measured: measured.into_iter().collect(), ..Self::default() }
     }
 
     /// All figures as they stand at `now`.
@@ -115,8 +148,15 @@ impl EngineBooks {
         for engine in self.engines.values().filter(|engine| now.at.since(engine.seen.at) <= GONE) {
             engine.samples(now, &mut samples);
         }
-        for (key, energy) in &self.energy {
-            energy.samples(&Arc::new(Subject::Inference(key.clone())), now.wall, &mut samples);
+        for (books, how) in [(&self.energy, How::MODELLED), (&self.measured, How::MEASURED)] {
+            for (key, energy) in books {
+                // A key that is measured now has its modelled past beside it, and one figure of how wrong it may be.
+                let is_past = how.model.is_some() && self.measured.contains_key(key);
+                energy.samples(&Arc::new(Subject::Inference(key.clone())), &how, now.wall, &mut samples);
+                if !is_past {
+                    energy.errors(&Arc::new(Subject::Inference(key.clone())), now.wall, &mut samples);
+                }
+            }
         }
         samples
     }
@@ -126,6 +166,8 @@ impl EngineBooks {
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub struct SavedEngines {
     energy: Vec<(InferenceKey, Drawn)>,
+    #[serde(default)]
+    measured: Vec<(InferenceKey, Drawn)>,
 }
 
 /// A counter of an engine and what was added to it since the first look.
@@ -187,6 +229,14 @@ struct Engine {
     running: Option<f64>,
     waiting: Option<f64>,
     cache_usage: Option<Ratio>,
+    service: Text,
+    devices: Vec<Text>,
+    /// Tokens generated between the last two looks.
+    generated: u64,
+    /// What its accelerators drew since the first look.
+    drawn: MicroJoules,
+    /// Looks of the last minutes: when, the tokens generated and what was drawn until then.
+    looks: VecDeque<(Instant, u64, MicroJoules)>,
 }
 
 /// What happened between two looks.
@@ -223,7 +273,29 @@ impl Engine {
             running: None,
             waiting: None,
             cache_usage: None,
+            service: Text::Static(""),
+            devices: Vec::new(),
+            generated: 0,
+            drawn: MicroJoules::ZERO,
+            looks: VecDeque::new(),
         }
+    }
+
+    /// Notes how much was generated and drawn until this look.
+    fn weigh(&mut self, at: Instant) {
+        let output = self.output.total.unwrap_or(0);
+        self.generated = output.saturating_sub(self.looks.back().map_or(output, |(_, before, _)| *before));
+        self.looks.push_back((at, output, self.drawn));
+        while self.looks.len() > 2 && self.looks.front().is_some_and(|(then, ..)| at.since(*then) > LONGEST_WINDOW) {
+            self.looks.pop_front();
+        }
+    }
+
+    /// Measured energy for each token generated in the last minutes.
+    fn per_output_token(&self) -> Option<Joules> {
+        let ((_, first, before), (_, last, drawn)) = (self.looks.front()?, self.looks.back()?);
+        let (tokens, energy) = (last.saturating_sub(*first), drawn.less(*before));
+        (tokens > 0 && !energy.is_zero()).then(|| energy.quantity() * (1.0 / tokens as f64))
     }
 
     /// What happened since the last look, where it can be told for the whole of a short window.
@@ -307,6 +379,11 @@ impl Engine {
         }
         if now.at.since(self.seen.at) <= FRESH {
             let of_now = Period { start: self.seen.wall, at: now.wall.max(self.seen.wall) };
+            let per_token = self.per_output_token();
+            let apportioned = label(key::ENERGY_METHOD, Method::Apportioned.as_str());
+            samples.extend(
+                per_token.map(|joules| metrics::ENGINE_TOKEN_ENERGY.sample(subject, apportioned, of_now, joules)),
+            );
             let counts = [(&metrics::ENGINE_RUNNING, self.running), (&metrics::ENGINE_WAITING, self.waiting)];
             let counts = counts.into_iter().filter_map(|(metric, count)| Some((metric, Count::new(count?))));
             samples.extend(counts.map(|(metric, count)| metric.sample(subject, Vec::new(), of_now, count)));
@@ -356,6 +433,16 @@ fn added(last: &HistogramReading, shown: &HistogramReading) -> Option<Exponentia
     ExponentialHistogram::from_counts(scale, offset, counts, zeros, shown.sum - last.sum)
 }
 
+fn key_of(engine: &EngineKey, service: &Text) -> InferenceKey {
+    InferenceKey {
+        model: engine.model.clone(),
+        provider: Text::Static(engine.kind.as_str()),
+        service: service.clone(),
+        agent: None,
+        operation: Text::Static(OPERATION),
+    }
+}
+
 /// What a window took.
 #[derive(Clone, Copy, Debug, PartialEq)]
 struct Taken {
@@ -375,7 +462,18 @@ fn taken(reading: &EngineReading, window: &Window) -> Option<Taken> {
     Some(Taken { energy, uncertainty: per_token.uncertainty })
 }
 
-/// Modelled energy and carbon of one model of one service. Errors are sums of amount times uncertainty.
+/// How the energy of engines is known.
+struct How {
+    method: Method,
+    model: Option<&'static str>,
+}
+
+impl How {
+    const MODELLED: Self = Self { method: Method::Modelled, model: Some(engine_energy::NAME) };
+    const MEASURED: Self = Self { method: Method::Apportioned, model: None };
+}
+
+/// Energy and carbon of one model of one service. Errors are sums of amount times uncertainty.
 #[derive(Clone, Copy, Debug, Default, Serialize, Deserialize)]
 struct Drawn {
     start: Timestamp,
@@ -396,14 +494,19 @@ impl Drawn {
         self.carbon_error = self.carbon_error.saturating_add(carbon_error);
     }
 
-    fn samples(&self, subject: &Arc<Subject>, at: Timestamp, samples: &mut Vec<Sample>) {
+    fn samples(&self, subject: &Arc<Subject>, how: &How, at: Timestamp, samples: &mut Vec<Sample>) {
         let period = Period { start: self.start, at: at.max(self.start) };
         let origin = || Attribute::new(key::ENERGY_ORIGIN, Origin::Local.as_str());
-        let method = || Attribute::new(key::ENERGY_METHOD, Method::Modelled.as_str());
-        let energy = vec![origin(), method(), Attribute::new(key::ENERGY_MODEL, engine_energy::NAME)];
+        let method = || Attribute::new(key::ENERGY_METHOD, how.method.as_str());
+        let model = how.model.map(|model| Attribute::new(key::ENERGY_MODEL, model));
+        let energy = [origin(), method()].into_iter().chain(model).collect();
         samples.push(metrics::INFERENCE_ENERGY.sample(subject, energy, period, self.energy.quantity()));
         let carbon = vec![origin(), method(), Attribute::new(key::CARBON_KIND, "operational")];
         samples.push(metrics::INFERENCE_CARBON.sample(subject, carbon, period, self.operational.quantity()));
+    }
+
+    fn errors(&self, subject: &Arc<Subject>, at: Timestamp, samples: &mut Vec<Sample>) {
+        let period = Period { start: self.start, at: at.max(self.start) };
         for (quantity, error, amount) in [
             (metrics::INFERENCE_ENERGY.descriptor().name, self.energy_error, self.energy.get()),
             (metrics::INFERENCE_CARBON.descriptor().name, self.carbon_error, self.operational.get()),

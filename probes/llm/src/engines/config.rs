@@ -63,6 +63,9 @@ pub struct Target {
     /// The service that its energy is booked under. By default its address.
     #[serde(default)]
     pub service: Option<String>,
+    /// The GPUs that it runs on, by their uuids: then its energy is what these draw while somebody holds them. Default none.
+    #[serde(default)]
+    pub devices: Vec<String>,
     /// The kind of its GPUs, `h100` or `b200`: then its energy is modelled. Default none.
     #[serde(default)]
     pub gpu: Option<Gpu>,
@@ -92,6 +95,7 @@ impl Target {
             kind: None,
             model: None,
             service: None,
+            devices: Vec::new(),
             gpu: None,
             gpus: None,
             bytes_per_parameter: None,

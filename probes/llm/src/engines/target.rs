@@ -93,6 +93,7 @@ impl Target {
         }
         for reading in &mut told.readings {
             reading.hardware = self.config.hardware();
+            reading.devices = self.config.devices.iter().cloned().map(Text::from).collect();
         }
         Ok(told)
     }

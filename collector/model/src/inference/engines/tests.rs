@@ -260,3 +260,56 @@ proptest! {
         }
     }
 }
+
+/// The same engine on a GPU that is read.
+fn on_gpu(output: u64) -> EngineReading {
+    EngineReading { devices: vec!["GPU-1".into()], ..llama(0, output, 8.0) }
+}
+
+fn drew(device: &'static str, joules: f64) -> BTreeMap<Text, MicroJoules> {
+    [(device.into(), MicroJoules::round(Joules::new(joules)))].into()
+}
+
+#[test]
+fn an_engine_on_a_gpu_that_is_read_has_what_that_drew_and_nothing_modelled() {
+    let mut books = booked(&[(0, on_gpu(0))]);
+    for (second, joules, output) in [(10, 3000.0, 10_000), (20, 1000.0, 20_000), (30, 500.0, 20_000)] {
+        books.measure(&drew("GPU-1", joules), tick(second), &RATES);
+        books.measure(&drew("GPU-2", 9e9), tick(second), &RATES);
+        books.book(&on_gpu(output), tick(second), &RATES);
+    }
+    assert_eq!(figure(&books, 30, "inference.energy", "apportioned"), Some(4500.0));
+    assert_eq!(figure(&books, 30, "inference.energy", "modelled"), None);
+    let per_token = figure(&books, 30, "engine.energy.per_output_token", "apportioned").unwrap();
+    assert!((per_token - 4500.0 / 20_000.0).abs() < 1e-9, "waiting is part of it: {per_token}");
+    let carbon = figure(&books, 30, "inference.carbon", "local").unwrap();
+    assert!((carbon - 4500.0 / 3.6e6 * 360.0 * 1.5).abs() < 1e-8, "{carbon} g");
+    assert_eq!(figure(&books, 30, "uncertainty.factor", "inference.energy").map(|factor| factor < 1.1), Some(true));
+    let saved = serde_json::to_string(&books.save()).unwrap();
+    let next = EngineBooks::restored(serde_json::from_str(&saved).unwrap());
+    assert_eq!(figure(&next, 40, "inference.energy", "apportioned"), Some(4500.0));
+}
+
+#[test]
+fn models_on_one_gpu_share_what_it_drew_by_the_tokens_that_they_generated() {
+    let other = |output| {
+        let mut reading = on_gpu(output);
+        reading.engine.model = "other".into();
+        reading
+    };
+    let mut books = booked(&[(0, on_gpu(0)), (0, other(0)), (10, on_gpu(300)), (10, other(100))]);
+    books.measure(&drew("GPU-1", 1000.0), tick(12), &RATES);
+    let of = |books: &EngineBooks, model: &str| -> f64 {
+        let is_of = |sample: &&Sample| {
+            sample.metric.name == "inference.energy"
+                && sample.subject.identity().iter().any(|label| label.value.as_str() == model)
+        };
+        books.samples(tick(20)).iter().filter(is_of).filter_map(Sample::number).sum()
+    };
+    assert_eq!((of(&books, "meta-llama/Llama-3.1-8B-Instruct"), of(&books, "other")), (750.0, 250.0));
+    // Both wait: each holds a half.
+    books.book(&on_gpu(300), tick(20), &RATES);
+    books.book(&other(100), tick(20), &RATES);
+    books.measure(&drew("GPU-1", 100.0), tick(22), &RATES);
+    assert_eq!((of(&books, "meta-llama/Llama-3.1-8B-Instruct"), of(&books, "other")), (800.0, 300.0));
+}
