@@ -27,7 +27,7 @@ pub fn measured(config: &Config, window: Duration) -> Result<(Report, Snapshot)>
     // One window: it is settled by hand when the time is over.
     config.sampling.window = window + Duration::from_hours(1);
     config.probes.host.process_scan = ProcessScan::EveryTick;
-    config.probes.nvidia.interval = config.sampling.interval;
+    config.probes.nvidia.interval = Duration::ZERO;
     let root = HostRoot::new(&config.host.root);
     let mut pipeline = Pipeline::new(&config, identity::own_pid(&root));
     let mut described = Readings::new("inventory", clock::tick());
@@ -40,7 +40,14 @@ pub fn measured(config: &Config, window: Duration) -> Result<(Report, Snapshot)>
         described.items.extend(readings.into_iter().map(Reading::Intensity));
     }
     pipeline.ingest(&described);
-    let gpus = gpus::probe(&config, &Access::default());
+    let mut gpus = gpus::probe(&config, &Access::default());
+    if let Some(gpus) = &mut gpus {
+        // The driver may take seconds to wake a GPU: they are before the window and not in it.
+        let mut woken = Readings::new(gpus.name(), clock::tick());
+        gpus.read(woken.tick, &mut woken).ok();
+        woken.items.retain(|item| matches!(item, Reading::Health(_)));
+        pipeline.ingest(&woken);
+    }
     let mut probes: Vec<Box<dyn Probe>> = vec![Box::new(HostProbe::open(config.probes.host.clone(), &root))];
     probes.extend(gpus.map(|probe| Box::new(probe) as Box<dyn Probe>));
 

@@ -282,7 +282,7 @@ unsafe extern "C" fn nvmlDeviceGetMemoryInfo_v2(device: Handle, out: *mut Memory
     }
     let text = ask("nvmlDeviceGetMemoryInfo_v2", device.addr(), "memory");
     let memory = text.and_then(|text| match rows(&text).first().map(Vec::as_slice) {
-        Some(&[total, reserved, used]) => Ok(Memory { version, total, reserved, free: total - reserved - used, used }),
+        Some(&[total, reserved, used]) => Ok(Memory::of(total, reserved, used)),
         _ => Err(code::INVALID_ARGUMENT),
     });
     // SAFETY: the version says that it is a place for this struct.

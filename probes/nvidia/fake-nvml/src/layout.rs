@@ -38,6 +38,14 @@ pub(crate) struct Memory {
     pub(crate) used: c_ulonglong,
 }
 
+impl Memory {
+    /// What is neither reserved nor used is free.
+    pub(crate) const fn of(total: u64, reserved: u64, used: u64) -> Self {
+        let free = total.saturating_sub(reserved).saturating_sub(used);
+        Self { version: MEMORY_V2, total, reserved, free, used }
+    }
+}
+
 /// `nvmlFieldValue_t`. The last member is a union of eight bytes.
 #[repr(C)]
 pub(crate) struct FieldValue {

@@ -3,6 +3,8 @@
 #[cfg(test)]
 mod failures;
 #[cfg(test)]
+mod laws;
+#[cfg(test)]
 mod machine;
 #[cfg(test)]
 mod processes;
