@@ -12,6 +12,8 @@ mod engines;
 #[cfg(test)]
 mod host_readings;
 #[cfg(test)]
+mod parsers;
+#[cfg(test)]
 mod rates;
 #[cfg(test)]
 mod sample_config;

@@ -2,4 +2,5 @@
 
 pub mod host;
 pub mod load;
+pub mod parsers;
 pub mod rendering;
