@@ -8,6 +8,7 @@ import threading
 import time
 from collections import defaultdict
 from dataclasses import dataclass, field
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import wattline
@@ -23,6 +24,8 @@ TOLERANCE = 0.06
 EMPTY, LOADED, WORKING = 70.0, 110.0, 500.0
 # A floor counts as learned when ten seconds of rest were seen three times.
 REST_SECONDS, WORK_SECONDS = 33, 20
+# An engine on the second board: its watts, and the tokens that it generates in a second.
+SERVING, TOKENS_PER_SECOND = 400.0, 100
 
 
 @dataclass
@@ -102,6 +105,45 @@ class Machine:
         os.replace(fresh, self.library.with_suffix(".script"))
 
 
+class Engine:
+    """The metrics of an engine that generates so many tokens a second from when it is told to."""
+
+    def __init__(self) -> None:
+        self._began: float | None = None
+        engine = self
+
+        class Page(BaseHTTPRequestHandler):
+            def do_GET(self) -> None:
+                body = engine.page().encode()
+                self.send_response(200)
+                self.send_header("Content-Type", "text/plain; version=0.0.4")
+                self.send_header("Content-Length", str(len(body)))
+                self.end_headers()
+                self.wfile.write(body)
+
+            def log_message(self, *_: object) -> None:
+                pass
+
+        self._server = ThreadingHTTPServer(("127.0.0.1", 0), Page)
+        self.url = f"http://127.0.0.1:{self._server.server_port}/metrics"
+        threading.Thread(target=self._server.serve_forever, daemon=True).start()
+
+    def serve(self) -> None:
+        """It generates from now on."""
+        self._began = time.monotonic()
+
+    def page(self) -> str:
+        """What vLLM tells."""
+        tokens = 0 if self._began is None else int((time.monotonic() - self._began) * TOKENS_PER_SECOND)
+        label = '{engine="0",model_name="meta-llama/Llama-3.1-8B-Instruct"}'
+        return (f"vllm:prompt_tokens_total{label} {tokens * 3}\nvllm:generation_tokens_total{label} {tokens}\n"
+                f"vllm:num_requests_running{label} 8\nvllm:num_requests_waiting{label} 0\n")
+
+    def end(self) -> None:
+        """Nobody answers any more."""
+        self._server.shutdown()
+
+
 def play(checks: Checks, folder: Path) -> None:
     """Plays the scene."""
     with checks.of("gpus"):
@@ -109,10 +151,11 @@ def play(checks: Checks, folder: Path) -> None:
         folder.mkdir()
         trainer, server = (_program(folder, name) for name in ("trainer", "server"))
         first, second = trainer.process.pid, server.process.pid
-        machine = Machine(folder)
+        machine, engine = Machine(folder), Engine()
         try:
             more = (f'[probes.nvidia]\nlibrary = "{machine.library}"\ninterval = "{EVERY}"\n'
-                    '[probes.host]\nprocess_scan = "every_tick"\n')
+                    '[probes.host]\nprocess_scan = "every_tick"\n[probes.engines]\ninterval = "1s"\n'
+                    f'[[probes.engines.target]]\nurl = "{engine.url}"\nservice = "chat"\ndevices = ["{GPUS[1]}"]\n')
             setup = wattline.configure(folder, [], more=more, every=EVERY)
             agent = wattline.launch(setup)
             agent.until_ready()
@@ -121,9 +164,11 @@ def play(checks: Checks, folder: Path) -> None:
             _phase(machine, agent, "work", WORK_SECONDS, (WORKING, {first: 0.2, second: 0.6}), (EMPTY, {}))
             _check_shares(checks, machine, agent)
             _check_loss(checks, machine, agent)
+            _check_engine(checks, machine, engine, agent, (first, second))
             _check_restart(checks, machine, agent, setup)
         finally:
             machine.end()
+            engine.end()
             trainer.stop()
             server.stop()
 
@@ -173,6 +218,25 @@ def _check_loss(checks: Checks, machine: Machine, agent: wattline.Wattline) -> N
     until("the board is back", lambda: _total(agent, 1) > sum(machine.boards[1].drawn.values()) * 0.95, [agent.program])
     checks.that("a board that was lost is booked on when it is back, and the other all along", [])
     _check_closed(checks, "after a loss", agent)
+
+
+def _check_engine(checks: Checks, machine: Machine, engine: Engine, agent: wattline.Wattline, pids: tuple[int, int]) -> None:
+    """An engine serves on the second board: its tokens have the joules that the board drew."""
+    first, second = pids
+    machine.set("serve", (WORKING, {first: 0.2, second: 0.6}), (SERVING, {second: 0.9}))
+    engine.serve()
+    time.sleep(15)
+    page = agent.metrics_page()[1]
+    told = [float(line.split()[-1]) for line in _lines(page, "engine_energy_per_output_token_joules")]
+    expected = SERVING / TOKENS_PER_SECOND
+    # Looks at the engine and windows of the machine end at different moments, within a second of fifteen.
+    fine = len(told) == 1 and abs(told[0] - expected) <= 0.12 * expected
+    checks.that("each token of an engine has the joules that its board drew", [] if fine else [f"{told}, not {expected} J"])
+    lines = [line for line in _lines(page, "inference_energy_joules_total") if 'energy_origin="local"' in line]
+    joules = sum(float(line.split()[-1]) for line in lines)
+    held = sum(value for (number, name, state), value in _rows(agent).items() if number == 1 and state in ("active", "reserved"))
+    checks.that("the engine's joules are those that its board has on the books for its holders",
+                [] if abs(joules - held) <= SERVING * 1.5 else [f"{joules:.0f} and {held:.0f}"])
 
 
 def _check_restart(checks: Checks, machine: Machine, agent: wattline.Wattline, setup: wattline.Setup) -> None:

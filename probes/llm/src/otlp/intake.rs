@@ -8,6 +8,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use http::HeaderMap;
 use wattline_core::queue::{Place, Sender};
+use wattline_core::reading::Inference;
 use wattline_core::receipt::receipt;
 use wattline_core::{Envelope, Outlet, Reading, Readings, Signal, Telemetry, Timestamp};
 use wattline_wire::enrich::with_attributes;
@@ -36,8 +37,10 @@ impl Treatment {
         let body = self.content.treat(signal, body)?;
         let is_told = signal == Signal::Traces && !calls.booked.is_empty();
         let Some(enrich) = self.enrich.as_ref().filter(|_| is_told) else { return Ok(body) };
-        let told =
-            calls.booked.iter().map(|call| ((call.identity.trace, call.identity.span), enrich.attributes(call, now)));
+        // A span without a valid id of its own cannot be told from others of its kind.
+        let has_ids = |call: &&Inference| call.identity.trace != 0 && call.identity.span != 0;
+        let told = calls.booked.iter().filter(has_ids);
+        let told = told.map(|call| ((call.identity.trace, call.identity.span), enrich.attributes(call, now)));
         Ok(with_attributes(&body, &told.collect())?.map_or(body, Bytes::from))
     }
 }
@@ -244,6 +247,41 @@ mod tests {
             matches!(taken.as_slice(), [one] if matches!(one.items.as_slice(), [Reading::Inference(_)])),
             "{taken:?}"
         );
+    }
+
+    /// Tells of every call that it is one.
+    struct One;
+
+    impl Enrich for One {
+        fn attributes(&self, _call: &Inference, _now: Timestamp) -> Vec<wattline_wire::enrich::Attribute> {
+            vec![("told", wattline_wire::enrich::Value::Number(1.0))]
+        }
+    }
+
+    #[test]
+    fn spans_without_ids_of_their_own_bear_nothing_of_one_another() {
+        let wrapped =
+            |number: u8, inside: &[u8]| [&[number << 3 | 2, u8::try_from(inside.len()).unwrap()], inside].concat();
+        // Resource spans of one scope with two spans, which have a name and no ids.
+        let span = wrapped(2, &wrapped(5, b"chat"));
+        let request = Bytes::from(wrapped(1, &wrapped(2, &[span.clone(), span].concat())));
+        let treatment = Treatment { content: Content::Keep, enrich: Some(Box::new(One)) };
+        let key = wattline_core::subject::InferenceKey {
+            model: "m".into(),
+            provider: "p".into(),
+            service: "s".into(),
+            agent: None,
+            operation: "chat".into(),
+        };
+        let (start, duration) = (Timestamp::default(), wattline_core::Seconds::ZERO);
+        let mut call = Inference::new(key, start, duration, wattline_core::reading::TokenUsage::default());
+        let treated = |call: &Inference| {
+            let calls = Calls { booked: vec![call.clone()], ..Calls::default() };
+            treatment.of(Signal::Traces, request.clone(), &calls, start).unwrap()
+        };
+        assert_eq!(treated(&call), request);
+        (call.identity.trace, call.identity.span) = (1, 1);
+        assert_eq!(treated(&call), request, "nor of a span that is not there");
     }
 
     #[tokio::test(start_paused = true)]
