@@ -26,10 +26,10 @@ const ENVELOPE_BYTES: u64 = 256;
 /// So many that the bytes are used up first.
 const RELAY_ITEMS: usize = 1 << 18;
 /// Bytes of readings that wait for the pipeline, and their number.
-const READINGS_BYTES: u64 = 64 << 20;
+const READINGS_BYTES: u64 = 2 << 20;
 const READINGS: usize = 256;
 /// What a reading takes with its texts, roughly: a call of a language model is the largest.
-const READING_BYTES: u64 = 512;
+const READING_BYTES: u64 = 256;
 /// Handing on what waits takes no longer than copying pointers.
 const HAND_ON: Duration = Duration::from_millis(500);
 /// What a destination may take to end beyond the time that it has for sending.

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use tokio::sync::mpsc;
+use tokio::sync::{Notify, mpsc};
 
 /// Makes a queue for `capacity` items, which is at least one.
 pub fn bounded<T>(capacity: usize) -> (Sender<T>, Receiver<T>) {
@@ -18,7 +18,7 @@ pub fn bounded<T>(capacity: usize) -> (Sender<T>, Receiver<T>) {
 /// known yet, the places that are held at one moment may together go beyond. Whoever waits for room is bounded in
 /// items only.
 pub fn bounded_in_bytes<T>(capacity: usize, bytes: u64, size: fn(&T) -> u64) -> (Sender<T>, Receiver<T>) {
-    with_room(capacity, Some(Arc::new(Room { bytes, used: AtomicU64::new(0), size })))
+    with_room(capacity, Some(Arc::new(Room { bytes, used: AtomicU64::new(0), size, left: Notify::new() })))
 }
 
 fn with_room<T>(capacity: usize, room: Option<Arc<Room<T>>>) -> (Sender<T>, Receiver<T>) {
@@ -37,6 +37,8 @@ struct Room<T> {
     bytes: u64,
     used: AtomicU64,
     size: fn(&T) -> u64,
+    /// Something has left.
+    left: Notify,
 }
 
 impl<T> Room<T> {
@@ -55,6 +57,7 @@ impl<T> Room<T> {
 
     fn leave(&self, item: &T) {
         self.used.fetch_sub((self.size)(item), Ordering::Relaxed);
+        self.left.notify_waiters();
     }
 
     fn is_full(&self) -> bool {
@@ -117,6 +120,26 @@ impl<T> Sender<T> {
             return Err(self.refuse(Refused::Full));
         }
         Ok(Place { permit, room: self.room.as_deref() })
+    }
+
+    /// Whether a place would be refused now.
+    pub fn is_full(&self) -> bool {
+        self.channel.capacity() == 0 || self.room.as_ref().is_some_and(|room| room.is_full())
+    }
+
+    /// Waits until there is a place, or nobody receives any more. It may be gone when it is asked for.
+    pub async fn room(&self) {
+        let Ok(permit) = self.channel.reserve().await else { return };
+        let Some(room) = &self.room else { return };
+        // A place that is held while bytes are waited for would keep others from theirs.
+        drop(permit);
+        loop {
+            let left = room.left.notified();
+            if !room.is_full() || self.channel.is_closed() {
+                return;
+            }
+            left.await;
+        }
     }
 
     /// Waits for room. For a thread of its own, never for a task.
@@ -213,6 +236,10 @@ impl<T> Receiver<T> {
     /// Refuses all that is offered from now on. What is in the queue, and what has a place in it, can still be taken.
     pub fn close(&mut self) {
         self.channel.close();
+        if let Some(room) = &self.room {
+            // Nobody need wait for room any more.
+            room.left.notify_waiters();
+        }
     }
 
     /// How many items were refused so far, by all senders together.
@@ -227,6 +254,12 @@ impl<T> Receiver<T> {
         if let Some(room) = &self.room {
             items.into_iter().for_each(|item| room.leave(item));
         }
+    }
+}
+
+impl<T> Drop for Receiver<T> {
+    fn drop(&mut self) {
+        self.close();
     }
 }
 
@@ -297,6 +330,26 @@ mod tests {
             let mut items = vec![vec![0; 99]];
             assert_eq!(std::pin::pin!(receiver.next_many(&mut items, 9)).poll(&mut now), Poll::Ready(1));
         }
+    }
+
+    #[test]
+    fn who_waits_for_room_is_told_of_it() {
+        use std::future::Future;
+        use std::task::{Context, Poll, Waker};
+        let mut now = Context::from_waker(Waker::noop());
+        let (sender, mut receiver) = in_bytes(4);
+        sender.offer(vec![0; 4]).unwrap();
+        let waiting = sender.clone();
+        let mut room = Box::pin(waiting.room());
+        assert_eq!(room.as_mut().poll(&mut now), Poll::Pending);
+        receiver.try_next().unwrap();
+        assert_eq!(room.as_mut().poll(&mut now), Poll::Ready(()));
+        sender.offer(vec![0; 4]).unwrap();
+        let mut room = Box::pin(waiting.room());
+        assert_eq!(room.as_mut().poll(&mut now), Poll::Pending);
+        drop(receiver);
+        assert_eq!(room.as_mut().poll(&mut now), Poll::Ready(()), "nobody receives any more");
+        assert_eq!(sender.refused(), 0);
     }
 
     #[test]

@@ -45,7 +45,7 @@ use wattline_wire::trace::{
 };
 
 use crate::identity::hash;
-use attributes::{Call, Name};
+use attributes::{Call, Line, Name, find};
 use kinds::{Kinds, Said};
 use leaves::{Class, Leaves, Role};
 use operation::{Operation, Told, told};
@@ -115,7 +115,8 @@ impl Normaliser {
                     let span = span?;
                     for attribute in span.attributes() {
                         let attribute = attribute?;
-                        reader.call.take(&attribute, || attribute.value(), &self.prompts)?;
+                        let line = find(attribute.key.as_bytes());
+                        reader.call.take(&attribute, line, || attribute.value(), &self.prompts)?;
                     }
                     reader.span(&span)?;
                 }
@@ -203,6 +204,13 @@ struct SpanReader<'n, 'a> {
 }
 
 impl<'a> Listen<'a> for SpanReader<'_, 'a> {
+    type Known = &'static Line;
+
+    #[inline]
+    fn know(&self, key: &[u8]) -> Option<(&'static str, &'static Line)> {
+        find(key).map(|line| (line.key, line))
+    }
+
     fn resource(&mut self, resource: &ResourceSpans<'a>) -> Result<(), Error> {
         self.origin = Origin::default();
         for attribute in resource.attributes() {
@@ -226,8 +234,13 @@ impl<'a> Listen<'a> for SpanReader<'_, 'a> {
     }
 
     #[inline]
-    fn attribute(&mut self, attribute: &Attribute<'a>, value: AnyValue<'a>) -> Result<(), Error> {
-        self.call.take(attribute, || Ok(value), self.prompts)
+    fn attribute(
+        &mut self,
+        attribute: &Attribute<'a>,
+        known: Option<&'static Line>,
+        value: AnyValue<'a>,
+    ) -> Result<(), Error> {
+        self.call.take(attribute, known, || Ok(value), self.prompts)
     }
 
     fn span(&mut self, span: &Span<'a>) -> Result<(), Error> {

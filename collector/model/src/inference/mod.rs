@@ -28,7 +28,7 @@ pub use assess::{Assessment, Context, RemoteEnergy, Unknown, assess};
 pub use books::{Conventions, InferenceBooks, SavedInferences};
 pub use engines::{EngineBooks, EngineRates, SavedEngines};
 pub use place::{LocalAddresses, Origin, RemotePlace, origin};
-pub use price::{NoPrice, PRICE_LIST, PerMillion, Rates, Sale, TokenPrices, prepare as prepare_prices};
+pub use price::{NoPrice, PRICE_LIST, PerMillion, Rates, Sale, TokenPrices};
 pub use provider::is_provider;
 pub use sums::{More, TokenSums};
 pub use twins::{MOST_WAITING, Twins};

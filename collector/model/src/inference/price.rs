@@ -1,19 +1,19 @@
 //! What the tokens of a call cost: by prices of the user's own, else by the published list prices in the crate
 //! `genai-prices`.
 //!
-//! The crate holds its prices inside, reads nothing and sends nothing; given a time it does not look at the clock. Its
-//! input counts include cached tokens, as ours do, and each kind of token is charged once.
+//! Its prices are a table here (`listed`), of which the crate decodes what a name may mean. It reads nothing and sends
+//! nothing; given a time it does not look at the clock. Its input counts include cached tokens, as ours do, and each kind of token is charged once.
 //!
 //! Looking up a model takes the crate microseconds, more than all else that is done to a call, so what it answers is
 //! kept as rates: see [`rates`]. An agent sees few models; a stranger who names many makes it slower, not larger.
 
 mod kept;
 pub(crate) mod list;
+mod listed;
 pub(crate) mod rates;
 
 use std::sync::{Mutex, PoisonError};
 
-use genai_prices::Calculator;
 use wattline_core::reading::{Inference, TokenUsage};
 use wattline_core::{Timestamp, Usd};
 
@@ -162,12 +162,6 @@ impl TokenPrices {
 const AWS: &str = "aws";
 /// How the names of Amazon's own models begin.
 const AMAZONS: [&str; 2] = ["nova-", "titan-"];
-
-/// Decodes the published table now, which takes tens of milliseconds, and not with the first call. The agent leaves it to
-/// the first call: most machines see none, and the table takes memory. Benchmarks must not measure it.
-pub fn prepare() {
-    let _decoded = Calculator::bundled();
-}
 
 /// False where the counts contradict each other, so that no sum of prices could be right.
 pub(super) fn adds_up(tokens: &TokenUsage) -> bool {

@@ -9,14 +9,25 @@ use crate::schema::{Limits, Walk, table};
 
 /// Is told what is in a request, in the order of the bytes, but of a resource and of a scope before what is in it.
 pub trait Listen<'a> {
+    /// What it knows of a key.
+    type Known: Copy;
+
+    /// Whether a key is one that it knows: then it need not be looked at for being a text.
+    fn know(&self, key: &[u8]) -> Option<(&'static str, Self::Known)>;
+
     /// The resource of the spans that come next.
     fn resource(&mut self, resource: &ResourceSpans<'a>) -> Result<(), Error>;
 
     /// The scope of the spans that come next.
     fn scope(&mut self, scope: &ScopeSpans<'a>) -> Result<(), Error>;
 
-    /// An attribute, with its value, of the span that comes next.
-    fn attribute(&mut self, attribute: &Attribute<'a>, value: AnyValue<'a>) -> Result<(), Error>;
+    /// An attribute of the span that comes next, with what is known of its key and its value.
+    fn attribute(
+        &mut self,
+        attribute: &Attribute<'a>,
+        known: Option<Self::Known>,
+        value: AnyValue<'a>,
+    ) -> Result<(), Error>;
 
     /// A span, whose attributes were told.
     fn span(&mut self, span: &Span<'a>) -> Result<(), Error>;
@@ -84,8 +95,7 @@ fn read_span<'a>(walk: &mut Walk, mut fields: Reader<'a>, listener: &mut impl Li
                     span.attributes = here;
                 }
                 walk.count_attribute(&fields, &mut attributes)?;
-                let (attribute, value) = read_attribute(walk, fields.message()?)?;
-                listener.attribute(&attribute, value)?;
+                read_attribute(walk, fields.message()?, listener)?;
             }
             (11, 2) => {
                 span.event_count = span.event_count.saturating_add(1);
@@ -103,12 +113,20 @@ fn read_span<'a>(walk: &mut Walk, mut fields: Reader<'a>, listener: &mut impl Li
 }
 
 #[inline]
-fn read_attribute<'a>(walk: &mut Walk, mut fields: Reader<'a>) -> Result<(Attribute<'a>, AnyValue<'a>), Error> {
+fn read_attribute<'a>(walk: &mut Walk, mut fields: Reader<'a>, listener: &mut impl Listen<'a>) -> Result<(), Error> {
     let mut attribute = Attribute { key: "", value: Reader::empty() };
-    let mut value = AnyValue::Empty;
+    let (mut known, mut value) = (None, AnyValue::Empty);
     while !fields.is_empty() {
         match fields.key()? {
-            (1, 2) => attribute.key = fields.text(1)?,
+            (1, 2) => {
+                let here = fields.clone();
+                let found = listener.know(fields.delimited()?);
+                known = found.map(|(_, known)| known);
+                attribute.key = match found {
+                    Some((key, _)) => key,
+                    None => here.clone().text(1)?,
+                };
+            }
             (2, 2) => {
                 attribute.value = fields.message()?;
                 value = read_value(walk, attribute.value.clone())?;
@@ -116,7 +134,7 @@ fn read_attribute<'a>(walk: &mut Walk, mut fields: Reader<'a>) -> Result<(Attrib
             key => walk.field(&mut fields, &table::KEY_VALUE, key, &mut 0)?,
         }
     }
-    Ok((attribute, value))
+    listener.attribute(&attribute, known, value)
 }
 
 #[inline]
@@ -163,6 +181,13 @@ mod tests {
     struct Heard(Vec<String>);
 
     impl<'a> Listen<'a> for Heard {
+        type Known = usize;
+
+        fn know(&self, key: &[u8]) -> Option<(&'static str, usize)> {
+            const KEYS: [&str; 2] = ["a", "gen_ai.system"];
+            KEYS.iter().position(|known| known.as_bytes() == key).map(|place| (KEYS[place], place))
+        }
+
         fn resource(&mut self, resource: &ResourceSpans<'a>) -> Result<(), Error> {
             for attribute in resource.attributes() {
                 let attribute = attribute?;
@@ -176,7 +201,13 @@ mod tests {
             Ok(())
         }
 
-        fn attribute(&mut self, attribute: &Attribute<'a>, value: AnyValue<'a>) -> Result<(), Error> {
+        fn attribute(
+            &mut self,
+            attribute: &Attribute<'a>,
+            known: Option<usize>,
+            value: AnyValue<'a>,
+        ) -> Result<(), Error> {
+            assert_eq!(known, self.know(attribute.key.as_bytes()).map(|(_, place)| place));
             self.0.push(format!("{} {value:?} {:?}", attribute.key, attribute.raw()));
             Ok(())
         }
@@ -200,7 +231,8 @@ mod tests {
                     let span = span?;
                     for attribute in span.attributes() {
                         let attribute = attribute?;
-                        heard.attribute(&attribute, attribute.value()?)?;
+                        let known = heard.know(attribute.key.as_bytes()).map(|(_, place)| place);
+                        heard.attribute(&attribute, known, attribute.value()?)?;
                     }
                     heard.span(&span)?;
                 }

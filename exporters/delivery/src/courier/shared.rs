@@ -79,8 +79,8 @@ impl Shared {
         pushed.is_kept
     }
 
-    /// Puts relayed requests in line that may be lost with the process: as long as the destination keeps up, they never
-    /// touch the disk.
+    /// Puts relayed requests in line that may be lost with the process: what is delivered within a second never touches
+    /// the disk.
     pub(super) async fn hold(&self, requests: Vec<Pending>) {
         let signals: Vec<Signal> = requests.iter().map(|pending| pending.signal).collect();
         let mut requests = Some(requests);
@@ -108,7 +108,7 @@ impl Shared {
     pub(super) async fn write_held(&self) {
         // Where the spool is at work, the next time is soon enough.
         if self.at_once(|spool, now| spool.is_due(now)) == Some(true) {
-            let lost = self.on_spool(|spool, _now| spool.write_held()).await;
+            let lost = self.on_spool(Spool::write_held).await;
             self.count(&lost.unwrap_or_default());
         }
     }

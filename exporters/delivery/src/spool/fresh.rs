@@ -122,10 +122,14 @@ impl Fresh {
         std::mem::take(&mut self.counts)
     }
 
-    /// Whether something has waited too long here, or is to be counted on disk.
+    /// Whether something has waited too long here, or has come back.
+    pub(super) fn is_overdue(&self, now: Timestamp) -> bool {
+        self.has_returned || self.oldest().is_some_and(|oldest| now.since(oldest) > LONGEST)
+    }
+
+    /// Whether something is to be counted on disk, or should be there.
     pub(super) fn is_due(&self, now: Timestamp) -> bool {
-        let is_overdue = || self.oldest().is_some_and(|oldest| now.since(oldest) > LONGEST);
-        self.has_returned || is_overdue() || self.counts != Counts::default()
+        self.is_overdue(now) || self.counts != Counts::default()
     }
 
     /// When the first in line came.

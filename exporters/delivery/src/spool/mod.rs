@@ -4,8 +4,8 @@
 //! kept as a [`Tally`] and holds after every call and over restarts: the counts are written in the same transaction
 //! as what they count. Killed at any instruction, the spool is as it was before or after a call.
 //!
-//! What is only relayed may be held in memory for a moment ([`Spool::hold`]), as long as its destination keeps up: that
-//! is gone with the process, and was counted nowhere.
+//! What is only relayed may be held in memory for a moment ([`Spool::hold`]): that is gone with the process, and was
+//! counted nowhere.
 //!
 //! The spool never refuses to work. Where there is no disk, or the disk is full or fails, requests wait in memory, and
 //! [`Spool::trouble`] says why: those are gone with the process. A request whose bytes are not what was written is skipped and counted; a file that is
@@ -110,7 +110,7 @@ impl Spool {
         let is_well = self.main.is_some() && self.trouble.is_none() && self.keeping.place != Place::Memory;
         let room = fresh::MOST_BYTES.min(self.keeping.limits.disk_bytes / 2);
         let has_room = self.fresh.bytes().saturating_add(bytes) <= room && self.fresh.has_room(bytes);
-        if !(fits && is_well && has_room && self.keeps_up()) {
+        if !(fits && is_well && has_room) {
             return Err(requests);
         }
         let (packed, lost) = self.packed(requests, now);
@@ -131,18 +131,21 @@ impl Spool {
         self.keeps_up().then(|| self.fresh.take(signal))
     }
 
-    /// Writes down what has waited in memory for too long, and what was counted there.
+    /// Writes down what was counted in memory, and all that waits there if some of it has waited for too long.
     #[must_use = "losses are counted"]
-    pub fn write_held(&mut self) -> Vec<Lost> {
-        let packed = self.fresh.leave();
-        let lost = if packed.is_empty() { Vec::new() } else { self.store(&packed, Vec::new(), None).lost };
+    pub fn write_held(&mut self, now: Timestamp) -> Vec<Lost> {
         self.write_counts();
-        lost
+        if self.fresh.is_overdue(now) { self.write_fresh() } else { Vec::new() }
     }
 
     /// Whether [`Self::write_held`] is due.
     pub fn is_due(&self, now: Timestamp) -> bool {
         self.fresh.is_due(now)
+    }
+
+    fn write_fresh(&mut self) -> Vec<Lost> {
+        let packed = self.fresh.leave();
+        if packed.is_empty() { Vec::new() } else { self.store(&packed, Vec::new(), None).lost }
     }
 
     /// Whether nothing waits but what came a moment ago.
@@ -261,7 +264,8 @@ impl Spool {
     /// otherwise.
     #[must_use = "losses are counted"]
     pub fn close(mut self) -> Vec<Lost> {
-        let mut lost = self.write_held();
+        self.write_counts();
+        let mut lost = self.write_fresh();
         for shelf in [&mut self.spare, &mut self.main].into_iter().flatten() {
             if self.keeping.place == Place::Memory {
                 lost.extend(shelf.clear(DropReason::Shutdown).unwrap_or_default());

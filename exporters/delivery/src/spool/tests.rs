@@ -387,12 +387,16 @@ fn what_comes_back_or_waits_too_long_or_is_too_much_goes_to_the_disk_in_its_orde
     spool.put_back(taken.unwrap());
     assert!(!hold(&mut spool, opaque(Signal::Traces, 500, 4), 1), "the destination does not keep up");
     assert!(spool.is_due(second(1)));
-    assert_eq!(spool.write_held(), []);
-    assert!(!hold(&mut spool, opaque(Signal::Traces, 500, 4), 1), "what came before is on disk");
-    assert_eq!(push(&mut spool, opaque(Signal::Traces, 500, 4), 1), []);
+    assert_eq!(spool.write_held(second(1)), []);
+    assert_eq!(spool.fresh.tally(), Tally::default(), "all of it is on disk");
+    assert!(hold(&mut spool, opaque(Signal::Traces, 500, 4), 1));
+    assert_eq!(spool.take_held(Signal::Traces), None, "what is on disk goes first");
     assert_eq!(deliver_all(&mut spool, Signal::Traces, 1), [1, 2, 3, 4]);
     assert!(hold(&mut spool, opaque(Signal::Traces, 500, 5), 2));
+    // What was counted is written down, and what has not waited long goes on waiting.
+    assert_eq!(spool.write_held(second(3)), []);
     assert!(!spool.is_due(second(3)) && spool.is_due(second(4)));
+    assert_eq!(spool.fresh.tally().waiting, 5);
     assert_eq!(push(&mut spool, opaque(Signal::Traces, 500, 6), 4), []);
     drop(spool);
     let mut spool = on_disk(directory.path());
@@ -597,7 +601,7 @@ impl Play {
                 Ok(lost) => lost,
                 Err(requests) => spool.push(requests, None, second(*now)).lost,
             },
-            Step::WriteHeld => spool.write_held(),
+            Step::WriteHeld => spool.write_held(second(*now)),
             Step::PushSpans(count, items) => {
                 push(spool, Pending { body: spans(count), ..opaque(Signal::Traces, 0, items) }, *now)
             }

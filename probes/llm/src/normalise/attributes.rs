@@ -240,8 +240,8 @@ const LONGEST: usize = 80;
 
 /// One line of [`NAMES`] with its rank.
 #[derive(Clone, Copy)]
-struct Line {
-    key: &'static str,
+pub(super) struct Line {
+    pub(super) key: &'static str,
     name: Name,
     rank: u8,
 }
@@ -314,11 +314,12 @@ static STARTS: [u8; MARKS + 1] = {
     starts
 };
 
+/// The line of a name, if it is one that tells of a call.
 #[inline]
-fn find(key: &str) -> Option<&'static Line> {
-    let mark = mark(key.as_bytes());
+pub(super) fn find(key: &[u8]) -> Option<&'static Line> {
+    let mark = mark(key);
     let (&start, &end) = (STARTS.get(mark)?, STARTS.get(mark + 1)?);
-    LINES.get(usize::from(start)..usize::from(end))?.iter().find(|line| line.key == key)
+    LINES.get(usize::from(start)..usize::from(end))?.iter().find(|line| line.key.as_bytes() == key)
 }
 
 /// The attributes of one span or log record that tell of a call.
@@ -363,21 +364,22 @@ impl<'a> Call<'a> {
             let attribute = attribute?;
             match own.iter().find(|(key, _)| *key == attribute.key) {
                 Some(&(key, name)) => call.put(&Line { key, name, rank: 0 }, attribute.value()?),
-                None => call.take(&attribute, || attribute.value(), prompts)?,
+                None => call.take(&attribute, find(attribute.key.as_bytes()), || attribute.value(), prompts)?,
             }
         }
         Ok(call)
     }
 
-    /// Takes the next attribute, whose `value` is read where it tells something.
+    /// Takes the next attribute, whose name has this line, and whose `value` is read where it tells something.
     #[inline]
     pub(super) fn take(
         &mut self,
         attribute: &Attribute<'a>,
+        line: Option<&'static Line>,
         value: impl FnOnce() -> Result<AnyValue<'a>, Error>,
         prompts: &RandomState,
     ) -> Result<(), Error> {
-        match find(attribute.key) {
+        match line {
             Some(line) if line.name == Name::Members => self.take_members(line, value()?)?,
             Some(line) => self.put(line, value()?),
             None if PROMPTS.iter().any(|beginning| attribute.key.starts_with(beginning)) => {
@@ -404,7 +406,7 @@ impl<'a> Call<'a> {
             AnyValue::KeyValues(members) => {
                 for member in members {
                     let member = member?;
-                    if let Some(line) = find(&format!("{}.{}", line.key, member.key)) {
+                    if let Some(line) = find(format!("{}.{}", line.key, member.key).as_bytes()) {
                         self.put(line, member.value()?);
                     }
                 }
@@ -431,7 +433,7 @@ impl<'a> Call<'a> {
             match value {
                 Json::Object(inner) if path.len() <= LONGEST => self.put_members(&path, inner),
                 Json::Number(number) => {
-                    if let Some(line) = find(&path) {
+                    if let Some(line) = find(path.as_bytes()) {
                         let value = number.as_i64().map(AnyValue::Int);
                         self.put(line, value.unwrap_or(AnyValue::Double(number.as_f64().unwrap_or(f64::NAN))));
                     }
@@ -552,12 +554,12 @@ mod tests {
     #[test]
     fn every_name_is_found_with_its_meaning_and_rank() {
         for (rank, (key, name)) in NAMES.iter().enumerate() {
-            let line = find(key).unwrap();
+            let line = find(key.as_bytes()).unwrap();
             assert_eq!((line.key, line.name, usize::from(line.rank)), (*key, *name, rank));
         }
         for other in ["", "gen_ai", "gen_ai.input.messages", "gen_ai.prompt.0.content", "gen_ai.usage.input_tokenz"] {
-            assert!(find(other).is_none(), "{other}");
+            assert!(find(other.as_bytes()).is_none(), "{other}");
         }
-        assert!(find(&"x".repeat(LONGEST + 1)).is_none() && find(&"x".repeat(1000)).is_none());
+        assert!(find(&[b'x'; LONGEST + 1]).is_none() && find(&[b'x'; 1000]).is_none());
     }
 }

@@ -108,6 +108,9 @@ impl Place {
         }
         let Some(mut rest) = self.said.strip_prefix(said.operation) else { return false };
         let mut is_next = |(&length, text): (&u16, &&str)| {
+            if length == 0 {
+                return text.is_empty();
+            }
             let Some((own, behind)) = rest.split_at_checked(usize::from(length)) else { return false };
             rest = behind;
             own == *text

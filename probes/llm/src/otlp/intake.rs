@@ -26,6 +26,19 @@ use crate::normalise::{Calls, Normaliser};
 /// told otherwise, and would not read a later answer.
 const PATIENCE: Duration = Duration::from_secs(8);
 
+/// A sender waits so long for its answer where there is no room; then it is told to come again. What it sent was read
+/// already, and would have to be read once more.
+const ROOM: Duration = Duration::from_secs(1);
+
+/// A place in a queue, as soon as there is one.
+async fn place<T>(queue: &Sender<T>) -> Result<Place<'_, T>, Refusal> {
+    if queue.is_full() {
+        // What comes of the wait is seen by what comes of asking.
+        tokio::time::timeout(ROOM, queue.room()).await.ok();
+    }
+    Ok(queue.reserve()?)
+}
+
 /// What becomes of a request before it is relayed.
 pub(super) struct Treatment {
     pub(super) content: Content,
@@ -119,7 +132,10 @@ impl Intake {
             return Ok(());
         }
         // Places in both queues come first: a request that one of them refuses leaves no trace in the other.
-        let relay = self.outlet.relay.as_ref().map(Sender::reserve).transpose()?;
+        let relay = match &self.outlet.relay {
+            Some(relay) => Some(place(relay).await?),
+            None => None,
+        };
         let calls = match signal {
             Signal::Logs if !is_booked => self.normaliser.logs(&body, tick.wall)?,
             Signal::Traces | Signal::Metrics | Signal::Logs => calls,
@@ -133,7 +149,7 @@ impl Intake {
             Signal::Traces | Signal::Metrics | Signal::Logs => Vec::new(),
         };
         let is_empty = calls.booked.is_empty() && calls.activities.is_empty() && sums.is_empty() && told.is_empty();
-        let readings = if is_empty { None } else { Some(self.outlet.readings.reserve()?) };
+        let readings = if is_empty { None } else { Some(place(&self.outlet.readings).await?) };
 
         match relay {
             Some(place) => {

@@ -3,11 +3,13 @@
 //! The crate answers questions and shows no table. But a price is a rate times a count of tokens, so a question about
 //! one kind of token gives its rate, and lengths of input at which rates change are found by halving.
 
+use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use genai_prices::{Calculator, Error, ErrorKind, PriceCalculation, PriceRequest, Usage, UsageKey};
+use genai_prices::{PriceCalculation, PriceRequest, Usage, UsageKey};
 use wattline_core::{Timestamp, Usd};
 
+use super::listed::{Missing, Part};
 use super::rates::{PerMillion, Rates};
 use super::{NoPrice, PRICE_LIST};
 use crate::inference::provider::canonical;
@@ -77,8 +79,7 @@ pub(crate) fn seller(provider: &str) -> String {
 
 /// A model that the table has.
 pub(super) struct Listed<'a> {
-    /// `None` where the model tells its seller.
-    seller: Option<String>,
+    part: Arc<Part>,
     model: &'a str,
     /// In lower case.
     tier: Option<String>,
@@ -93,23 +94,27 @@ impl<'a> Listed<'a> {
             return Err(NoPrice::UnknownModel);
         }
         let name = without_address(model);
-        let mut listed = Self {
-            seller: Some(seller),
-            model: name,
-            tier: tier.map(str::to_ascii_lowercase),
-            at: UNIX_EPOCH + Duration::from_nanos(at.unix_nanos()),
+        let (mut seller, mut model) = (Some(seller), name);
+        let at = UNIX_EPOCH + Duration::from_nanos(at.unix_nanos());
+        let tier = tier.map(str::to_ascii_lowercase);
+        let found = |seller: Option<&str>, model| {
+            let part = Arc::new(Part::find(seller, model)?);
+            let listed = Self { part, model, tier: tier.clone(), at };
+            listed.ask(&Usage::new(), at).map(|_price| listed)
         };
         // A path may stand in front of the name, as routers and registries write it: first without its first part,
         // then without all of it.
         let (first, last) = (name.split_once('/'), name.rsplit_once('/'));
         let mut shorter = [first, last].into_iter().flatten().map(|(_path, name)| name);
-        while let Err(error) = listed.ask(&Usage::new(), listed.at) {
-            match error.kind() {
-                ErrorKind::ProviderNotFound if listed.seller.is_some() => listed.seller = None,
-                ErrorKind::ModelNotFound => listed.model = shorter.next().ok_or(NoPrice::UnknownModel)?,
-                _ => return Err(NoPrice::UnknownModel),
+        let listed = loop {
+            match found(seller.as_deref(), model) {
+                Ok(listed) => break listed,
+                // The model may tell its seller.
+                Err(Missing::Seller) if seller.is_some() => seller = None,
+                Err(Missing::Model) => model = shorter.next().ok_or(NoPrice::UnknownModel)?,
+                Err(Missing::Seller | Missing::Sense) => return Err(NoPrice::UnknownModel),
             }
-        }
+        };
         if listed.tier.is_some() && !listed.has_tier() {
             return Err(NoPrice::UnknownTier);
         }
@@ -138,7 +143,7 @@ impl<'a> Listed<'a> {
     /// Whether the table has prices for the tier. Where it has none the crate answers with the list price, so a tier
     /// is known by a price of its own.
     fn has_tier(&self) -> bool {
-        let plain = Self { seller: self.seller.clone(), tier: None, ..*self };
+        let plain = Self { part: Arc::clone(&self.part), tier: None, ..*self };
         [1, LONG_INPUT].into_iter().any(|input| {
             let usage = mixed(input);
             self.ask(&usage, self.at).ok() != plain.ask(&usage, self.at).ok()
@@ -193,18 +198,15 @@ impl<'a> Listed<'a> {
     }
 
     /// What the crate says.
-    pub(super) fn ask(&self, usage: &Usage, at: SystemTime) -> Result<PriceCalculation, Error> {
+    pub(super) fn ask(&self, usage: &Usage, at: SystemTime) -> Result<PriceCalculation, Missing> {
         let mut request = PriceRequest::new(self.model, usage).with_timestamp(at);
-        if let Some(seller) = &self.seller {
-            request = request.with_provider_id(seller);
-        }
         if let Some(tier) = &self.tier {
             request = match tier.as_str() {
                 "batch" => request.with_price_context("processing", "batch"),
                 tier => request.with_price_context("service_tier", tier),
             };
         }
-        Calculator::bundled().calculate(&request)
+        self.part.ask(request)
     }
 }
 

@@ -1,9 +1,10 @@
 use std::time::UNIX_EPOCH;
 
-use genai_prices::{Usage, UsageKey};
+use genai_prices::{Calculator, ErrorKind, PriceRequest, Usage, UsageKey};
 use proptest::prelude::*;
 use wattline_core::NanoUsd;
 
+use super::listed::{Missing, Part};
 use super::*;
 use crate::grid::table::Table;
 
@@ -38,9 +39,65 @@ fn of_the_crate(sale: &Sale<'_>, tokens: &TokenUsage) -> Result<f64, NoPrice> {
         (UsageKey::OUTPUT_REASONING_TOKENS, reasoning),
     ];
     let usage: Usage = counts.into_iter().map(|(key, count)| (key, count as f64)).collect();
+    // Which name leads to a model is ours to find; what that costs is asked of the crate's own list.
     let listed = Listed::find(sale.provider, sale.model, list::tier(sale.tier), sale.at)?;
     let at = UNIX_EPOCH + std::time::Duration::from_nanos(sale.at.unix_nanos());
-    listed.ask(&usage, at).map(|price| price.total_price).map_err(|_refused| NoPrice::UnknownModel)
+    let price = listed.ask(&usage, at).map_err(|_refused| NoPrice::UnknownModel)?;
+    let mut request = PriceRequest::new(list::without_address(sale.model), &usage)
+        .with_timestamp(at)
+        .with_provider_id(&price.provider_id);
+    request = match list::tier(sale.tier).map(str::to_ascii_lowercase).as_deref() {
+        None => request,
+        Some("batch") => request.with_price_context("processing", "batch"),
+        Some(tier) => {
+            let request = request.with_price_context("service_tier", tier);
+            assert_eq!(Calculator::bundled().calculate(&request).unwrap(), price);
+            return Ok(price.total_price);
+        }
+    };
+    assert_eq!(Calculator::bundled().calculate(&request).unwrap(), price);
+    Ok(price.total_price)
+}
+
+/// What the whole list of the crate and the part of ours say of a name at a seller.
+fn agree(seller: Option<&str>, name: &str) {
+    let usage = Usage::from([(UsageKey::INPUT_TOKENS, 300_000.0), (UsageKey::OUTPUT_TOKENS, 10.0)]);
+    let mut request = PriceRequest::new(name, &usage).with_timestamp(UNIX_EPOCH);
+    if let Some(seller) = seller {
+        request = request.with_provider_id(seller);
+    }
+    let ours =
+        Part::find(seller, name).and_then(|part| part.ask(PriceRequest::new(name, &usage).with_timestamp(UNIX_EPOCH)));
+    let theirs = Calculator::bundled().calculate(&request).map_err(|error| match error.kind() {
+        ErrorKind::ProviderNotFound => Missing::Seller,
+        ErrorKind::ModelNotFound => Missing::Model,
+        _ => Missing::Sense,
+    });
+    assert_eq!(ours, theirs, "{name} of {seller:?}");
+}
+
+#[test]
+fn every_model_of_the_list_is_found_as_in_the_whole_list_under_all_its_names() {
+    let mut models = 0;
+    for provider in Calculator::bundled().providers() {
+        for model in provider.models() {
+            let (seller, id) = (provider.id(), model.id());
+            agree(Some(seller), id);
+            models += 1;
+            if models % 11 == 0 {
+                agree(None, id);
+                agree(Some("litellm"), &format!("{seller}/{id}"));
+                agree(Some("openrouter"), &format!("{seller}/{id}"));
+                agree(Some(seller), &format!("{}-20251211:free", id.to_uppercase()));
+            }
+        }
+    }
+    assert!(models > 2_000, "{models}");
+    for name in ["", "gpt-5", "claude-sonnet-4-5-20250929", "anthropic/claude-sonnet-4.5", "nobody's"] {
+        for seller in [None, Some(""), Some(" OpenAI "), Some("LiteLLM"), Some("google"), Some("nobody")] {
+            agree(seller, name);
+        }
+    }
 }
 
 #[test]
@@ -50,6 +107,8 @@ fn the_version_of_the_list_is_the_one_that_is_compiled_in() {
     assert!(lock.contains(&format!("name = \"{name}\"\nversion = \"{version}\"\n")));
     let vectors = Table::new(include_str!("../../../data/vectors/prices.csv"));
     assert_eq!(vectors.head("version"), Some(PRICE_LIST), "the test vectors are of another version");
+    let table = Table::new(include_str!("../../../data/token_prices.txt"));
+    assert_eq!(table.head("version"), Some(PRICE_LIST), "the table is of another version");
 }
 
 #[test]
@@ -283,6 +342,14 @@ proptest! {
 }
 
 proptest! {
+    #[test]
+    fn any_name_is_found_as_in_the_whole_list(
+        seller in prop::option::of(prop::sample::select(vec!["openai", "google", "anthropic", "aws", "litellm", "x"])),
+        name in "(gpt|claude|gemini|models|anthropic/claude|o|\\PC)[-./]?(4|5|3|pro|sonnet|\\PC){0,2}(-mini)?(-20[0-9]{6}|-2٠[0-9]{6})?[-:]?\\PC{0,3}",
+    ) {
+        agree(seller, &name);
+    }
+
     #[test]
     fn nothing_that_comes_in_panics(
         (provider, model, tier) in ("\\PC{0,16}", "\\PC{0,24}", prop::option::of("\\PC{0,8}")),
