@@ -8,6 +8,7 @@ use wattline_core::reading::{CallIdentity, CallKind, Inference, TokenUsage};
 use wattline_core::subject::InferenceKey;
 use wattline_core::{Instant, Seconds, Text, Timestamp};
 use wattline_model::grid::Grid;
+use wattline_model::inference::ecologits::InputWeights;
 use wattline_model::inference::{Context, InferenceBooks, LocalAddresses, TokenPrices, Twins};
 
 const CALLS: u64 = 4096;
@@ -66,7 +67,8 @@ fn pairing(criterion: &mut Criterion) {
         );
     });
     let (local, prices) = (LocalAddresses::default(), TokenPrices::default());
-    let context = Context { now: NOW, grid: Grid::builtin(), local: &local, prices: &prices };
+    let context =
+        Context { now: NOW, grid: Grid::builtin(), local: &local, prices: &prices, weights: InputWeights::default() };
     let mut books = InferenceBooks::new();
     group.bench_function("booked", |bencher| {
         bencher.iter(|| {
