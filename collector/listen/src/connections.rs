@@ -31,6 +31,9 @@ use crate::stream::Stream;
 const STREAMS: u32 = 64;
 /// Bytes on their way to us unread, for one HTTP/2 request and for its connection.
 const WINDOW: u32 = 1 << 20;
+/// Bytes that an HTTP/1.1 connection reads at once, and the longest head of a request. More would be memory for each
+/// connection, and colder when it is read again.
+const BUFFER: usize = 128 << 10;
 /// How long to wait before accepting again where the system has no descriptor left.
 const PAUSE: Duration = Duration::from_millis(200);
 /// The longest time for a handshake, which is a few messages.
@@ -84,7 +87,7 @@ impl Connections {
         B::Error: Into<Box<dyn Error + Send + Sync>>,
     {
         let mut builder = http1::Builder::new();
-        builder.timer(TokioTimer::new()).header_read_timeout(self.patience);
+        builder.timer(TokioTimer::new()).header_read_timeout(self.patience).max_buf_size(BUFFER);
         Box::pin(self.clone().accept(listener, guard, move |stream, heard| {
             let answer = answer.clone();
             let service = service_fn(move |request| {

@@ -32,6 +32,13 @@ fn spans(criterion: &mut Criterion) {
             calls
         });
     });
+    group.bench_function("check and normalise in one walk", |bencher| {
+        bencher.iter(|| {
+            let read = normaliser.checked_spans(black_box(&request), limits, now);
+            assert!(read.as_ref().is_ok_and(|(items, calls)| (*items, calls.booked.len() as u64) == (SPANS, SPANS)));
+            read
+        });
+    });
     group.bench_function("check alone", |bencher| {
         bencher.iter(|| check(Signal::Traces, black_box(&request), limits));
     });

@@ -187,7 +187,11 @@ impl Served {
         let [low, high] = [&self.low, &self.high].map(|side| side.impact(self.first_token, output, latency));
         let half_range = (high.energy.get() / low.energy.get()).ln() / 2.0 / NINETY_PERCENT;
         let half_range = if half_range.is_finite() { half_range } else { 0.0 };
-        Estimate { low, high, uncertainty: Uncertainty::from_sigma(LEAST_SIGMA.hypot(half_range)) }
+        Estimate {
+            low,
+            high,
+            uncertainty: Uncertainty::from_sigma(LEAST_SIGMA).times(Uncertainty::from_sigma(half_range)),
+        }
     }
 
     pub(super) fn unreckoned_input(&self, usage: &TokenUsage) -> Uncertainty {

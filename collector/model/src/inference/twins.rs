@@ -50,6 +50,8 @@ pub struct Twins {
     /// The first scope that told of a call, and whether another one has since.
     scope: Option<u32>,
     has_other_scopes: bool,
+    /// Something else than a span has told of a call.
+    has_records: bool,
     found: u64,
     overflowed: u64,
 }
@@ -95,6 +97,7 @@ impl Twins {
         let told = Known::new(&account, at);
         let [scope, ..] = told.scopes;
         self.has_other_scopes |= *self.scope.get_or_insert(scope) != scope;
+        self.has_records |= told.told_by != ToldBy::Span;
         let traits = told.traits();
         if let Some((number, relation)) = self.find(&told, &traits) {
             self.found += 1;
@@ -171,6 +174,8 @@ impl Twins {
         if let Some((number, _)) = same {
             return Some((number, Relation::Twin));
         }
+        // One instrumentation is not paired with itself, though its spans bear one id.
+        let answer = answer.filter(|_| self.has_other_scopes || self.has_records);
         let answered = self.with(ANSWER, answer).find(|(_, old)| old.is_answered_as(new));
         if let Some((number, _)) = answered {
             return Some((number, Relation::Twin));
@@ -185,7 +190,7 @@ impl Twins {
         if let Some((number, _)) = above {
             return Some((number, Relation::Below));
         }
-        // One instrumentation is not paired with itself: a flood of its equal calls need not be looked through.
+        // Nor are its calls of equal counts: a flood of them need not be looked through.
         let counts = Some(counts).filter(|_| self.has_other_scopes);
         let equal = self.with(COUNTS, counts).find(|(_, old)| old.is_told_again_by(new));
         equal.map(|(number, _)| (number, Relation::Twin))
