@@ -6,7 +6,8 @@
 //! - While somebody holds it, what it draws at rest and loaded is *reserved*, for the holders, and the rest is *active*, by
 //!   use. While none of the holders computes, all is reserved: that a board draws a little more than its floor is nobody's
 //!   work.
-//! - What was drawn while holders could not be seen, or over a gap, is unattributed.
+//! - What was drawn while holders could not be seen is unattributed, and so is what a counter shows after a gap: it was
+//!   drawn before the window.
 //!
 //! What a board draws at rest is learned twice, empty and loaded: a context and a model in memory keep clocks up. Until rest
 //! was seen a table's figure stands for it, and says so.
@@ -35,8 +36,10 @@ use crate::hardware;
 
 /// Who held a board longer ago than this is not who holds it now: what was drawn in such a gap has no witness.
 const GAP: Seconds = Seconds::new(15.0);
-/// Power is not integrated over longer gaps, and a board that was not read for so long is gone.
+/// Power is not integrated over longer gaps, and a board that was not read for so long has no power any more.
 const SILENCE: Seconds = Seconds::new(60.0);
+/// A board that was not read for so long is another one when it comes back.
+const FORGOTTEN: Seconds = Seconds::new(86_400.0);
 /// No board draws more. What a counter says beyond this is a broken counter.
 const MOST_POWER: Watts = Watts::new(20_000.0);
 /// How wrong a board's own meter is, as the logarithm's standard deviation: gain and offset of 5 % from card to card.
@@ -195,11 +198,9 @@ impl Boards {
                 window.floors.extend(board.floors(device));
                 window.uses.push(open.uses(device.clone(), &workload_of));
             }
-            if is_gone {
-                self.lost += 1;
-            }
         }
-        self.boards.retain(|_, board| board.read.is_none_or(|read| now.since(read.at) <= SILENCE));
+        // Its counter goes on while it cannot be read, and tells afterwards what it drew.
+        self.boards.retain(|_, board| board.read.is_none_or(|read| now.since(read.at) <= FORGOTTEN));
         window
     }
 }
@@ -237,9 +238,13 @@ impl Board {
             self.open.drawn.since = Some(since);
             return true;
         }
-        let is_gap = elapsed > GAP || read.is_none();
-        let division = if is_gap { Division::unseen() } else { Division::of(reading) };
-        self.book(energy, elapsed, &division);
+        let since = read.filter(|_| elapsed > GAP).map(|read| read.wall);
+        if since.is_some() {
+            self.open.drawn.before += energy;
+            self.open.drawn.since = self.open.drawn.since.into_iter().chain(since).min();
+            return true;
+        }
+        self.book(energy, elapsed, &Division::of(reading));
         true
     }
 

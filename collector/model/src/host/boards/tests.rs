@@ -171,7 +171,10 @@ fn a_gap_has_no_witness_and_a_counter_that_begins_anew_is_lost() {
     bench.millis += 40_000;
     bench.energy_mj += 40_000 * 100;
     bench.read(0.0, Some(&[]));
-    check(&bench.close(), &[("- unattributed", 4000.0)]);
+    let window = bench.close();
+    check(&window, &[]);
+    let drawn = window.devices[0].drawn;
+    assert_eq!((drawn.before, drawn.since), (MicroJoules::new(4_000_000_000), Some(tick(10_000).wall)));
     bench.energy_mj = 0;
     let window = bench.run(10, 100, 0.0, Some(&[])).close();
     check(&window, &[("- idle", 900.0)]);
@@ -213,5 +216,11 @@ fn a_board_that_is_gone_for_a_minute_has_no_power_any_more() {
     bench.run(10, 100, 0.0, Some(&[])).close();
     bench.millis += 70_000;
     assert!(bench.close().devices.is_empty());
+    // Its counter went on meanwhile.
+    bench.energy_mj += 70_000 * 100;
+    bench.read(0.0, Some(&[]));
+    assert_eq!(bench.close().devices[0].drawn.before, MicroJoules::new(7_000_000_000));
+    bench.millis += 100_000_000;
+    bench.close();
     assert_eq!(bench.boards.boards.len(), 0);
 }
