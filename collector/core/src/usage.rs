@@ -74,8 +74,7 @@ impl Uncertainty {
     /// The uncertainty of a product of two independent figures.
     #[must_use]
     pub fn times(self, other: Self) -> Self {
-        // None is so large or so small that its square were not a number.
-        Self((self.0 * self.0 + other.0 * other.0).sqrt())
+        Self(self.0.hypot(other.0))
     }
 
     /// The uncertainty of a sum whose parts err together, which is the careful assumption for parts of one machine:
