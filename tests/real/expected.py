@@ -41,6 +41,10 @@ ONLY_WITH = {
     "gen_ai.execute_tool.": "an agent ran a tool",
     "gen_ai.invoke_agent.": "an agent ran",
     "gen_ai.server.": "an engine was asked",
+    "hw.errors": "a GPU is read",
+    "hw.gpu.": "a GPU is read",
+    "hw.status": "a GPU is read",
+    "hw.temperature": "a GPU is read",
 }
 
 # Metrics about calls of language models, which come when there were calls.
