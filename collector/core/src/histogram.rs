@@ -84,12 +84,12 @@ impl ExponentialHistogram {
         if times == 0 {
             return true;
         }
-        self.count += times;
+        self.count = self.count.saturating_add(times);
         self.sum += value * times as f64;
         self.min = self.min.min(value);
         self.max = self.max.max(value);
         if value < f64::MIN_POSITIVE {
-            self.zero_count += times;
+            self.zero_count = self.zero_count.saturating_add(times);
             return true;
         }
         let mut index = bucket(value, self.scale);
@@ -97,7 +97,7 @@ impl ExponentialHistogram {
         if let Ok(slot) = usize::try_from(i64::from(index) - i64::from(self.offset))
             && let Some(count) = self.counts.get_mut(slot)
         {
-            *count += times;
+            *count = count.saturating_add(times);
             return true;
         }
         while !self.make_room(index) {
@@ -106,7 +106,7 @@ impl ExponentialHistogram {
         }
         let slot = usize::try_from(index - self.offset).unwrap_or(0);
         if let Some(count) = self.counts.get_mut(slot) {
-            *count += times;
+            *count = count.saturating_add(times);
         }
         true
     }
@@ -133,11 +133,11 @@ impl ExponentialHistogram {
         for (index, &count) in (other.offset..).zip(&other.counts) {
             let slot = usize::try_from(index - self.offset).unwrap_or(usize::MAX);
             if let Some(own) = self.counts.get_mut(slot) {
-                *own += count;
+                *own = own.saturating_add(count);
             }
         }
-        self.zero_count += other.zero_count;
-        self.count += other.count;
+        self.zero_count = self.zero_count.saturating_add(other.zero_count);
+        self.count = self.count.saturating_add(other.count);
         self.sum += other.sum;
         self.min = self.min.min(other.min);
         self.max = self.max.max(other.max);
@@ -277,7 +277,7 @@ impl ExponentialHistogram {
                 merged.resize(slot + 1, 0);
             }
             if let Some(own) = merged.get_mut(slot) {
-                *own += count;
+                *own = own.saturating_add(count);
             }
         }
         self.offset = first;
