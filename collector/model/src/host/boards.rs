@@ -44,7 +44,7 @@ const FORGOTTEN: Seconds = Seconds::new(86_400.0);
 const MOST_POWER: Watts = Watts::new(20_000.0);
 /// How wrong a board's own meter is, as the logarithm's standard deviation: gain and offset of 5 % from card to card.
 /// Source: Yang, Adamek, Armour, "Part-time Power Measurements", SC24, arXiv 2312.02741.
-const METER_UNCERTAINTY: Uncertainty = Uncertainty::from_sigma(0.05);
+pub(crate) const METER_UNCERTAINTY: Uncertainty = Uncertainty::from_sigma(0.05);
 /// The same where a power is integrated that the meter looks at for a quarter of the time only (A100, H100; same source).
 const MOMENT_UNCERTAINTY: Uncertainty = Uncertainty::from_sigma(0.10);
 /// Rest is learned from so much of it at a time: the length of a window.
@@ -196,8 +196,9 @@ impl Boards {
             if !is_gone || !open.drawn.whole().is_zero() {
                 window.devices.push(board.energy(device, open.drawn));
                 window.floors.extend(board.floors(device));
-                window.uses.push(open.uses(device.clone(), &workload_of));
             }
+            // A board that cannot be read is paid for all the same.
+            window.uses.push(open.uses(device.clone(), &workload_of));
         }
         // Its counter goes on while it cannot be read, and tells afterwards what it drew.
         self.boards.retain(|_, board| board.read.is_none_or(|read| now.since(read.at) <= FORGOTTEN));
@@ -226,6 +227,8 @@ impl Board {
         let (read, resumed) = (self.read.replace(tick), self.resumed.take());
         let drawn = match reading.energy_mj {
             Some(raw) => self.drawn_by_counter(raw.saturating_mul(1000), tick.at),
+            // A counter that fails for a moment goes on and tells later what was drawn meanwhile.
+            None if self.counter.last().is_some_and(|(_, last)| tick.at.since(last) <= SILENCE) => Ok(None),
             None => self.drawn_by_power(reading.power.map(|power| power.power), tick.at),
         };
         let (energy, elapsed) = match drawn {

@@ -140,20 +140,22 @@ fn memory_seats(use_: &Use, nobody: &Arc<Workload>) -> Vec<Seat> {
 
 /// Boards by the time that they are held. What of it was not watched is unattributed.
 fn board_seats(kind: DeviceKind, use_: &Use, elapsed: Seconds, nobody: &Arc<Workload>) -> Vec<Seat> {
-    let boards = || use_.boards.iter().filter(|board| board.device.kind == kind);
+    let boards = use_.boards.iter().filter(|board| board.device.kind == kind);
     let seat = |time: &BoardTime| Seat {
         workload: Arc::clone(time.workload.as_ref().unwrap_or(nobody)),
         state: time.state,
         weight: time.nanos,
     };
-    let mut seats: Vec<Seat> = boards().flat_map(|board| &board.held).map(seat).collect();
-    let watched = seats.iter().fold(0u64, |sum, seat| sum.saturating_add(seat.weight));
-    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a time, and `as` saturates")]
-    let all = (elapsed.get() * 1e9).round() as u64 * boards().count() as u64;
-    let unwatched = if watched == 0 { 1 } else { all.saturating_sub(watched) };
-    // Readings that come at other moments than windows end watch a little more or less than a window.
-    if watched == 0 || watched as f64 <= WATCHED * all as f64 {
-        seats.push(Seat { weight: unwatched, ..Seat::unattributed(nobody) });
+    let mut seats = Vec::new();
+    for board in boards {
+        let watched = board.held.iter().fold(0u64, |sum, time| sum.saturating_add(time.nanos));
+        seats.extend(board.held.iter().map(seat));
+        // Readings that come at other moments than windows end watch a little more or less than a window.
+        if watched as f64 <= WATCHED * elapsed.get() * 1e9 {
+            #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a time, and `as` saturates")]
+            let all = (elapsed.get() * 1e9).round() as u64;
+            seats.push(Seat { weight: all.saturating_sub(watched), ..Seat::unattributed(nobody) });
+        }
     }
     seats
 }

@@ -25,6 +25,7 @@ use wattline_core::{
 };
 
 use self::boards::Boards;
+pub(crate) use self::boards::METER_UNCERTAINTY;
 use self::books::Window;
 pub use self::books::{DeviceRow, EnergyState, HeldRow, HostBooks, Retired, SavedBooks, WorkloadRow};
 use self::floor::Floors;

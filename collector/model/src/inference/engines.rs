@@ -7,9 +7,9 @@
 //! machine have it: told again by model, with what the engine held while it waited. It is shared by tokens generated where
 //! several models are served on one accelerator.
 //!
-//! Without them the energy of a window is that of its generated tokens, at the batch that was at work. It is booked only where the
-//! configuration names the GPUs and the table of models knows the model: nobody's GPU is guessed. Spans of calls of one's
-//! own engines have no energy on the books, so that nothing stands there twice.
+//! Without them the energy of a window is that of its generated tokens, at the batch that was at work. It is booked only
+//! where the configuration names the kind of GPU and the table of models knows the model: nobody's GPU is guessed. Spans of
+//! calls of one's own engines have no energy on the books, so that nothing stands there twice.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
@@ -26,6 +26,7 @@ use wattline_core::{
 
 use super::place::Origin;
 use super::{engine_energy, models};
+use crate::host::METER_UNCERTAINTY;
 
 /// The operation that an engine's energy is booked under: it serves whatever is asked of it.
 const OPERATION: &str = "serve";
@@ -38,9 +39,6 @@ const GONE: Seconds = Seconds::new(3600.0);
 
 /// A window longer than this has no batch that stands for it, and no energy.
 const LONGEST_WINDOW: Seconds = Seconds::new(300.0);
-
-/// How wrong the meters of accelerators are: see the books of the machine.
-const METER_UNCERTAINTY: Uncertainty = Uncertainty::from_sigma(0.05);
 
 /// Uncertainties are summed in millionths.
 const MILLION: f64 = 1e6;

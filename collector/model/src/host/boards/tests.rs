@@ -197,6 +197,20 @@ fn a_board_without_a_counter_is_integrated_and_says_so() {
 }
 
 #[test]
+fn a_counter_that_fails_for_a_moment_loses_nothing() {
+    let mut bench = Bench::default();
+    bench.run(5, 100, 0.0, Some(&[]));
+    bench.millis += 1000;
+    bench.energy_mj += 100_000;
+    let mut failed = reading(0, 0.0, Some(vec![]));
+    (failed.energy_mj, failed.power) = (None, Some(AcceleratorPower { power: Watts::new(100.0), averaged_over: None }));
+    bench.boards.take(&failed, tick(bench.millis));
+    let window = bench.run(4, 100, 0.0, Some(&[])).close();
+    check(&window, &[("- idle", 1000.0)]);
+    assert_eq!(bench.boards.lost(), 0);
+}
+
+#[test]
 fn what_was_drawn_over_a_restart_is_before_the_window() {
     let mut bench = Bench::default();
     bench.run(10, 100, 0.0, Some(&[])).close();
@@ -215,7 +229,9 @@ fn a_board_that_is_gone_for_a_minute_has_no_power_any_more() {
     let mut bench = Bench::default();
     bench.run(10, 100, 0.0, Some(&[])).close();
     bench.millis += 70_000;
-    assert!(bench.close().devices.is_empty());
+    let window = bench.close();
+    assert!(window.devices.is_empty());
+    assert_eq!(window.uses.len(), 1, "it is paid for all the same");
     // Its counter went on meanwhile.
     bench.energy_mj += 70_000 * 100;
     bench.read(0.0, Some(&[]));
